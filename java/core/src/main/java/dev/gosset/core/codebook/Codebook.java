@@ -1,0 +1,67 @@
+package dev.gosset.core.codebook;
+
+/**
+ * A vector quantizer of groups of eight weights: the E8P codebook of QuIP# (2 bits per weight) alone or with a residual
+ * codebook (3 and 4 bits). Pure mathematics, immutable, thread-safe.
+ *
+ * <p>A <em>code</em> is an unsigned 32-bit number in an {@code int}: the 16-bit E8P code for {@link E8p}; {@code (c0 <<
+ * 16) | c1} for the residual codebooks, where the value is {@code q0 + q1 / residualScale}.
+ *
+ * <p>Source: spec/quip-sharp.md, section 4.
+ */
+public sealed interface Codebook permits E8p, E8pResidual {
+    /** Weights per code. */
+    int DIMENSION = 8;
+
+    /** The published name: {@code E8P12}, {@code E8P12RVQ3B} or {@code E8P12RVQ4B}. */
+    String name();
+
+    /** The published {@code codebook_id}. */
+    int id();
+
+    /** The published {@code codebook_version}. */
+    int version();
+
+    /** Bits per weight: 2, 3 or 4. */
+    int bits();
+
+    /** The scale that minimizes the squared error on standard normal weights: weights are divided by RMS / scale. */
+    double optimalScale();
+
+    /** The scale used by default when quantizing a model: 0.9 for 2 bits, {@link #optimalScale()} otherwise. */
+    double defaultScale();
+
+    /** How much larger the residual is made before its own codebook sees it; 1 where there is no residual codebook. */
+    double residualScale();
+
+    /** Writes the eight values of {@code code} to {@code out[offset..offset+7]}. */
+    void decode(int code, double[] out, int offset);
+
+    /**
+     * The code of the point nearest to {@code x[offset..offset+7]}, evaluated in float64: the scalar oracle. Residual
+     * codebooks choose greedily, first the E8P point, then the residual.
+     */
+    int nearest(double[] x, int offset);
+
+    /** The codebook of a bit rate. */
+    static Codebook ofBits(int bits) {
+        return switch (bits) {
+            case 2 -> E8p.INSTANCE;
+            case 3 -> E8pResidual.RVQ3B;
+            case 4 -> E8pResidual.RVQ4B;
+            default -> throw new IllegalArgumentException("bits must be 2, 3 or 4, found " + bits);
+        };
+    }
+
+    /** The codebook with a published name, or an error that lists the known ones. */
+    static Codebook named(String name) {
+        return switch (name) {
+            case "E8P12" -> E8p.INSTANCE;
+            case "E8P12RVQ3B" -> E8pResidual.RVQ3B;
+            case "E8P12RVQ4B" -> E8pResidual.RVQ4B;
+            default ->
+                throw new IllegalArgumentException(
+                        "unknown codebook '" + name + "': known are E8P12, E8P12RVQ3B, E8P12RVQ4B");
+        };
+    }
+}

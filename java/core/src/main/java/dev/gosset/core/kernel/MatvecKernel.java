@@ -1,0 +1,23 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.codebook.CodeMatrix;
+import java.lang.foreign.MemorySegment;
+
+/** Products with a matrix of codes, at unit scale, float32. Implementations are stateless and thread-safe. */
+public interface MatvecKernel {
+    /**
+     * {@code y[i] = sum_j value(i, j) * x[j]} for {@code firstRow <= i < lastRow}. Each row is summed in an order that
+     * depends on nothing but the number of columns.
+     *
+     * @param x native, {@code 4 * 8 * codes.groups()} bytes: n floats and zeros up to a multiple of 8
+     * @param y native, {@code 4 * codes.rows()} bytes
+     */
+    void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow);
+
+    /**
+     * Decodes rows {@code firstRow <= i < lastRow} to floats.
+     *
+     * @param out native, {@code 4 * 8 * codes.groups() * (lastRow - firstRow)} bytes, row-major
+     */
+    void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out);
+}
