@@ -1,11 +1,16 @@
 package dev.gosset.core.codebook;
 
 /**
- * E8P with a residual codebook: 3 bits (E8P + 256 points of E8) or 4 bits (E8P + E8P). Source: spec/quip-sharp.md,
- * sections 4.4 and 4.5.
+ * E8P with a residual codebook: 3 bits (E8P + {@link E81b}) or 4 bits (E8P + E8P). The value of the code {@code (c0 << 16)
+ * | c1} is {@code q0 + q1 / residualScale}, with q0 the E8P point of c0 and q1 the residual point of c1.
+ *
+ * <p>Immutable, thread-safe. Source: spec/quip-sharp.md, sections 4.4 and 4.5.
  */
 public final class E8pResidual implements Codebook {
+    /** 3 bits: c1 is 8 bits, a point of {@link E81b}; residual scale 2.04. */
     public static final E8pResidual RVQ3B = new E8pResidual("E8P12RVQ3B", 18, 0, 3, 0.98, 2.04);
+
+    /** 4 bits: c1 is 16 bits, a point of {@link E8p}; residual scale 3.45. */
     public static final E8pResidual RVQ4B = new E8pResidual("E8P12RVQ4B", 17, 1, 4, 1.03, 3.45);
 
     private final String name;
@@ -59,13 +64,34 @@ public final class E8pResidual implements Codebook {
         return residualScale;
     }
 
+    /** {@inheritDoc} The value is {@code q0 + q1 / residualScale}, in double arithmetic. */
     @Override
     public void decode(int code, double[] out, int offset) {
-        throw new UnsupportedOperationException("residual decode: being written");
+        double[] residual = new double[DIMENSION];
+        decodeResidual(code, residual);
+        E8p.INSTANCE.decode(code >>> 16, out, offset);
+        for (int c = 0; c < DIMENSION; c++) {
+            out[offset + c] += residual[c] / residualScale;
+        }
     }
 
+    /** {@inheritDoc} That is {@code q0 = E8P(x)}, then {@code q1} nearest to {@code (x - q0) * residualScale}. */
     @Override
     public int nearest(double[] x, int offset) {
-        throw new UnsupportedOperationException("residual nearest: being written");
+        double[] residual = new double[DIMENSION];
+        int c0 = E8p.INSTANCE.nearest(x, offset);
+        E8p.INSTANCE.decode(c0, residual, 0);
+        for (int c = 0; c < DIMENSION; c++) {
+            residual[c] = (x[offset + c] - residual[c]) * residualScale;
+        }
+        return c0 << 16 | (bits == 3 ? E81b.nearest(residual, 0) : E8p.INSTANCE.nearest(residual, 0));
+    }
+
+    private void decodeResidual(int code, double[] out) {
+        if (bits == 3) {
+            E81b.decode(code, out, 0);
+        } else {
+            E8p.INSTANCE.decode(code, out, 0);
+        }
     }
 }

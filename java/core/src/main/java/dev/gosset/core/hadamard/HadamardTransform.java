@@ -1,37 +1,275 @@
 package dev.gosset.core.hadamard;
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+
 /**
- * The orthogonal matrix {@code U_n = (H_K (x) S_{n/K}) / sqrt(n)} for one n, S the Sylvester matrix in natural order; see
- * spec/quip-sharp.md, sections 1.1 to 1.3. Immutable, thread-safe; obtained by {@link #of(int)}, which caches.
+ * The orthogonal matrix {@code U_n = (M_K (x) S_{n/K}) / sqrt(n)} for one n: n/K a power of two, S the Sylvester matrix in
+ * natural order, M_K a small matrix with {@code M M^T = K I}. Element {@code k * (n/K) + j} of a vector belongs to row k
+ * of the small matrix and column j.
+ *
+ * <p>The small matrix is a Hadamard matrix (entries +-1) wherever the QuIP# format has one: n a power of two (K = 1), or
+ * K = 4 o for the odd part o of n, with K in {12, 20, 28, 36, 52, 60, 108, 116, 124, 140, 156, 172} and K dividing n. See
+ * spec/quip-sharp.md, sections 1.1 to 1.3. Most of these are not symmetric: U and its transpose differ.
+ *
+ * <p>For every other n, which the format refuses, M_o is the discrete Hartley matrix of the odd part, {@code M[i][j] =
+ * cos(2 pi i j / o) + sin(2 pi i j / o)}: real, symmetric, {@code M M^T = o I}. The QuIP# paper (Algorithm 4, section
+ * A.2) proposes a random-phase Fourier transform here. We prefer Hartley: it exists for odd n too, keeps the sign vectors
+ * of +-1, their storage and the kernels of the Hadamard case, and since |M[i][j]| <= sqrt 2 every incoherence bound grows
+ * by a factor of at most sqrt 2.
+ *
+ * <p>Immutable, thread-safe.
  */
 public final class HadamardTransform {
+    /** The largest K whose small matrix is kept as K x K numbers; beyond, only the entries and the products exist. */
+    public static final int MAX_STORED_K = 2048;
+
+    private static final int CACHED = 16;
+    private static final Map<Integer, HadamardTransform> CACHE = new LinkedHashMap<>(CACHED, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Integer, HadamardTransform> eldest) {
+            return size() > CACHED;
+        }
+    };
+
+    /** Which family the small matrix is of. */
+    public enum Kind {
+        /** Entries +-1, as in the QuIP# format; K = 1 or a multiple of 4. */
+        HADAMARD,
+        /** Entries cos + sin, at most sqrt 2 in size, symmetric; K the odd part of n. Our own extension of the format. */
+        HARTLEY
+    }
+
     private final int n;
+    private final int k;
+    private final Kind kind;
+    /** HADAMARD: the K x K signs. */
+    private final byte[] signs;
+    /** HARTLEY, stored: cas(2 pi i / K) for i below K; entry (i, j) is element i j mod K. */
+    private final double[] cas;
+
+    private volatile MemorySegment matrix;
+    private volatile HartleyChirp chirp;
 
     private HadamardTransform(int n) {
         this.n = n;
+        int odd = n >> Integer.numberOfTrailingZeros(n);
+        int order = odd == 1 ? 1 : odd <= Integer.MAX_VALUE / 4 ? 4 * odd : 0;
+        if (HadamardMatrices.exists(order) && n % order == 0) {
+            k = order;
+            kind = Kind.HADAMARD;
+            signs = HadamardMatrices.of(order);
+            cas = null;
+        } else {
+            k = odd;
+            kind = Kind.HARTLEY;
+            signs = null;
+            cas = new double[odd <= MAX_STORED_K ? odd : 0];
+            for (int i = 0; i < cas.length; i++) {
+                cas[i] = cas(i, odd);
+            }
+        }
     }
 
-    /** The transform of length n, for every n from 1 on. */
+    /** The transform of length n, for every n from 1 on. The last few are cached: keep the value where it is used often. */
     public static HadamardTransform of(int n) {
         if (n < 1) {
             throw new IllegalArgumentException("a transform needs n >= 1, found " + n);
         }
-        return new HadamardTransform(n);
+        synchronized (CACHE) {
+            return CACHE.computeIfAbsent(n, HadamardTransform::new);
+        }
     }
 
+    /** The length of the vectors. */
     public int n() {
         return n;
     }
 
     /** The order K of the small matrix; n / K is a power of two. */
     public int k() {
-        throw new UnsupportedOperationException("being written");
+        return k;
+    }
+
+    /** The family of the small matrix. */
+    public Kind kind() {
+        return kind;
     }
 
     /**
-     * Scalar oracle, float64, in place: {@code x <- U x}, or {@code U^T x} where {@code transpose}.
+     * sqrt(n) in float32, by which the unnormalized product is divided. The reference divides by the float32 number even
+     * in float64 (section 1.3), so U is orthogonal up to a factor {@code n / norm()^2}, within 1.2e-7 of 1.
+     */
+    public float norm() {
+        return (float) Math.sqrt(n);
+    }
+
+    /** Entry (row, col) of the small matrix, for every K. */
+    public double entry(int row, int col) {
+        Objects.checkIndex(row, k);
+        Objects.checkIndex(col, k);
+        if (kind == Kind.HADAMARD) {
+            return signs[row * k + col];
+        }
+        int i = (int) ((long) row * col % k);
+        return hasSmallMatrix() ? cas[i] : cas(i, k);
+    }
+
+    private static double cas(int i, int order) {
+        double angle = 2 * Math.PI * i / order;
+        return Math.cos(angle) + Math.sin(angle);
+    }
+
+    /** Whether {@link #smallMatrix()} exists: K <= {@value #MAX_STORED_K}. */
+    public boolean hasSmallMatrix() {
+        return k <= MAX_STORED_K;
+    }
+
+    /**
+     * The small matrix M_K: K x K float32, row-major, native byte order, a read-only native segment that lives as long as
+     * it is reachable.
+     *
+     * @throws IllegalStateException where K > {@value #MAX_STORED_K}
+     */
+    public MemorySegment smallMatrix() {
+        MemorySegment m = matrix;
+        if (m == null) {
+            if (!hasSmallMatrix()) {
+                throw new IllegalStateException(
+                        "the small matrix of n = " + n + " has order " + k + ", stored only up to " + MAX_STORED_K);
+            }
+            synchronized (this) {
+                m = matrix;
+                if (m == null) {
+                    m = Arena.ofAuto().allocate(4L * k * k, 64);
+                    for (int i = 0; i < k; i++) {
+                        for (int j = 0; j < k; j++) {
+                            m.set(JAVA_FLOAT_UNALIGNED, 4L * (i * k + j), (float) entry(i, j));
+                        }
+                    }
+                    m = m.asReadOnly();
+                    matrix = m;
+                }
+            }
+        }
+        return m;
+    }
+
+    /**
+     * Scalar oracle, float64, in place on {@code x[offset .. offset + n - 1]}: {@code x <- U x}, or {@code U^T x} where
+     * {@code transpose}.
      */
     public void apply(double[] x, int offset, boolean transpose) {
-        throw new UnsupportedOperationException("being written");
+        Objects.checkFromIndexSize(offset, n, x.length);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment work = arena.allocate(workBytes(), 8);
+            MemorySegment.copy(x, offset, work, JAVA_DOUBLE_UNALIGNED, 0, n);
+            apply(work, transpose);
+            MemorySegment.copy(work, JAVA_DOUBLE_UNALIGNED, 0, x, offset, n);
+        }
+    }
+
+    /** The size in bytes of the segment that {@link #apply(MemorySegment, boolean)} works in: 8 n and some scratch. */
+    public long workBytes() {
+        return 8L * n + (hasSmallMatrix() ? 8L * k : 16L * HartleyChirp.length(k));
+    }
+
+    /**
+     * Scalar oracle, float64, without allocation: the vector is the first n doubles of {@code work}, in and out; the rest
+     * is scratch.
+     *
+     * @param work at least {@link #workBytes()} bytes, not shared with another running call
+     */
+    public void apply(MemorySegment work, boolean transpose) {
+        if (work.byteSize() < workBytes()) {
+            throw new IllegalArgumentException(
+                    "the transform of length " + n + " works in " + workBytes() + " bytes, found " + work.byteSize());
+        }
+        int p = n / k;
+        for (int first = 0; first < n; first += p) {
+            sylvester(work, first, p);
+        }
+        for (int column = 0; k > 1 && column < p; column++) {
+            if (hasSmallMatrix()) {
+                multiply(work, column, p, transpose);
+            } else {
+                chirp().apply(work, column, p, 8L * n);
+            }
+        }
+        double norm = norm();
+        for (int i = 0; i < n; i++) {
+            set(work, i, get(work, i) / norm);
+        }
+    }
+
+    /** {@code x <- S_p x} for the p doubles from {@code first} on. */
+    private static void sylvester(MemorySegment x, int first, int p) {
+        for (int h = 1; h < p; h *= 2) {
+            for (int block = first; block < first + p; block += 2 * h) {
+                for (int i = block; i < block + h; i++) {
+                    double a = get(x, i);
+                    double b = get(x, i + h);
+                    set(x, i, a + b);
+                    set(x, i + h, a - b);
+                }
+            }
+        }
+    }
+
+    /** {@code x <- M x}, or {@code M^T x}, for the K doubles at {@code column + i * p}. */
+    private void multiply(MemorySegment x, int column, int p, boolean transpose) {
+        for (int i = 0; i < k; i++) {
+            set(x, n + i, get(x, column + i * p));
+        }
+        for (int i = 0; i < k; i++) {
+            double sum = 0;
+            if (kind == Kind.HADAMARD) {
+                for (int j = 0; j < k; j++) {
+                    sum += signs[transpose ? j * k + i : i * k + j] * get(x, n + j);
+                }
+            } else {
+                for (int j = 0, at = 0; j < k; j++) {
+                    sum += cas[at] * get(x, n + j);
+                    at += i;
+                    at = at < k ? at : at - k;
+                }
+            }
+            set(x, column + i * p, sum);
+        }
+    }
+
+    private HartleyChirp chirp() {
+        HartleyChirp c = chirp;
+        if (c == null) {
+            synchronized (this) {
+                c = chirp;
+                if (c == null) {
+                    c = new HartleyChirp(k);
+                    chirp = c;
+                }
+            }
+        }
+        return c;
+    }
+
+    private static double get(MemorySegment x, int i) {
+        return x.get(JAVA_DOUBLE_UNALIGNED, 8L * i);
+    }
+
+    private static void set(MemorySegment x, int i, double value) {
+        x.set(JAVA_DOUBLE_UNALIGNED, 8L * i, value);
+    }
+
+    @Override
+    public String toString() {
+        return "transform of length " + n + " (" + kind + " of order " + k + ", Sylvester of order " + n / k + ")";
     }
 }

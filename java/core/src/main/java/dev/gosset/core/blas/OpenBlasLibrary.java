@@ -1,0 +1,238 @@
+package dev.gosset.core.blas;
+
+import dev.gosset.core.GossetException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.SymbolLookup;
+import java.net.URL;
+import java.net.URLConnection;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Properties;
+import java.util.UUID;
+
+/**
+ * Finds the OpenBLAS of this platform: first inside the {@code org.bytedeco:openblas} jar on the class path, whose
+ * library is copied once to a cache directory of the user, then among the system's libraries. Never throws while the
+ * class is initialized: {@link #FAILURE} holds the reason.
+ */
+final class OpenBlasLibrary {
+    private static final System.Logger LOG = System.getLogger(OpenBlasLibrary.class.getName());
+
+    /** Where the functions are; null exactly where {@link #FAILURE} is not. */
+    static final SymbolLookup LOOKUP;
+    /** The file or the library name that was loaded, in words. */
+    static final String ORIGIN;
+    /** Why there is no OpenBLAS; null where there is one. */
+    static final GossetException FAILURE;
+
+    static {
+        SymbolLookup lookup = null;
+        String origin = "none";
+        GossetException failure = null;
+        try {
+            Loaded loaded = find();
+            lookup = loaded.lookup;
+            origin = loaded.origin;
+        } catch (GossetException e) {
+            failure = e;
+        }
+        LOOKUP = lookup;
+        ORIGIN = origin;
+        FAILURE = failure;
+    }
+
+    private OpenBlasLibrary() {}
+
+    private record Loaded(SymbolLookup lookup, String origin) {}
+
+    /** A platform as bytedeco names its directories, and the files of its library in the order in which to load them. */
+    record Platform(String directory, List<String> dependencies, String library, List<String> systemNames) {
+        static Platform of(String osName, String osArch) {
+            String os = osName.toLowerCase(Locale.ROOT);
+            String arch = switch (osArch.toLowerCase(Locale.ROOT)) {
+                case "amd64", "x86_64", "x64" -> "x86_64";
+                case "aarch64", "arm64" -> "arm64";
+                case "ppc64le" -> "ppc64le";
+                case "riscv64" -> "riscv64";
+                default -> osArch;
+            };
+            if (os.startsWith("windows")) {
+                return new Platform(
+                        "windows-" + arch,
+                        List.of("libwinpthread-1.dll", "libgcc_s_seh-1.dll", "libquadmath-0.dll", "libgfortran-5.dll"),
+                        "libopenblas.dll",
+                        List.of("libopenblas", "openblas"));
+            }
+            if (os.startsWith("mac")) {
+                return new Platform(
+                        "macosx-" + arch,
+                        List.of("libgcc_s.1.1.dylib", "libgcc_s.1.dylib", "libquadmath.0.dylib", "libgfortran.5.dylib"),
+                        "libopenblas.0.dylib",
+                        List.of("libopenblas.0.dylib", "libopenblas.dylib"));
+            }
+            return new Platform(
+                    "linux-" + arch,
+                    List.of("libgcc_s.so.1", "libquadmath.so.0", "libgfortran.so.5"),
+                    "libopenblas.so.0",
+                    List.of("libopenblas.so.0", "libopenblas.so"));
+        }
+    }
+
+    private static Loaded find() {
+        Platform platform = Platform.of(System.getProperty("os.name"), System.getProperty("os.arch"));
+        String resource = "org/bytedeco/openblas/" + platform.directory + "/" + platform.library;
+        List<String> tried = new ArrayList<>();
+        if (resource(resource) != null) {
+            try {
+                return fromJar(platform);
+            } catch (IOException | IllegalArgumentException | UnsatisfiedLinkError e) {
+                tried.add(resource + " on the class path could not be used (" + e.getMessage() + ")");
+            }
+        } else {
+            tried.add(resource + " is not on the class path (add org.bytedeco:openblas with classifier "
+                    + platform.directory + ")");
+        }
+        for (String name : platform.systemNames) {
+            try {
+                return new Loaded(SymbolLookup.libraryLookup(name, Arena.global()), name + " of the system");
+            } catch (IllegalArgumentException e) {
+                tried.add("the system has no " + name);
+            }
+        }
+        throw new GossetException("no OpenBLAS for " + platform.directory + ": " + String.join("; ", tried));
+    }
+
+    private static Loaded fromJar(Platform platform) throws IOException {
+        Path directory = extract(platform);
+        for (String dependency : platform.dependencies) {
+            Path file = directory.resolve(dependency);
+            if (Files.isRegularFile(file)) {
+                System.load(file.toString());
+            }
+        }
+        Path library = directory.resolve(platform.library);
+        return new Loaded(SymbolLookup.libraryLookup(library, Arena.global()), library.toString());
+    }
+
+    /** The directory that holds the platform's files, after extracting those which are not there yet. */
+    private static Path extract(Platform platform) throws IOException {
+        List<String> names = new ArrayList<>(platform.dependencies);
+        names.add(platform.library);
+        long bytes = 0;
+        for (String name : names) {
+            URL url = resource("org/bytedeco/openblas/" + platform.directory + "/" + name);
+            bytes += url == null ? 0 : size(url);
+        }
+        // The version and the sum of the sizes: another OpenBLAS never meets the files of this one.
+        String key = "openblas-" + version() + "-" + platform.directory + "-" + bytes;
+        IOException refusal;
+        try {
+            return extractTo(cache().resolve(key), platform, names);
+        } catch (IOException e) {
+            refusal = e;
+        }
+        LOG.log(System.Logger.Level.WARNING, "the cache directory cannot be used, a temporary one is: " + refusal);
+        // A fresh directory that only this user can read: a fixed name in a shared place could be another user's trap.
+        Path temporary = Files.createTempDirectory("gosset-openblas-");
+        temporary.toFile().deleteOnExit();
+        extractTo(temporary, platform, names);
+        for (String name : names) {
+            temporary.resolve(name).toFile().deleteOnExit();
+        }
+        return temporary;
+    }
+
+    private static Path extractTo(Path directory, Platform platform, List<String> names) throws IOException {
+        Files.createDirectories(directory);
+        for (String name : names) {
+            URL url = resource("org/bytedeco/openblas/" + platform.directory + "/" + name);
+            if (url != null) {
+                extractFile(url, directory.resolve(name));
+            }
+        }
+        return directory;
+    }
+
+    /** Copies to a name of its own and renames: another process sees the whole file or none. */
+    static void extractFile(URL url, Path target) throws IOException {
+        long bytes = size(url);
+        if (Files.isRegularFile(target) && Files.size(target) == bytes) {
+            return;
+        }
+        Path own = target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+        try {
+            URLConnection connection = url.openConnection();
+            connection.setUseCaches(false);
+            try (InputStream in = connection.getInputStream();
+                    FileChannel channel =
+                            FileChannel.open(own, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                    OutputStream out = Channels.newOutputStream(channel)) {
+                in.transferTo(out);
+                channel.force(true);
+            }
+            try {
+                Files.move(own, target, StandardCopyOption.ATOMIC_MOVE);
+            } catch (AtomicMoveNotSupportedException e) {
+                Files.move(own, target, StandardCopyOption.REPLACE_EXISTING);
+            }
+        } catch (IOException e) {
+            // On Windows a file in use cannot be replaced; the process that uses it wrote the same bytes.
+            if (!Files.isRegularFile(target) || Files.size(target) != bytes) {
+                throw e;
+            }
+        } finally {
+            Files.deleteIfExists(own);
+        }
+    }
+
+    /** The cache directory: property {@code gosset.cache}, else variable GOSSET_CACHE, else {@code ~/.cache/gosset}. */
+    static Path cache() {
+        String property = System.getProperty("gosset.cache");
+        if (property != null && !property.isBlank()) {
+            return Path.of(property).toAbsolutePath();
+        }
+        String variable = System.getenv("GOSSET_CACHE");
+        if (variable != null && !variable.isBlank()) {
+            return Path.of(variable).toAbsolutePath();
+        }
+        return Path.of(System.getProperty("user.home"), ".cache", "gosset").toAbsolutePath();
+    }
+
+    private static String version() throws IOException {
+        URL url = resource("META-INF/maven/org.bytedeco/openblas/pom.properties");
+        if (url == null) {
+            return "unknown";
+        }
+        Properties properties = new Properties();
+        URLConnection connection = url.openConnection();
+        connection.setUseCaches(false);
+        try (InputStream in = connection.getInputStream()) {
+            properties.load(in);
+        }
+        return properties.getProperty("version", "unknown");
+    }
+
+    private static URL resource(String name) {
+        return OpenBlasLibrary.class.getClassLoader().getResource(name);
+    }
+
+    private static long size(URL url) throws IOException {
+        URLConnection connection = url.openConnection();
+        connection.setUseCaches(false);
+        long bytes = connection.getContentLengthLong();
+        // Opening and closing the stream is what releases the jar of an uncached connection.
+        connection.getInputStream().close();
+        return bytes;
+    }
+}

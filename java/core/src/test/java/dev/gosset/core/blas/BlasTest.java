@@ -1,0 +1,385 @@
+package dev.gosset.core.blas;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gosset.core.memory.DoubleMatrix;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class BlasTest {
+    private final long seed = System.nanoTime();
+    private final SplittableRandom random = new SplittableRandom(seed);
+
+    /** A random matrix with leading dimension ld, and its elements as doubles. */
+    private MemorySegment random(Arena arena, int rows, int ld, int size) {
+        MemorySegment s = arena.allocate(Math.max(1L, (long) rows * ld * size), 64);
+        for (long i = 0; i < (long) rows * ld; i++) {
+            double v = random.nextDouble(-1, 1);
+            if (size == 4) {
+                s.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) v);
+            } else {
+                s.setAtIndex(ValueLayout.JAVA_DOUBLE, i, v);
+            }
+        }
+        return s;
+    }
+
+    private static double at(MemorySegment s, int size, long i) {
+        return size == 4 ? s.getAtIndex(ValueLayout.JAVA_FLOAT, i) : s.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
+    }
+
+    private static double[] values(MemorySegment s, int size) {
+        double[] v = new double[(int) (s.byteSize() / size)];
+        for (int i = 0; i < v.length; i++) {
+            v[i] = at(s, size, i);
+        }
+        return v;
+    }
+
+    private static MemorySegment copy(Arena arena, MemorySegment s) {
+        return arena.allocate(s.byteSize(), 64).copyFrom(s);
+    }
+
+    @Test
+    void descriptionNamesOpenBlas() {
+        assertThat(Blas.isAvailable()).isTrue();
+        assertThat(Blas.description()).contains("OpenBLAS").contains("1 thread");
+        System.out.println("BLAS: " + Blas.description());
+    }
+
+    @Test
+    void productsEqualNaiveLoops() {
+        int[][] shapes = {
+            {1, 1, 1},
+            {3, 5, 7},
+            {8, 8, 8},
+            {1, 17, 40},
+            {33, 1, 9},
+            {65, 130, 31},
+            {128, 96, 257},
+            {5, 4, 0},
+            {0, 4, 3}
+        };
+        for (int[] shape : shapes) {
+            for (int variant = 0; variant < 4; variant++) {
+                for (int size = 4; size <= 8; size += 4) {
+                    product(shape[0], shape[1], shape[2], (variant & 1) != 0, (variant & 2) != 0, size);
+                }
+            }
+        }
+    }
+
+    private void product(int m, int n, int k, boolean ta, boolean tb, int size) {
+        String what = m + "x" + n + "x" + k + " " + ta + " " + tb + " size " + size + " seed " + seed;
+        int lda = (ta ? m : k) + random.nextInt(1, 5);
+        int ldb = (tb ? k : n) + random.nextInt(1, 5);
+        int ldc = n + random.nextInt(1, 5);
+        double alpha = 1.5;
+        double beta = m % 2 == 0 ? 0 : -0.5;
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(2)) {
+            MemorySegment a = random(arena, ta ? k : m, lda, size);
+            MemorySegment b = random(arena, tb ? n : k, ldb, size);
+            MemorySegment c = random(arena, m, ldc, size);
+            MemorySegment c2 = copy(arena, c);
+            double[] expected = values(c, size);
+            for (int i = 0; i < m; i++) {
+                for (int j = 0; j < n; j++) {
+                    double sum = 0;
+                    for (int l = 0; l < k; l++) {
+                        sum += at(a, size, ta ? (long) l * lda + i : (long) i * lda + l)
+                                * at(b, size, tb ? (long) j * ldb + l : (long) l * ldb + j);
+                    }
+                    expected[i * ldc + j] = alpha * sum + beta * expected[i * ldc + j];
+                }
+            }
+            if (size == 4) {
+                Blas.sgemm(ta, tb, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c, ldc);
+                Blas.sgemm(team, ta, tb, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c2, ldc);
+            } else {
+                Blas.dgemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+                Blas.dgemm(team, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c2, ldc);
+            }
+            double tolerance = (k + 2) * (size == 4 ? 3e-7 : 1e-15);
+            for (int i = 0; i < m; i++) {
+                for (int j = 0; j < ldc; j++) {
+                    // Elements beyond n lie between the rows: they must keep their bits.
+                    double allowed = j < n ? tolerance : 0;
+                    int at = i * ldc + j;
+                    assertThat(Math.abs(at(c, size, at) - expected[at]))
+                            .as(what + " at " + i + "," + j)
+                            .isLessThanOrEqualTo(allowed);
+                    assertThat(Math.abs(at(c2, size, at) - expected[at]))
+                            .as("tiled " + what + " at " + i + "," + j)
+                            .isLessThanOrEqualTo(allowed);
+                }
+            }
+        }
+    }
+
+    @Test
+    void tiledProductsHaveTheSameBitsWithAnyNumberOfThreads() {
+        int[][] shapes = {{300, 700, 129}, {1, 5000, 300}, {513, 40, 512}, {1030, 515, 70}};
+        for (int[] s : shapes) {
+            try (Arena arena = Arena.ofShared()) {
+                FloatMatrix a = new FloatMatrix(random(arena, s[0], s[2], 4), s[0], s[2]);
+                FloatMatrix b = new FloatMatrix(random(arena, s[1], s[2], 4), s[1], s[2]);
+                DoubleMatrix ad = new DoubleMatrix(random(arena, s[2], s[0], 8), s[2], s[0]);
+                DoubleMatrix bd = new DoubleMatrix(random(arena, s[2], s[1], 8), s[2], s[1]);
+                FloatMatrix first = null;
+                DoubleMatrix firstD = null;
+                for (int threads = 1; threads <= 3; threads++) {
+                    try (ThreadTeam team = new ThreadTeam(threads)) {
+                        FloatMatrix c = FloatMatrix.allocate(arena, s[0], s[1]);
+                        Blas.sgemm(team, false, true, 1f, a, b, 0f, c);
+                        DoubleMatrix d = DoubleMatrix.allocate(arena, s[0], s[1]);
+                        Blas.dgemm(team, true, false, 1.0, ad, bd, 0.0, d);
+                        first = first == null ? c : first;
+                        firstD = firstD == null ? d : firstD;
+                        assertThat(c.data().mismatch(first.data()))
+                                .as(threads + " threads, seed " + seed)
+                                .isEqualTo(-1);
+                        assertThat(d.data().mismatch(firstD.data()))
+                                .as(threads + " threads, seed " + seed)
+                                .isEqualTo(-1);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void symmetricProductsFillOneTriangle() {
+        for (int size = 4; size <= 8; size += 4) {
+            for (Blas.Triangle triangle : Blas.Triangle.values()) {
+                for (boolean transpose : new boolean[] {false, true}) {
+                    int n = 37;
+                    int k = 53;
+                    int lda = (transpose ? n : k) + 2;
+                    int ldc = n + 1;
+                    try (Arena arena = Arena.ofConfined()) {
+                        MemorySegment a = random(arena, transpose ? k : n, lda, size);
+                        MemorySegment c = random(arena, n, ldc, size);
+                        double[] before = values(c, size);
+                        if (size == 4) {
+                            Blas.ssyrk(triangle, transpose, n, k, 2f, a, lda, 0.25f, c, ldc);
+                        } else {
+                            Blas.dsyrk(triangle, transpose, n, k, 2, a, lda, 0.25, c, ldc);
+                        }
+                        for (int i = 0; i < n; i++) {
+                            for (int j = 0; j < n; j++) {
+                                double expected = before[i * ldc + j];
+                                boolean inside = triangle == Blas.Triangle.LOWER ? j <= i : j >= i;
+                                if (inside) {
+                                    expected *= 0.25;
+                                    for (int l = 0; l < k; l++) {
+                                        expected += 2
+                                                * at(a, size, transpose ? (long) l * lda + i : (long) i * lda + l)
+                                                * at(a, size, transpose ? (long) l * lda + j : (long) j * lda + l);
+                                    }
+                                }
+                                assertThat(Math.abs(at(c, size, (long) i * ldc + j) - expected))
+                                        .as(triangle + " " + transpose + " " + i + "," + j + " seed " + seed)
+                                        .isLessThanOrEqualTo(inside ? (size == 4 ? 3e-5 : 1e-13) : 0);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void choleskyAndSolvesInvertTheirProducts() {
+        for (int n : new int[] {1, 2, 7, 8, 63, 130}) {
+            for (int size = 4; size <= 8; size += 4) {
+                int lda = n + 3;
+                try (Arena arena = Arena.ofConfined()) {
+                    // A = G G^T + n I, well conditioned
+                    MemorySegment g = random(arena, n, n, size);
+                    MemorySegment a = random(arena, n, lda, size);
+                    double[] full = new double[n * n];
+                    for (int i = 0; i < n; i++) {
+                        for (int j = 0; j < n; j++) {
+                            double sum = i == j ? n : 0;
+                            for (int l = 0; l < n; l++) {
+                                sum += at(g, size, (long) i * n + l) * at(g, size, (long) j * n + l);
+                            }
+                            full[i * n + j] = sum;
+                            if (j <= i) {
+                                put(a, size, (long) i * lda + j, sum);
+                            }
+                        }
+                    }
+                    double[] before = values(a, size);
+                    int info = size == 4 ? Blas.spotrf(n, a, lda) : Blas.dpotrf(n, a, lda);
+                    assertThat(info).isZero();
+                    double tolerance = n * (size == 4 ? 1e-5 : 1e-13);
+                    for (int i = 0; i < n; i++) {
+                        for (int j = 0; j <= i; j++) {
+                            double sum = 0;
+                            for (int l = 0; l <= j; l++) {
+                                sum += at(a, size, (long) i * lda + l) * at(a, size, (long) j * lda + l);
+                            }
+                            assertThat(sum)
+                                    .as("C C^T, n " + n + " seed " + seed)
+                                    .isCloseTo(full[i * n + j], org.assertj.core.data.Offset.offset(tolerance));
+                        }
+                        for (int j = i + 1; j < lda; j++) {
+                            assertThat(at(a, size, (long) i * lda + j)).isEqualTo(before[i * lda + j]);
+                        }
+                    }
+                    solve(arena, n, a, lda, size);
+                }
+            }
+        }
+    }
+
+    private static void put(MemorySegment s, int size, long i, double v) {
+        if (size == 4) {
+            s.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) v);
+        } else {
+            s.setAtIndex(ValueLayout.JAVA_DOUBLE, i, v);
+        }
+    }
+
+    /** B = X C^T on the right and C X on the left, then solved for X. */
+    private void solve(Arena arena, int n, MemorySegment c, int ldc, int size) {
+        int other = 11;
+        for (Blas.Side side : Blas.Side.values()) {
+            boolean left = side == Blas.Side.LEFT;
+            int m = left ? n : other;
+            int cols = left ? other : n;
+            MemorySegment x = random(arena, m, cols, size);
+            MemorySegment b = arena.allocate((long) m * cols * size, 64);
+            for (int i = 0; i < m; i++) {
+                for (int j = 0; j < cols; j++) {
+                    double sum = 0;
+                    for (int l = 0; l < n; l++) {
+                        sum += left
+                                ? (l <= i ? at(c, size, (long) i * ldc + l) : 0) * at(x, size, (long) l * cols + j)
+                                : at(x, size, (long) i * cols + l) * (l <= j ? at(c, size, (long) j * ldc + l) : 0);
+                    }
+                    put(b, size, (long) i * cols + j, 2 * sum);
+                }
+            }
+            if (size == 4) {
+                Blas.strsm(side, Blas.Triangle.LOWER, !left, false, m, cols, 0.5f, c, ldc, b, cols);
+            } else {
+                Blas.dtrsm(side, Blas.Triangle.LOWER, !left, false, m, cols, 0.5, c, ldc, b, cols);
+            }
+            for (long i = 0; i < (long) m * cols; i++) {
+                assertThat(Math.abs(at(b, size, i) - at(x, size, i)))
+                        .as(side + " n " + n + " seed " + seed)
+                        .isLessThan(size == 4 ? 1e-4 : 1e-12);
+            }
+        }
+    }
+
+    @Test
+    void choleskyReportsWhereTheMatrixIsNotPositiveDefinite() {
+        try (Arena arena = Arena.ofConfined()) {
+            DoubleMatrix a = DoubleMatrix.copyOf(arena, 3, 3, new double[] {4, 0, 0, 2, 1, 0, 1, 1, 9});
+            assertThat(Blas.dpotrf(3, a.data(), 3)).isEqualTo(2);
+            FloatMatrix f = FloatMatrix.copyOf(arena, 2, 2, new float[] {-1, 0, 0, 1});
+            assertThat(Blas.spotrf(2, f.data(), 2)).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void argumentsAreCheckedBeforeNativeCode() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment twelve = arena.allocate(12 * 4L, 64);
+            MemorySegment heap = MemorySegment.ofArray(new float[12]);
+            assertThatThrownBy(() -> Blas.sgemm(false, false, 3, 4, 4, 1, twelve, 4, twelve, 4, 0, twelve, 4))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("B of 4 x 4 with leading dimension 4 needs 64 bytes, found 48");
+            assertThatThrownBy(() -> Blas.sgemm(false, false, 3, 4, 3, 1, twelve, 2, twelve, 4, 0, twelve, 4))
+                    .hasMessageContaining("A is 3 x 3 with leading dimension 2");
+            assertThatThrownBy(() -> Blas.sgemm(false, false, -1, 4, 3, 1, twelve, 4, twelve, 4, 0, twelve, 4))
+                    .isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> Blas.sgemm(false, false, 3, 4, 3, 1, twelve, 4, heap, 4, 0, twelve, 4))
+                    .hasMessageContaining("heap");
+            assertThatThrownBy(
+                            () -> Blas.sgemm(false, false, 3, 4, 3, 1, twelve, 3, twelve, 4, 0, twelve.asReadOnly(), 4))
+                    .hasMessageContaining("read-only");
+            assertThatThrownBy(() -> Blas.dpotrf(3, twelve, 3)).hasMessageContaining("needs 72 bytes, found 48");
+            // 64-bit sizes: 50000 * 50000 * 4 does not fit an int
+            assertThatThrownBy(() ->
+                            Blas.ssyrk(Blas.Triangle.LOWER, false, 50_000, 1, 1, twelve, 50_000, 0, twelve, 50_000))
+                    .isInstanceOf(IllegalArgumentException.class);
+            FloatMatrix a = FloatMatrix.allocate(arena, 2, 3);
+            try (ThreadTeam team = new ThreadTeam(1)) {
+                assertThatThrownBy(() -> Blas.sgemm(team, false, false, 1, a, a, 0, a))
+                        .hasMessageContaining("shapes do not agree: op(A) is 2 x 3, op(B) is 2 x 3, C is 2 x 3");
+            }
+        }
+    }
+
+    @Test
+    void aSegmentOfAnotherThreadIsRefused() throws InterruptedException {
+        try (Arena arena = Arena.ofConfined()) {
+            FloatMatrix a = FloatMatrix.allocate(arena, 2, 2);
+            Throwable[] thrown = new Throwable[1];
+            Thread other = new Thread(() -> {
+                try {
+                    Blas.spotrf(2, a.data(), 2);
+                } catch (RuntimeException e) {
+                    thrown[0] = e;
+                }
+            });
+            other.start();
+            other.join();
+            assertThat(thrown[0]).isInstanceOf(WrongThreadException.class);
+        }
+    }
+
+    @Test
+    void extractionIsWholeWhateverRunsBesideIt(@TempDir Path dir) throws Exception {
+        Path source = dir.resolve("source");
+        byte[] bytes = new byte[3_000_000];
+        new SplittableRandom(seed).nextBytes(bytes);
+        Files.write(source, bytes);
+        Path target = dir.resolve("target");
+        Files.write(target, new byte[] {1, 2, 3}); // as a crash of another program may leave it
+        try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
+            Callable<byte[]> extract = () -> {
+                OpenBlasLibrary.extractFile(source.toUri().toURL(), target);
+                return Files.readAllBytes(target);
+            };
+            for (Future<byte[]> f : pool.invokeAll(List.of(extract, extract, extract, extract))) {
+                assertThat(f.get()).isEqualTo(bytes);
+            }
+        }
+        try (var files = Files.list(dir)) {
+            assertThat(files.map(f -> f.getFileName().toString())).containsExactlyInAnyOrder("source", "target");
+        } catch (IOException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void platformsAreNamedAsBytedecoNamesThem() {
+        assertThat(OpenBlasLibrary.Platform.of("Linux", "amd64").directory()).isEqualTo("linux-x86_64");
+        assertThat(OpenBlasLibrary.Platform.of("Linux", "aarch64").directory()).isEqualTo("linux-arm64");
+        assertThat(OpenBlasLibrary.Platform.of("Mac OS X", "aarch64").directory())
+                .isEqualTo("macosx-arm64");
+        assertThat(OpenBlasLibrary.Platform.of("Windows 11", "amd64").directory())
+                .isEqualTo("windows-x86_64");
+    }
+}
