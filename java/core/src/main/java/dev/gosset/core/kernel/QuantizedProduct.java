@@ -1,0 +1,174 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.blas.Blas;
+import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/**
+ * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. A few rows are
+ * multiplied straight from the codes, more by tiles of rows of Q that are decoded into scratch and handed to BLAS. The
+ * tiles depend on the shapes alone, so a result does not depend on the number of threads. Source: spec/quip-sharp.md,
+ * section 6.
+ *
+ * <p>Thread-safe; holds views of the linear and, in the arena it was made with, the sign vectors as float32.
+ */
+public final class QuantizedProduct {
+    /** Up to this many rows are multiplied straight from the codes. */
+    private static final int FEW_ROWS = 4;
+
+    /** Rows of x that one task transforms. */
+    private static final int TRANSFORM_ROWS = 4;
+
+    private static final ValueLayout.OfShort HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private final QuantizedLinear linear;
+    private final CodeMatrix codes;
+    private final TransformKernel transforms;
+    private final MatvecKernel matvecs;
+    private final HadamardTransform inTransform;
+    private final HadamardTransform outTransform;
+    private final FloatMatrix su;
+    private final FloatMatrix sv;
+
+    /**
+     * @param arena owns the float32 copies of SU and SV
+     */
+    public QuantizedProduct(QuantizedLinear linear, TransformKernel transforms, MatvecKernel matvecs, Arena arena) {
+        this.linear = linear;
+        this.codes = linear.codes();
+        this.transforms = transforms;
+        this.matvecs = matvecs;
+        this.inTransform = HadamardTransform.of(linear.cols());
+        this.outTransform = HadamardTransform.of(linear.rows());
+        this.su = FloatMatrix.allocate(arena, 1, linear.cols());
+        this.sv = FloatMatrix.allocate(arena, 1, linear.rows());
+        for (int j = 0; j < linear.cols(); j++) {
+            su.set(0, j, Float.float16ToFloat(linear.su().getAtIndex(HALF, j)));
+        }
+        int i = 0;
+        for (QuantizedLinear.Part part : linear.parts()) {
+            for (int end = i + part.rows(); i < end; i++) {
+                sv.set(0, i, Float.float16ToFloat(linear.sv().getAtIndex(HALF, i)) * part.scale());
+            }
+        }
+    }
+
+    /** m, the number of outputs. */
+    public int rows() {
+        return codes.rows();
+    }
+
+    /** n, the number of inputs. */
+    public int cols() {
+        return codes.cols();
+    }
+
+    /** The linear this multiplies with. */
+    public QuantizedLinear linear() {
+        return linear;
+    }
+
+    /**
+     * Writes y.
+     *
+     * @param x t x n, left alone
+     * @param y t x m, every element written
+     */
+    public void apply(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        if (x.cols() != cols() || y.cols() != rows() || y.rows() != x.rows()) {
+            throw new IllegalArgumentException("a quantized linear of " + rows() + " x " + cols() + " cannot take "
+                    + x.rows() + " x " + x.cols() + " to " + y.rows() + " x " + y.cols());
+        }
+        int padded = Codebook.DIMENSION * codes.groups();
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix in = frame.matrix(x.rows(), padded);
+            transformInputs(x, in, workspace);
+            if (x.rows() <= FEW_ROWS) {
+                int tile = Math.max(16, (1 << 17) / padded);
+                workspace.team().run(Math.ceilDiv(rows(), tile), i -> {
+                    int from = i * tile;
+                    for (int t = 0; t < x.rows(); t++) {
+                        matvecs.matvec(codes, in.row(t), y.row(t), from, Math.min(rows(), from + tile));
+                    }
+                });
+            } else {
+                int tile = rows() >= 2048 ? 256 : 128;
+                workspace.run(
+                        Math.ceilDiv(rows(), tile),
+                        4L * tile * padded,
+                        (i, decoded) -> multiplyTile(in, y, i * tile, Math.min(rows(), (i + 1) * tile), decoded));
+            }
+            transformOutputs(y, workspace);
+        }
+    }
+
+    /** Rows of U^T (SU x), each followed by zeros up to a multiple of eight columns. */
+    private void transformInputs(FloatMatrix x, FloatMatrix in, Workspace workspace) {
+        int n = cols();
+        boolean direct = in.cols() == n;
+        long transformBytes = (transforms.scratchBytes(inTransform) + 63) & -64L;
+        long rowBytes = direct ? 0 : 4L * n;
+        workspace.run(Math.ceilDiv(x.rows(), TRANSFORM_ROWS), transformBytes + rowBytes, (task, scratch) -> {
+            MemorySegment forTransform = scratch.asSlice(0, transformBytes);
+            int from = task * TRANSFORM_ROWS;
+            int to = Math.min(x.rows(), from + TRANSFORM_ROWS);
+            for (int t = from; t < to; t++) {
+                MemorySegment row = direct ? in.row(t) : scratch.asSlice(transformBytes, rowBytes);
+                VectorMath.multiply(x.data(), 4L * t * n, su.data(), 0, row, 0, n);
+                transforms.apply(inTransform, true, row, 1, forTransform);
+                if (!direct) {
+                    MemorySegment target = in.row(t);
+                    target.asSlice(4L * n).fill((byte) 0);
+                    MemorySegment.copy(row, 0, target, 0, 4L * n);
+                }
+            }
+        });
+    }
+
+    private void multiplyTile(FloatMatrix in, FloatMatrix y, int from, int to, MemorySegment decoded) {
+        int padded = in.cols();
+        MemorySegment tile = decoded.asSlice(0, 4L * (to - from) * padded);
+        matvecs.decode(codes, from, to, tile);
+        // Where n is not a multiple of eight the last columns of the tile are noise, finite, times zero.
+        Blas.sgemm(
+                false,
+                true,
+                in.rows(),
+                to - from,
+                padded,
+                1,
+                in.data(),
+                padded,
+                tile,
+                padded,
+                0,
+                y.data().asSlice(4L * from),
+                y.cols());
+    }
+
+    private void transformOutputs(FloatMatrix y, Workspace workspace) {
+        int m = rows();
+        workspace.run(
+                Math.ceilDiv(y.rows(), TRANSFORM_ROWS), transforms.scratchBytes(outTransform), (task, scratch) -> {
+                    int from = task * TRANSFORM_ROWS;
+                    int to = Math.min(y.rows(), from + TRANSFORM_ROWS);
+                    transforms.apply(
+                            outTransform,
+                            false,
+                            y.data().asSlice(4L * from * m, 4L * (to - from) * m),
+                            to - from,
+                            scratch);
+                    for (int t = from; t < to; t++) {
+                        VectorMath.multiply(y.data(), 4L * t * m, sv.data(), 0, y.data(), 4L * t * m, m);
+                    }
+                });
+    }
+}

@@ -1,0 +1,140 @@
+package dev.gosset.llm.model;
+
+import dev.gosset.core.blas.Blas;
+import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Causal attention with grouped queries of the tokens at positions {@code first .. first + t - 1} over keys and values at
+ * positions from 0 on: {@code softmax(q k^T / sqrt(d)) v} per head, the keys limited to the last {@code window} positions
+ * where there is a window. One task per head and 64 tokens.
+ */
+final class Attention {
+    /** Tokens of one head that one task attends for. */
+    private static final int TILE = 64;
+
+    /** From so many tokens on a task uses BLAS. */
+    private static final int FEW_TOKENS = 4;
+
+    private final int heads;
+    private final int keyValueHeads;
+    private final int dim;
+    private final int window;
+    private final float scale;
+
+    Attention(ModelConfig config, int layer) {
+        this.heads = config.heads();
+        this.keyValueHeads = config.keyValueHeads();
+        this.dim = config.headDim();
+        this.window = config.windows().get(layer);
+        this.scale = (float) (1 / Math.sqrt(dim));
+    }
+
+    /**
+     * @param qkv tokens x (q, k, v): the queries are read from it
+     * @param keys for each key-value head {@code capacity} rows of dim floats
+     * @param values the same
+     * @param out tokens x (heads * dim)
+     */
+    void attend(
+            FloatMatrix qkv,
+            int first,
+            MemorySegment keys,
+            MemorySegment values,
+            int capacity,
+            FloatMatrix out,
+            Workspace workspace) {
+        int tokens = qkv.rows();
+        int tiles = Math.ceilDiv(tokens, TILE);
+        int rows = Math.min(tokens, TILE);
+        int span = window == 0 ? first + tokens : Math.min(first + tokens, window + rows);
+        workspace.run(heads * tiles, 4L * rows * (span + 2L * dim), (task, scratch) -> {
+            int head = task % heads;
+            // The longest tiles first: the team then ends together.
+            int from = (tiles - 1 - task / heads) * TILE;
+            int count = Math.min(tokens - from, TILE);
+            int high = first + from + count;
+            int low = window == 0 ? 0 : Math.max(0, first + from - window + 1);
+            long base = 4L * dim * ((long) (head / (heads / keyValueHeads)) * capacity + low);
+            long bytes = 4L * dim * (high - low);
+            MemorySegment k = keys.asSlice(base, bytes);
+            MemorySegment v = values.asSlice(base, bytes);
+            if (count < FEW_TOKENS) {
+                for (int t = from; t < from + count; t++) {
+                    attendOne(qkv, head, t, first + t - low, high - low, k, v, out, scratch);
+                }
+            } else {
+                attendMany(qkv, head, from, count, first + from - low, high - low, k, v, out, scratch);
+            }
+        });
+    }
+
+    /**
+     * @param position of the token among the keys given
+     */
+    private void attendOne(
+            FloatMatrix qkv,
+            int head,
+            int token,
+            int position,
+            int span,
+            MemorySegment k,
+            MemorySegment v,
+            FloatMatrix out,
+            MemorySegment scratch) {
+        int begin = window == 0 ? 0 : Math.max(0, position - window + 1);
+        int end = Math.min(position + 1, span);
+        MemorySegment q = scratch;
+        long scores = 4L * dim;
+        VectorMath.scale(scale, qkv.data(), 4L * ((long) token * qkv.cols() + (long) head * dim), q, 0, dim);
+        for (int j = begin; j < end; j++) {
+            scratch.set(FLOAT, scores + 4L * (j - begin), VectorMath.dot(q, 0, k, 4L * j * dim, dim));
+        }
+        VectorMath.softmax(scratch, scores, end - begin);
+        long o = 4L * ((long) token * out.cols() + (long) head * dim);
+        out.data().asSlice(o, 4L * dim).fill((byte) 0);
+        for (int j = begin; j < end; j++) {
+            VectorMath.addScaled(scratch.get(FLOAT, scores + 4L * (j - begin)), v, 4L * j * dim, out.data(), o, dim);
+        }
+    }
+
+    private static final java.lang.foreign.ValueLayout.OfFloat FLOAT =
+            java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+    /**
+     * @param position of the first token among the keys given
+     */
+    private void attendMany(
+            FloatMatrix qkv,
+            int head,
+            int from,
+            int count,
+            int position,
+            int span,
+            MemorySegment k,
+            MemorySegment v,
+            FloatMatrix out,
+            MemorySegment scratch) {
+        MemorySegment queries = qkv.data()
+                .asSlice(
+                        4L * ((long) from * qkv.cols() + (long) head * dim),
+                        4L * ((long) (count - 1) * qkv.cols() + dim));
+        MemorySegment scores = scratch.asSlice(0, 4L * count * span);
+        Blas.sgemm(false, true, count, span, dim, scale, queries, qkv.cols(), k, dim, 0, scores, span);
+        for (int i = 0; i < count; i++) {
+            int end = position + i + 1;
+            int begin = window == 0 ? 0 : Math.max(0, end - window);
+            long row = 4L * i * span;
+            scores.asSlice(row, 4L * begin).fill((byte) 0);
+            VectorMath.softmax(scores, row + 4L * begin, end - begin);
+            scores.asSlice(row + 4L * end, 4L * (span - end)).fill((byte) 0);
+        }
+        MemorySegment o = out.data()
+                .asSlice(
+                        4L * ((long) from * out.cols() + (long) head * dim),
+                        4L * ((long) (count - 1) * out.cols() + dim));
+        Blas.sgemm(false, false, count, dim, span, 1, scores, span, v, dim, 0, o, out.cols());
+    }
+}

@@ -1,0 +1,25 @@
+package dev.gosset.llm.model;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+
+/**
+ * A linear map of rows, {@code y = x W^T + b}, in float32: a stack of the linears of one {@link LinearGroup}, or the head
+ * of a model. What W is stored as is the implementation's affair. Implementations are immutable and thread-safe as long
+ * as the memory behind them is open; x and y must be open to all threads of the workspace's team. Their results do not depend on the number of threads.
+ */
+public interface Linear {
+    /** n, the number of columns of x. */
+    int inputs();
+
+    /** m, the number of columns of y. */
+    int outputs();
+
+    /**
+     * Writes every element of y.
+     *
+     * @param x t x n, left alone
+     * @param y t x m
+     */
+    void forward(FloatMatrix x, FloatMatrix y, Workspace workspace);
+}

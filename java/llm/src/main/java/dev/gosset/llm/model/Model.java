@@ -1,0 +1,58 @@
+package dev.gosset.llm.model;
+
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+
+/**
+ * A model opened from a directory, ready to run, with the one arena that owns its memory maps. Thread-safe until closed;
+ * close it when no pass runs any more.
+ */
+public final class Model implements AutoCloseable {
+    private final ModelDirectory directory;
+    private final Arena arena = Arena.ofShared();
+    private final WeightSource weights;
+    private final Transformer transformer;
+
+    private Model(ModelDirectory directory) {
+        this.directory = directory;
+        try {
+            this.weights = directory.weights(arena);
+            this.transformer = Transformer.over(directory.config(), weights, arena);
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Opens an original model, a Gosset model or a published QuIP# checkpoint.
+     *
+     * @throws dev.gosset.core.FormatException where the directory holds something it must not
+     * @throws dev.gosset.core.UnsupportedModelException where it holds a model that Gosset does not know
+     */
+    public static Model open(Path path) {
+        return new Model(ModelDirectory.open(path));
+    }
+
+    public ModelDirectory directory() {
+        return directory;
+    }
+
+    public ModelConfig config() {
+        return directory.config();
+    }
+
+    public Transformer transformer() {
+        return transformer;
+    }
+
+    /** The stored weights: what a quantizer reads. */
+    public WeightSource weights() {
+        return weights;
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

@@ -1,0 +1,70 @@
+package dev.gosset.llm.model;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.llm.io.JsonFile;
+import dev.gosset.llm.io.Safetensors;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * A directory that holds a model, and what kind of one.
+ *
+ * @param path the directory
+ * @param kind how the weights are stored
+ * @param config the model's shape
+ */
+public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
+    /** How the weights of a directory are stored. */
+    public enum Kind {
+        /** An original model: safetensors. */
+        ORIGINAL,
+        /** A model that Gosset quantized: weights.arrow. */
+        GOSSET,
+        /** A published QuIP# checkpoint: safetensors with packed codes. */
+        QUIP_SHARP
+    }
+
+    /**
+     * Reads the configuration; opens no weights.
+     *
+     * @throws FormatException where the directory or its configuration is missing or malformed
+     * @throws UnsupportedModelException where the architecture or the quantization is unknown
+     */
+    public static ModelDirectory open(Path path) {
+        if (!Files.isDirectory(path)) {
+            throw new FormatException(path + ": found " + (Files.exists(path) ? "a file" : "nothing")
+                    + ", expected the directory of a model");
+        }
+        JsonFile json = JsonFile.read(path.resolve("config.json"));
+        return new ModelDirectory(path, kind(json), ModelConfig.read(path));
+    }
+
+    private static Kind kind(JsonFile json) {
+        if (json.has("quip_params")) {
+            return Kind.QUIP_SHARP;
+        }
+        if (!json.has("quantization_config")) {
+            return Kind.ORIGINAL;
+        }
+        String method = json.object("quantization_config").text("quant_method");
+        if (!method.equals("gosset")) {
+            throw new UnsupportedModelException(json.where() + ": found the quant_method " + method
+                    + ", known are gosset, models that are not quantized and QuIP# checkpoints (quip_params)");
+        }
+        return Kind.GOSSET;
+    }
+
+    /**
+     * Opens the weights.
+     *
+     * @param arena owns the memory maps; shared where several threads run the model
+     */
+    public WeightSource weights(Arena arena) {
+        return switch (kind) {
+            case ORIGINAL -> new OriginalWeights(Safetensors.open(path, arena));
+            case GOSSET, QUIP_SHARP -> throw new UnsupportedModelException(path + ": " + kind + " is being written");
+        };
+    }
+}

@@ -1,0 +1,216 @@
+package dev.gosset.llm.model;
+
+import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Tensor;
+import dev.gosset.core.parallel.Workspace;
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A decoder-only transformer over the weights of a {@link WeightSource}: embedding, blocks, final norm, head; everything
+ * in float32. The stages can be run one by one, so that a caller that walks through the blocks never holds more than one
+ * block's activations.
+ *
+ * <p>Immutable and thread-safe while the source is open; what a pass needs lies in its {@link Workspace} and, for a
+ * growing sequence, its {@link KeyValueCache}. Matrices handed in must be open to all threads of the team: frames of the
+ * workspace, or a shared arena where the team has more than one thread. Results do not depend on the number of threads of the workspace's team.
+ */
+public final class Transformer {
+
+    private final ModelConfig config;
+    private final Tensor embedding;
+    private final List<TransformerBlock> blocks;
+    private final FloatMatrix finalNorm;
+    private final Linear head;
+
+    private Transformer(
+            ModelConfig config, Tensor embedding, List<TransformerBlock> blocks, FloatMatrix finalNorm, Linear head) {
+        this.config = config;
+        this.embedding = embedding;
+        this.blocks = List.copyOf(blocks);
+        this.finalNorm = finalNorm;
+        this.head = head;
+    }
+
+    /**
+     * A model over stored weights. Every tensor's presence, type and shape is checked here.
+     *
+     * @param arena owns the small weights that are widened up front (norms, biases, sign vectors)
+     * @throws dev.gosset.core.FormatException where a tensor is missing or is not what the configuration says
+     */
+    public static Transformer over(ModelConfig config, WeightSource source, Arena arena) {
+        Tensor embedding =
+                source.tensor("model.embed_tokens.weight").requireShape(config.vocabularySize(), config.hiddenSize());
+        RotaryTable rotary = new RotaryTable(config);
+        List<TransformerBlock> blocks = new ArrayList<>();
+        for (int i = 0; i < config.layers(); i++) {
+            String prefix = "model.layers." + i + ".";
+            boolean perHead = config.family().queryKeyNorm();
+            TransformerBlock.Norms norms = new TransformerBlock.Norms(
+                    vector(source, prefix + "input_layernorm.weight", config.hiddenSize(), arena),
+                    perHead ? vector(source, prefix + "self_attn.q_norm.weight", config.headDim(), arena) : null,
+                    perHead ? vector(source, prefix + "self_attn.k_norm.weight", config.headDim(), arena) : null,
+                    vector(source, prefix + "post_attention_layernorm.weight", config.hiddenSize(), arena));
+            Map<LinearGroup, Linear> linears = new EnumMap<>(LinearGroup.class);
+            for (LinearGroup group : LinearGroup.values()) {
+                linears.put(group, biased(config, source, i, group, arena));
+            }
+            blocks.add(new TransformerBlock(config, i, norms, linears, rotary));
+        }
+        FloatMatrix finalNorm = vector(source, "model.norm.weight", config.hiddenSize(), arena);
+        Tensor head = config.tiedEmbeddings()
+                ? embedding
+                : source.tensor("lm_head.weight").requireShape(config.vocabularySize(), config.hiddenSize());
+        return new Transformer(config, embedding, blocks, finalNorm, new DenseLinear(List.of(head)));
+    }
+
+    private static FloatMatrix vector(WeightSource source, String name, int size, Arena arena) {
+        return source.tensor(name).requireShape(size).toFloatMatrix(arena);
+    }
+
+    private static Linear biased(ModelConfig config, WeightSource source, int layer, LinearGroup group, Arena arena) {
+        Linear linear = source.linear(config, layer, group, arena);
+        if (!group.hasBias(config)) {
+            return linear;
+        }
+        FloatMatrix bias = FloatMatrix.allocate(arena, 1, group.outputs(config));
+        long at = 0;
+        for (LinearGroup.Part part : group.parts(config)) {
+            source.tensor(part.bias(layer))
+                    .requireShape(part.rows())
+                    .toFloats(bias.data().asSlice(at, 4L * part.rows()));
+            at += 4L * part.rows();
+        }
+        return new BiasedLinear(linear, bias);
+    }
+
+    public ModelConfig config() {
+        return config;
+    }
+
+    /** The blocks in their order. */
+    public List<TransformerBlock> blocks() {
+        return blocks;
+    }
+
+    public TransformerBlock block(int layer) {
+        return blocks.get(layer);
+    }
+
+    /** The embedding matrix as stored, vocabulary x hidden size. */
+    public Tensor embedding() {
+        return embedding;
+    }
+
+    /** The weight of the norm before the head, 1 x hidden size. */
+    public FloatMatrix finalNorm() {
+        return finalNorm;
+    }
+
+    /** The map from normalized hidden states to logits. */
+    public Linear head() {
+        return head;
+    }
+
+    /** This model with another block in the place of the one of the same layer. */
+    public Transformer with(TransformerBlock block) {
+        List<TransformerBlock> others = new ArrayList<>(blocks);
+        others.set(block.layer(), block);
+        return new Transformer(config, embedding, others, finalNorm, head);
+    }
+
+    /** This model with another final norm and head. */
+    public Transformer with(FloatMatrix finalNorm, Linear head) {
+        return new Transformer(config, embedding, blocks, finalNorm, head);
+    }
+
+    /**
+     * Writes the embeddings of tokens.
+     *
+     * @param hidden tokens x hidden size
+     */
+    public void embed(int[] tokens, FloatMatrix hidden) {
+        if (hidden.rows() != tokens.length || hidden.cols() != config.hiddenSize()) {
+            throw new IllegalArgumentException(tokens.length + " embeddings of " + config.hiddenSize()
+                    + " do not fill a " + hidden.rows() + " x " + hidden.cols() + " matrix");
+        }
+        for (int t = 0; t < tokens.length; t++) {
+            if (tokens[t] < 0 || tokens[t] >= config.vocabularySize()) {
+                throw new IllegalArgumentException("token " + t + " is " + tokens[t] + ", expected an id from 0 to "
+                        + (config.vocabularySize() - 1));
+            }
+            embedding.toFloats((long) tokens[t] * hidden.cols(), hidden.cols(), hidden.row(t));
+        }
+    }
+
+    /**
+     * Writes the logits of the tokens after each row.
+     *
+     * @param hidden tokens x hidden size, the last block's output; left alone. Rows are independent: pass only those
+     *     whose logits are wanted, for they are large
+     * @param logits tokens x vocabulary size
+     */
+    public void logits(FloatMatrix hidden, FloatMatrix logits, Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix x = frame.matrix(hidden.rows(), hidden.cols());
+            int n = hidden.cols();
+            for (int t = 0; t < hidden.rows(); t++) {
+                VectorMath.rmsNorm(
+                        hidden.data(), 4L * t * n, finalNorm.data(), config.normEpsilon(), x.data(), 4L * t * n, n);
+            }
+            head.forward(x, logits, workspace);
+        }
+    }
+
+    /**
+     * The hidden states after the last block of one whole sequence: {@link #embed}, then every block.
+     *
+     * @param hidden tokens x hidden size, written
+     */
+    public void hidden(int[] tokens, FloatMatrix hidden, Workspace workspace) {
+        embed(tokens, hidden);
+        for (TransformerBlock block : blocks) {
+            block.forward(hidden, ActivationTap.NONE, workspace);
+        }
+    }
+
+    /**
+     * The logits of one whole sequence.
+     *
+     * @param logits tokens x vocabulary size: row t holds those of token t + 1
+     */
+    public void forward(int[] tokens, FloatMatrix logits, Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix hidden = frame.matrix(tokens.length, config.hiddenSize());
+            hidden(tokens, hidden, workspace);
+            logits(hidden, logits, workspace);
+        }
+    }
+
+    /**
+     * Runs tokens that follow those of a cache: a prompt, a piece of one, or the token just sampled.
+     *
+     * @param logits the wanted last rows x vocabulary size: with one row, the logits after the last token; with none, only
+     *     the cache is filled
+     */
+    public void append(int[] tokens, KeyValueCache cache, FloatMatrix logits, Workspace workspace) {
+        if (logits.rows() > tokens.length) {
+            throw new IllegalArgumentException(tokens.length + " tokens have no " + logits.rows() + " rows of logits");
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix hidden = frame.matrix(tokens.length, config.hiddenSize());
+            embed(tokens, hidden);
+            for (TransformerBlock block : blocks) {
+                block.forward(hidden, cache, workspace);
+            }
+            cache.advance(tokens.length);
+            if (logits.rows() > 0) {
+                logits(hidden.rows(tokens.length - logits.rows(), tokens.length), logits, workspace);
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+"""Makes the small random models under src/test/resources/models and their logits, with Hugging Face transformers.
+
+    python make_models.py DIRECTORY
+
+Each model is stored in its own dtype, loaded again and run in float32, so that the logits are those of the stored
+weights. Written with torch 2.13 (CPU), transformers 5.18.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+COMMON = dict(
+    num_hidden_layers=2,
+    max_position_embeddings=128,
+    attention_dropout=0.0,
+    bos_token_id=1,
+    eos_token_id=2,
+    pad_token_id=None,
+)
+
+MODELS = {
+    # Multi-head attention, untied head, F32; old spelling of the rotary base.
+    "llama": dict(
+        model=LlamaForCausalLM,
+        config=LlamaConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=72, num_attention_heads=4, num_key_value_heads=4,
+            rms_norm_eps=1e-5, tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float32,
+        old_spelling=True,
+        shards=1,
+    ),
+    # Grouped queries, stretched frequencies, tied head, biases, BF16.
+    "llama3": dict(
+        model=LlamaForCausalLM,
+        config=LlamaConfig(
+            **COMMON, vocab_size=132, hidden_size=48, intermediate_size=120, num_attention_heads=6, num_key_value_heads=2,
+            rms_norm_eps=1e-5, tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
+            rope_parameters=dict(
+                rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                original_max_position_embeddings=32,
+            ),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+    ),
+    # Linear scaling, an intermediate size that is not a multiple of 8, F32.
+    "llama-linear": dict(
+        model=LlamaForCausalLM,
+        config=LlamaConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=50, num_attention_heads=2, num_key_value_heads=1,
+            rms_norm_eps=1e-6, tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0),
+        ),
+        dtype=torch.float32,
+        old_spelling=True,
+        shards=1,
+    ),
+    # A window shorter than the test's sequences, F16.
+    "mistral": dict(
+        model=MistralForCausalLM,
+        config=MistralConfig(
+            **COMMON, vocab_size=110, hidden_size=64, intermediate_size=80, num_attention_heads=4, num_key_value_heads=2,
+            rms_norm_eps=1e-5, tie_word_embeddings=False, sliding_window=9,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+    ),
+    # Biases on q, k, v; two shards with an index; a window on the second layer only; BF16.
+    "qwen2": dict(
+        model=Qwen2ForCausalLM,
+        config=Qwen2Config(
+            **COMMON, vocab_size=150, hidden_size=48, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2,
+            rms_norm_eps=1e-6, tie_word_embeddings=True, use_sliding_window=True, sliding_window=12,
+            max_window_layers=1, rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=2,
+    ),
+    # Norms on queries and keys; heads wider than hidden size / heads; F16.
+    "qwen3": dict(
+        model=Qwen3ForCausalLM,
+        config=Qwen3Config(
+            **COMMON, vocab_size=120, hidden_size=40, intermediate_size=88, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, rms_norm_eps=1e-6, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+    ),
+}
+
+LENGTHS = (1, 7, 90)
+
+
+def randomize(model):
+    """Weights large enough that every part of the model shows in the logits."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("norm.weight"):
+                p.copy_(1 + 0.3 * torch.randn_like(p))
+            elif name.endswith("bias"):
+                p.copy_(0.5 * torch.randn_like(p))
+            elif "embed_tokens" in name:
+                p.copy_(torch.randn_like(p))
+            else:
+                p.copy_(1.5 * torch.randn_like(p) / p.shape[-1] ** 0.5)
+
+
+def write_config(config, dtype, old_spelling, path):
+    values = config.to_diff_dict()
+    values["torch_dtype"] = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}[dtype]
+    values.pop("dtype", None)
+    values.pop("transformers_version", None)
+    if old_spelling:
+        rope = values.pop("rope_parameters")
+        values["rope_theta"] = rope["rope_theta"]
+        if rope["rope_type"] == "default":
+            values["rope_scaling"] = None
+        else:
+            values["rope_scaling"] = {"type": rope["rope_type"], "factor": rope["factor"]}
+    path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+
+def write_weights(model, shards, directory):
+    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    if model.config.tie_word_embeddings:
+        state.pop("lm_head.weight", None)
+    if shards == 1:
+        save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
+        return
+    names = sorted(state)
+    index = {"metadata": {"total_size": sum(v.nbytes for v in state.values())}, "weight_map": {}}
+    for i in range(shards):
+        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
+        part = names[i::shards]
+        save_file({n: state[n] for n in part}, directory / file, metadata={"format": "pt"})
+        index["weight_map"].update({n: file for n in part})
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+
+def main(root):
+    for seed, (name, spec) in enumerate(MODELS.items()):
+        torch.manual_seed(seed)
+        directory = root / name
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        spec["config"].architectures = [spec["model"].__name__]
+        spec["config"]._attn_implementation = "eager"
+        model = spec["model"](spec["config"]).eval()
+        randomize(model)
+        model.to(spec["dtype"])
+        write_config(spec["config"], spec["dtype"], spec["old_spelling"], directory / "config.json")
+        write_weights(model, spec["shards"], directory)
+        loaded = spec["model"].from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+        expected = {}
+        for i, length in enumerate(LENGTHS):
+            ids = torch.randint(0, spec["config"].vocab_size, (1, length))
+            with torch.no_grad():
+                logits = loaded(ids, use_cache=False).logits[0].float()
+            # Rows enough to see every kind of position; whole sequences would be most of the files.
+            rows = sorted({0, length // 3, length // 2, length - 2, length - 1} & set(range(length)))
+            expected[f"ids{i}"] = ids[0].to(torch.int32)
+            expected[f"rows{i}"] = torch.tensor(rows, dtype=torch.int32)
+            expected[f"logits{i}"] = logits[rows].contiguous()
+        save_file(expected, directory / "expected.safetensors")
+        size = sum(f.stat().st_size for f in directory.iterdir())
+        print(f"{name:14s} {size:7d} bytes, max |logit| {expected['logits2'].abs().max():.2f}")
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))
