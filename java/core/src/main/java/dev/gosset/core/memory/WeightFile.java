@@ -21,6 +21,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.Endianness;
@@ -381,7 +383,11 @@ public final class WeightFile {
         }
 
         private FormatException wrong(String found, String expected) {
-            return new FormatException(file + ": " + found + ", expected " + expected);
+            return wrong(found, expected, null);
+        }
+
+        private FormatException wrong(String found, String expected, Throwable cause) {
+            return new FormatException(file + ": " + found + ", expected " + expected, cause);
         }
 
         /** The rows of one record batch. */
@@ -475,7 +481,12 @@ public final class WeightFile {
                 try {
                     return Codebook.named(name);
                 } catch (IllegalArgumentException e) {
-                    throw wrong(where + " has the codebook " + Quoted.of(name), "a known one: " + e.getMessage());
+                    throw wrong(
+                            where + " has the codebook " + Quoted.of(name),
+                            IntStream.rangeClosed(2, 4)
+                                    .mapToObj(b -> Codebook.ofBits(b).name())
+                                    .collect(Collectors.joining(", ")),
+                            e);
                 }
             }
 
