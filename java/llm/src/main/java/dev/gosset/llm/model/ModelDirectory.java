@@ -2,6 +2,7 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.WeightFile;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
 import java.lang.foreign.Arena;
@@ -64,7 +65,8 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
     public WeightSource weights(Arena arena) {
         return switch (kind) {
             case ORIGINAL -> new OriginalWeights(Safetensors.open(path, arena));
-            case GOSSET, QUIP_SHARP -> throw new UnsupportedModelException(path + ": " + kind + " is being written");
+            case GOSSET -> new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena));
+            case QUIP_SHARP -> throw new UnsupportedModelException(path + ": " + kind + " is being written");
         };
     }
 }
