@@ -15,7 +15,17 @@ public final class Tokenizer {
     public static Tokenizer open(Path dir) {
         System.setProperty("RUST_FLAVOR", "cpu");
         try {
-            return new Tokenizer(HuggingFaceTokenizer.newInstance(dir.resolve("tokenizer.json"), java.util.Map.of("truncation", "false", "addSpecialTokens", "true", "maxLength","2000000000", "modelMaxLength", "2000000000")));
+            return new Tokenizer(HuggingFaceTokenizer.newInstance(
+                    dir.resolve("tokenizer.json"),
+                    java.util.Map.of(
+                            "truncation",
+                            "false",
+                            "addSpecialTokens",
+                            "true",
+                            "maxLength",
+                            "2000000000",
+                            "modelMaxLength",
+                            "2000000000")));
         } catch (IOException e) {
             throw new dev.gosset.core.FormatException(dir + ": no tokenizer", e);
         }
