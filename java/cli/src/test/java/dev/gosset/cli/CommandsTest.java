@@ -1,0 +1,143 @@
+package dev.gosset.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.gosset.llm.TinyModels;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands on a tiny model: what they print, and how they end. */
+final class CommandsTest {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @TempDir
+    private Path temporary;
+
+    private Path model;
+    private Path text;
+
+    @BeforeEach
+    void makeModel() throws Exception {
+        model = TinyModels.copy("qwen2", temporary.resolve("model"));
+        text = Files.writeString(temporary.resolve("text.txt"), TinyModels.text(3, 3000));
+    }
+
+    private static JsonNode json(Captured run) throws Exception {
+        assertThat(run.exit()).as(run.err()).isZero();
+        assertThat(run.out().lines().toList()).as("one JSON object and nothing else").hasSize(1);
+        return JSON.readTree(run.out());
+    }
+
+    @Test
+    void quantizeInspectEvaluateGenerate() throws Exception {
+        Path out = temporary.resolve("out");
+        Path report = temporary.resolve("report.json");
+        JsonNode quantized = json(Captured.run(
+                "quantize", model.toString(), "--bits", "3", "--out", out.toString(), "--calibration", text.toString(),
+                "--sequences", "8", "--context", "64", "--seed", "4", "--report", report.toString(), "--threads", "2",
+                "--json"));
+        assertThat(quantized.get("codebook").asText()).isEqualTo("E8P12RVQ3B");
+        JsonNode reported = JSON.readTree(report.toFile());
+        assertThat(reported.get("linears")).hasSize(8);
+        assertThat(reported.get("linears").get(0).get("name").asText()).isEqualTo("model.layers.0.self_attn.qkv_proj");
+        assertThat(reported.get("meanProxyError").asDouble())
+                .isEqualTo(quantized.get("mean_proxy_error").asDouble());
+
+        JsonNode inspected = json(Captured.run("inspect", out.toString(), "--json"));
+        assertThat(inspected.get("kind").asText()).isEqualTo("gosset");
+        assertThat(inspected.get("linear_bits_per_weight").asDouble())
+                .isEqualTo(quantized.get("bits_per_weight").asDouble());
+        JsonNode original = json(Captured.run("inspect", model.toString(), "--json"));
+        assertThat(original.get("parameters").asLong()).isEqualTo(inspected.get("parameters").asLong());
+        assertThat(original.get("kind").asText()).isEqualTo("original");
+
+        for (Path each : List.of(model, out)) {
+            JsonNode perplexity = json(Captured.run(
+                    "eval", "perplexity", each.toString(), "--text", text.toString(), "--context", "64", "--json"));
+            assertThat(perplexity.get("perplexity").asDouble()).isBetween(5.0, 5000.0);
+            assertThat(perplexity.get("chunks").asInt()).isEqualTo(46);
+            JsonNode one = json(Captured.run(
+                    "generate", each.toString(), "--prompt", "w5 w6", "--max-tokens", "9", "--seed", "2", "--json"));
+            JsonNode same = json(Captured.run(
+                    "generate", each.toString(), "--prompt", "w5 w6", "--max-tokens", "9", "--seed", "2", "--json",
+                    "--threads", "1"));
+            assertThat(one.get("tokens").asInt()).isPositive();
+            assertThat(same.get("text")).isEqualTo(one.get("text"));
+        }
+    }
+
+    @Test
+    void choiceCountsRightAnswers() throws Exception {
+        StringBuilder lines = new StringBuilder();
+        for (int answer : new int[] {0, 1}) {
+            lines.append("{\"context\": \"w3 w9\", \"choices\": [\" w4\", \" w5 w6\"], \"answer\": ")
+                    .append(answer)
+                    .append("}\n");
+        }
+        Path task = Files.writeString(temporary.resolve("task.jsonl"), lines);
+        JsonNode result = json(Captured.run("eval", "choice", model.toString(), "--task", task.toString(), "--json"));
+        assertThat(result.get("questions").asInt()).isEqualTo(2);
+        assertThat(result.get("accuracy").asDouble()).as("the same question, both answers").isEqualTo(0.5);
+        assertThat(result.get("normalized_accuracy").asDouble()).isEqualTo(0.5);
+    }
+
+    @Test
+    void chatAnswersInTheModelsTemplate() throws Exception {
+        Files.writeString(
+                model.resolve("tokenizer_config.json"),
+                "{\"chat_template\": \"{% for m in messages %}{{ m['content'] }} {% endfor %}w7\"}");
+        Captured run = Captured.withInput("w10 w11\n/reset\nw12\n/quit\n", "chat", model.toString(), "--max-tokens", "5",
+                "--temperature", "0", "--json");
+        assertThat(run.exit()).as(run.err()).isZero();
+        List<String> answers = run.out().lines().toList();
+        assertThat(answers).hasSize(2);
+        assertThat(JSON.readTree(answers.get(0)).get("prompt_tokens").asInt()).isEqualTo(3);
+        assertThat(JSON.readTree(answers.get(1)).get("prompt_tokens").asInt()).isEqualTo(2);
+    }
+
+    @Test
+    void doctorKnowsTheJvm() throws Exception {
+        JsonNode facts = json(Captured.run("doctor", "--json"));
+        assertThat(facts.get("kernels").asText()).contains("chosen");
+        assertThat(facts.get("blas").asText()).contains("OpenBLAS");
+        assertThat(Captured.run("doctor").out()).contains("simd");
+    }
+
+    @Test
+    void wrongUsageEndsWithTwo() {
+        for (String[] args : new String[][] {
+            {},
+            {"quantise"},
+            {"quantize", model.toString()},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--bits", "5"},
+            {"quantize", model.toString(), "--out", "x", "--bits", "2"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--bits", "2", "--codebook", "E8P12RVQ4B"},
+            {"generate", model.toString(), "--prompt", "x", "--temperature", "-1"},
+            {"generate", model.toString(), "--prompt", "x", "--device", "tpu"},
+            {"generate", model.toString(), "--prompt", "x", "--threads", "0"},
+            {"eval"},
+        }) {
+            Captured run = Captured.run(args);
+            assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(2);
+            assertThat(run.err()).startsWith("gosset: ");
+            assertThat(run.out()).isEmpty();
+        }
+    }
+
+    @Test
+    void helpIsCompleteAndEndsWithZero() {
+        Captured run = Captured.run("--help");
+        assertThat(run.exit()).isZero();
+        assertThat(run.out())
+                .contains("demo", "quantize", "hessian", "eval", "generate", "chat", "inspect", "doctor");
+        Captured quantize = Captured.run("quantize", "--help");
+        assertThat(quantize.exit()).isZero();
+        assertThat(quantize.out()).contains("--bits", "--resume", "--report", "--calibration", "--codebook");
+    }
+}
