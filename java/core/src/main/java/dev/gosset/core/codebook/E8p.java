@@ -178,25 +178,49 @@ public final class E8p implements Codebook {
         return a << 8 | b;
     }
 
+    /** The row with the greatest {@code 2 <w, a> - |a|^2}, w = |x - shift|, less the cost of a flip where one is due. */
     private int nearestRow(double[] x, int offset, double shift) {
         int negatives = negatives(x, offset, shift);
+        double w0 = Math.abs(x[offset] - shift);
+        double w1 = Math.abs(x[offset + 1] - shift);
+        double w2 = Math.abs(x[offset + 2] - shift);
+        double w3 = Math.abs(x[offset + 3] - shift);
+        double w4 = Math.abs(x[offset + 4] - shift);
+        double w5 = Math.abs(x[offset + 5] - shift);
+        double w6 = Math.abs(x[offset + 6] - shift);
+        double w7 = Math.abs(x[offset + 7] - shift);
         double best = Double.NEGATIVE_INFINITY;
         int row = 0;
         for (int a = 0; a < MAGNITUDES; a++) {
-            double dot = 0;
-            double least = Double.POSITIVE_INFINITY;
-            for (int c = 0; c < DIMENSION; c++) {
-                double product = Math.abs(x[offset + c] - shift) * magnitudes[a * DIMENSION + c];
-                dot += product;
-                least = product < least ? product : least;
+            int m = DIMENSION * a;
+            double dot = w0 * magnitudes[m]
+                    + w1 * magnitudes[m + 1]
+                    + w2 * magnitudes[m + 2]
+                    + w3 * magnitudes[m + 3]
+                    + w4 * magnitudes[m + 4]
+                    + w5 * magnitudes[m + 5]
+                    + w6 * magnitudes[m + 6]
+                    + w7 * magnitudes[m + 7];
+            double score = 2 * dot - squaredNorm[a];
+            // The flip only lowers the score, so that most rows are out before it is known.
+            if (score > best && parity[a] != negatives) {
+                score -= 4 * leastProduct(x, offset, shift, a);
             }
-            double score = 2 * dot - squaredNorm[a] - (parity[a] == negatives ? 0 : 4 * least);
             if (score > best) {
                 best = score;
                 row = a;
             }
         }
         return row;
+    }
+
+    private double leastProduct(double[] x, int offset, double shift, int a) {
+        double least = Double.POSITIVE_INFINITY;
+        for (int c = 0; c < DIMENSION; c++) {
+            double product = Math.abs(x[offset + c] - shift) * magnitudes[a * DIMENSION + c];
+            least = product < least ? product : least;
+        }
+        return least;
     }
 
     /** The coordinate whose sign differs from that of x - shift, or -1. */

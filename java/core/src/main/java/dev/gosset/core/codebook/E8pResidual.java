@@ -68,7 +68,7 @@ public final class E8pResidual implements Codebook {
     @Override
     public void decode(int code, double[] out, int offset) {
         double[] residual = new double[DIMENSION];
-        decodeResidual(code, residual);
+        decodeResidual(code, residual, 0);
         E8p.INSTANCE.decode(code >>> 16, out, offset);
         for (int c = 0; c < DIMENSION; c++) {
             out[offset + c] += residual[c] / residualScale;
@@ -87,11 +87,12 @@ public final class E8pResidual implements Codebook {
         return c0 << 16 | (bits == 3 ? E81b.nearest(residual, 0) : E8p.INSTANCE.nearest(residual, 0));
     }
 
-    private void decodeResidual(int code, double[] out) {
+    /** Writes the residual point q1 of {@code code}, before the division, to {@code out[offset..offset+7]}. */
+    public void decodeResidual(int code, double[] out, int offset) {
         if (bits == 3) {
-            E81b.decode(code, out, 0);
+            E81b.decode(code, out, offset);
         } else {
-            E8p.INSTANCE.decode(code, out, 0);
+            E8p.INSTANCE.decode(code, out, offset);
         }
     }
 }

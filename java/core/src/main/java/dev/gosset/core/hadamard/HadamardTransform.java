@@ -21,7 +21,7 @@ import java.util.Objects;
  * <p>For every other n, which the format refuses, M_o is the discrete Hartley matrix of the odd part, {@code M[i][j] =
  * cos(2 pi i j / o) + sin(2 pi i j / o)}: real, symmetric, {@code M M^T = o I}. The QuIP# paper (Algorithm 4, section
  * A.2) proposes a random-phase Fourier transform here. We prefer Hartley: it exists for odd n too, keeps the sign vectors
- * of +-1, their storage and the kernels of the Hadamard case, and since |M[i][j]| <= sqrt 2 every incoherence bound grows
+ * of +-1, their storage and the kernels of the Hadamard case, and since |M[i][j]| is at most sqrt 2 every incoherence bound grows
  * by a factor of at most sqrt 2.
  *
  * <p>Immutable, thread-safe.
@@ -128,7 +128,7 @@ public final class HadamardTransform {
         return Math.cos(angle) + Math.sin(angle);
     }
 
-    /** Whether {@link #smallMatrix()} exists: K <= {@value #MAX_STORED_K}. */
+    /** Whether {@link #smallMatrix()} exists: K at most {@value #MAX_STORED_K}. */
     public boolean hasSmallMatrix() {
         return k <= MAX_STORED_K;
     }
@@ -137,7 +137,7 @@ public final class HadamardTransform {
      * The small matrix M_K: K x K float32, row-major, native byte order, a read-only native segment that lives as long as
      * it is reachable.
      *
-     * @throws IllegalStateException where K > {@value #MAX_STORED_K}
+     * @throws IllegalStateException where K is larger than {@value #MAX_STORED_K}
      */
     public MemorySegment smallMatrix() {
         MemorySegment m = matrix;

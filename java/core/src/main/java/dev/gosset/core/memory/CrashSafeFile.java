@@ -101,7 +101,7 @@ public final class CrashSafeFile implements AutoCloseable {
         long free = free();
         if (free >= 0 && free < bytes) {
             close();
-            throw new GossetException(target + ": needs " + bytes + " bytes, the disk has " + free + " free");
+            throw new GossetException(target + ": needs " + bytes + " more bytes, the disk has " + free + " free");
         }
     }
 

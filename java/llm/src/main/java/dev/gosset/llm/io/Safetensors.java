@@ -79,8 +79,7 @@ public final class Safetensors {
      */
     public static Safetensors open(Path path, Arena arena) {
         if (!Files.isDirectory(path)) {
-            Shard shard = Shard.read(path, arena);
-            return new Safetensors(path, shard.tensors(), shard.metadata());
+            return parse(path, MappedFile.map(path, arena));
         }
         if (Files.exists(path.resolve(INDEX_FILE))) {
             return openIndexed(path, arena);
@@ -88,8 +87,14 @@ public final class Safetensors {
         if (!Files.exists(path.resolve(SINGLE_FILE))) {
             throw new FormatException(path + ": has neither " + INDEX_FILE + " nor " + SINGLE_FILE);
         }
-        Shard shard = Shard.read(path.resolve(SINGLE_FILE), arena);
+        Shard shard = Shard.read(path.resolve(SINGLE_FILE), MappedFile.map(path.resolve(SINGLE_FILE), arena));
         return new Safetensors(path, shard.tensors(), shard.metadata());
+    }
+
+    /** Checks the bytes of one file. */
+    static Safetensors parse(Path file, MemorySegment bytes) {
+        Shard shard = Shard.read(file, bytes);
+        return new Safetensors(file, shard.tensors(), shard.metadata());
     }
 
     private static Safetensors openIndexed(Path directory, Arena arena) {
@@ -119,7 +124,7 @@ public final class Safetensors {
             if (!Files.isRegularFile(file)) {
                 throw new FormatException(file + ": no such file, expected the shard that " + index + " names");
             }
-            Shard shard = Shard.read(file, arena);
+            Shard shard = Shard.read(file, MappedFile.map(file, arena));
             e.setValue(shard);
             metadata.putAll(shard.metadata());
             for (String name : shard.tensors().keySet()) {
@@ -182,8 +187,7 @@ public final class Safetensors {
 
     /** One parsed file. */
     private record Shard(Map<String, Tensor> tensors, Map<String, String> metadata) {
-        static Shard read(Path file, Arena arena) {
-            MemorySegment all = MappedFile.map(file, arena);
+        static Shard read(Path file, MemorySegment all) {
             if (all.byteSize() < 8) {
                 throw new FormatException(
                         file + ": has " + all.byteSize() + " bytes, expected at least the 8 of the header's length");

@@ -262,7 +262,7 @@ final class SafetensorsTest {
 
     /** Whatever is done to a file, opening it and touching every byte of every tensor gives a FormatException or works. */
     @Test
-    void survivesDamage() throws IOException {
+    void survivesDamage() {
         byte[] good = file(
                 "{\"__metadata__\":{\"k\":\"v\"}," + entry("a", "F32", "[2,2]", 0, 16) + ","
                         + entry("b", "BF16", "[3]", 16, 22) + "}",
@@ -270,7 +270,7 @@ final class SafetensorsTest {
         String tokens = "{}[],:\"\\-0123456789eE.nulltrfas \n";
         Path path = dir.resolve("x.safetensors");
         int rejected = 0;
-        int trials = 4000;
+        int trials = Integer.getInteger("gosset.fuzz", 20_000);
         for (int trial = 0; trial < trials; trial++) {
             byte[] bytes = good.clone();
             if (trial < good.length) {
@@ -286,9 +286,9 @@ final class SafetensorsTest {
                     bytes = Arrays.copyOf(bytes, random.nextInt(2 * bytes.length));
                 }
             }
-            Files.write(path, bytes);
             try (Arena arena = Arena.ofConfined()) {
-                for (Tensor t : Safetensors.open(path, arena).tensors()) {
+                MemorySegment all = arena.allocate(bytes.length).copyFrom(MemorySegment.ofArray(bytes));
+                for (Tensor t : Safetensors.parse(path, all).tensors()) {
                     t.data().toArray(ValueLayout.JAVA_BYTE);
                     if (t.dtype().isFloating()) {
                         t.toFloatArray();

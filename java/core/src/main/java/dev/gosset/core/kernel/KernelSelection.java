@@ -1,0 +1,77 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.GossetException;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * A choice among the kernel families and the reasons for it. This class must load where the module jdk.incubator.vector is
+ * absent: whatever links against it is behind {@link VectorKernels}, touched only after the probe.
+ *
+ * @param kernels the chosen family
+ * @param reasons one line for each family
+ */
+record KernelSelection(Kernels kernels, List<String> reasons) {
+    private static KernelSelection chosen;
+
+    static synchronized KernelSelection ofThisJvm() {
+        if (chosen == null) {
+            String mode = System.getProperty(Kernels.PROPERTY, "auto").toLowerCase(Locale.ROOT);
+            String obstacle = mode.equals("scalar") ? null : vectorObstacle();
+            chosen = of(mode, obstacle);
+            if (mode.equals("auto") && obstacle != null) {
+                System.err.println("gosset: warning: running on the slow scalar kernels: " + obstacle);
+            }
+        }
+        return chosen;
+    }
+
+    /**
+     * @param mode the value of the property
+     * @param obstacle why the vector kernels cannot run, or null
+     */
+    static KernelSelection of(String mode, String obstacle) {
+        switch (mode) {
+            case "scalar" -> {
+                return new KernelSelection(
+                        Kernels.scalar(),
+                        List.of(
+                                "vector: rejected, " + Kernels.PROPERTY + "=scalar",
+                                "scalar: chosen, " + Kernels.PROPERTY + "=scalar"));
+            }
+            case "auto", "vector" -> {
+                if (obstacle == null) {
+                    Kernels vector = VectorKernels.create();
+                    return new KernelSelection(
+                            vector,
+                            List.of(
+                                    "vector: chosen, " + VectorKernels.bits() + " bit vectors",
+                                    "scalar: rejected, "
+                                            + (mode.equals("auto") ? "slower" : Kernels.PROPERTY + "=vector")));
+                }
+                if (mode.equals("vector")) {
+                    throw new GossetException(Kernels.PROPERTY + "=vector cannot be honoured: " + obstacle);
+                }
+                return new KernelSelection(
+                        Kernels.scalar(),
+                        List.of("vector: rejected, " + obstacle, "scalar: chosen, nothing faster can run"));
+            }
+            default -> throw new GossetException(Kernels.PROPERTY + "=" + mode + ": expected auto, scalar or vector");
+        }
+    }
+
+    /** Why the Vector API kernels cannot run well in this JVM, or null where they can. */
+    private static String vectorObstacle() {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+            return "the module jdk.incubator.vector is not loaded; start java with " + Kernels.FLAG;
+        }
+        // without C2 every vector operation is a call that allocates: far slower than the scalar kernels
+        String vm = System.getProperty("java.vm.info", "");
+        if (vm.contains("interpreted mode") || vm.contains("emulated-client")) {
+            return "this JVM runs without its optimizing compiler (" + vm
+                    + "); start java without -Xint or -XX:TieredStopAtLevel";
+        }
+        int bits = VectorKernels.bits();
+        return bits >= 128 ? null : "this JVM has vectors of " + bits + " bits, at least 128 are needed";
+    }
+}

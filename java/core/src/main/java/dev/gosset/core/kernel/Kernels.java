@@ -1,0 +1,54 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.GossetException;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * One family of CPU kernels. {@link #selected()} is the family that this JVM runs; the system property {@value #PROPERTY}
+ * says which: {@code auto} (the default), {@code scalar} or {@code vector}. Immutable, thread-safe.
+ *
+ * @param name the value of the property that selects this family
+ * @param transform orthogonal transforms
+ * @param encode nearest codebook points
+ * @param matvec products with coded matrices
+ */
+public record Kernels(String name, TransformKernel transform, EncodeKernel encode, MatvecKernel matvec) {
+    /** The system property that selects a family. */
+    public static final String PROPERTY = "gosset.kernels";
+
+    /** What the JVM's command line must have for the Vector API kernels. */
+    static final String FLAG = "--add-modules jdk.incubator.vector";
+
+    public Kernels {
+        Objects.requireNonNull(name);
+        Objects.requireNonNull(transform);
+        Objects.requireNonNull(encode);
+        Objects.requireNonNull(matvec);
+    }
+
+    /** The oracle: plain Java, double accumulation, on every JVM. */
+    public static Kernels scalar() {
+        return new Kernels("scalar", new ScalarTransform(), new PendingKernels(), new PendingKernels());
+    }
+
+    /**
+     * The family chosen for this JVM, once. Where {@code auto} has to fall back on the scalar kernels it says so in one
+     * line on standard error.
+     *
+     * @throws GossetException where the property forces a family that cannot run here, or names none
+     */
+    public static Kernels selected() {
+        return KernelSelection.ofThisJvm().kernels();
+    }
+
+    /**
+     * Why {@link #selected()} is what it is: one line for each family, {@code "name: chosen, ..."} or {@code "name: rejected,
+     * ..."}.
+     *
+     * @throws GossetException as {@link #selected()}
+     */
+    public static List<String> selection() {
+        return KernelSelection.ofThisJvm().reasons();
+    }
+}

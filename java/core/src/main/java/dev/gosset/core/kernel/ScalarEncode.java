@@ -1,0 +1,57 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.codebook.E8p;
+import dev.gosset.core.codebook.E8pResidual;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * The oracle of {@link EncodeKernel}: every vector goes through {@link Codebook#nearest} in float64. The values are
+ * {@code q0 + q1 / residualScale}, evaluated in float32.
+ *
+ * <p>Stateless and thread-safe. Allocates a few small arrays in each call.
+ */
+public final class ScalarEncode implements EncodeKernel {
+    private static final int DIMENSION = Codebook.DIMENSION;
+
+    @Override
+    public void nearest(Codebook codebook, MemorySegment x, int count, MemorySegment values, MemorySegment codes) {
+        double[] vector = new double[DIMENSION];
+        float[] value = new float[DIMENSION];
+        for (int i = 0; i < count; i++) {
+            long at = (long) i * PointTables.ROW;
+            for (int c = 0; c < DIMENSION; c++) {
+                vector[c] = x.get(ValueLayout.JAVA_FLOAT_UNALIGNED, at + 4L * c);
+            }
+            int code = codebook.nearest(vector, 0);
+            codes.set(ValueLayout.JAVA_INT_UNALIGNED, 4L * i, code);
+            decode(codebook, code, vector, value);
+            for (int c = 0; c < DIMENSION; c++) {
+                values.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + 4L * c, value[c]);
+            }
+        }
+    }
+
+    /** The eight float32 values of a code: what every kernel must deliver bit by bit. */
+    static void decode(Codebook codebook, int code, double[] scratch, float[] out) {
+        switch (codebook) {
+            case E8p e8p -> {
+                e8p.decode(code, scratch, 0);
+                for (int c = 0; c < DIMENSION; c++) {
+                    out[c] = (float) scratch[c];
+                }
+            }
+            case E8pResidual residual -> {
+                residual.decodeResidual(code, scratch, 0);
+                for (int c = 0; c < DIMENSION; c++) {
+                    out[c] = (float) scratch[c] / (float) residual.residualScale();
+                }
+                E8p.INSTANCE.decode(code >>> 16, scratch, 0);
+                for (int c = 0; c < DIMENSION; c++) {
+                    out[c] = (float) scratch[c] + out[c];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+package dev.gosset.core.rounding;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.DoubleMatrix;
+import dev.gosset.core.memory.FloatMatrix;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * The second moments of the inputs x of a linear, as calibration has seen them: {@code mu = E x} and the centred {@code
+ * cov = E x x^T - mu mu^T}. What rounding minimizes is the quadratic form of {@code H = cov + mu mu^T = E x x^T}. Source:
+ * spec/quip-sharp.md, section 2.
+ *
+ * <p>An immutable view of native memory: whoever allocated it closes it. Thread-safe where the arena is.
+ *
+ * @param n the number of inputs
+ * @param lowerTriangle cov as n (n + 1) / 2 float32, row by row: (0,0), (1,0), (1,1), (2,0), ...; the published file form
+ * @param mu n float32
+ * @param tokens how many vectors x were seen, at least 1
+ */
+public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long tokens) {
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+    /** What is added to the diagonal, relative to its mean, unless told otherwise. */
+    public static final double DEFAULT_SIGMA = 0.01;
+
+    public Hessian {
+        if (n < 1 || tokens < 1 || lowerTriangle.byteSize() != 4 * triangle(n) || mu.byteSize() != 4L * n) {
+            throw new IllegalArgumentException("a Hessian of " + n + " inputs from " + tokens + " tokens needs "
+                    + 4 * triangle(Math.max(0, n)) + " bytes of lower triangle and " + 4L * n + " of mean, found "
+                    + lowerTriangle.byteSize() + " and " + mu.byteSize());
+        }
+    }
+
+    /** Elements of the lower triangle of an n x n matrix, the diagonal included; also the index where row n starts. */
+    public static long triangle(int n) {
+        return n * (n + 1L) / 2;
+    }
+
+    /** Element (i, j) of the centred covariance, from whichever triangle. */
+    public float cov(int i, int j) {
+        return lowerTriangle.getAtIndex(FLOAT, triangle(Math.max(i, j)) + Math.min(i, j));
+    }
+
+    /**
+     * What rounding works with: {@code H / mean(diag H) + sigma I} with {@code H = cov + mu mu^T}, n x n, full; the
+     * identity where H is all zero. Evaluated in float64 and rounded once.
+     *
+     * @throws FormatException where a diagonal element is not a finite number of at least 0
+     */
+    public FloatMatrix regularized(double sigma, Arena arena) {
+        FloatMatrix h = FloatMatrix.allocate(arena, n, n);
+        double scale = scale();
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j <= i; j++) {
+                float v = (float) regularized(i, j, scale, sigma);
+                h.set(i, j, v);
+                h.set(j, i, v);
+            }
+        }
+        return h;
+    }
+
+    /** {@link #regularized} in float64. */
+    public DoubleMatrix regularizedDouble(double sigma, Arena arena) {
+        DoubleMatrix h = DoubleMatrix.allocate(arena, n, n);
+        double scale = scale();
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j <= i; j++) {
+                double v = regularized(i, j, scale, sigma);
+                h.set(i, j, v);
+                h.set(j, i, v);
+            }
+        }
+        return h;
+    }
+
+    private double regularized(int i, int j, double scale, double sigma) {
+        if (scale == 0) {
+            return i == j ? 1 : 0;
+        }
+        double moment = lowerTriangle.getAtIndex(FLOAT, triangle(i) + j)
+                + (double) mu.getAtIndex(FLOAT, i) * mu.getAtIndex(FLOAT, j);
+        return moment * scale + (i == j ? sigma : 0);
+    }
+
+    /** 1 / mean(diag H), or 0 where H is all zero. */
+    private double scale() {
+        double trace = 0;
+        for (int i = 0; i < n; i++) {
+            double m = mu.getAtIndex(FLOAT, i);
+            double d = lowerTriangle.getAtIndex(FLOAT, triangle(i) + i) + m * m;
+            // A little below zero is the rounding of an input that never varied.
+            if (!Double.isFinite(d) || d < -1e-6 * m * m - Float.MIN_NORMAL) {
+                throw new FormatException("Hessian of " + n + " inputs: the second moment of input " + i + " is " + d
+                        + ", expected a finite number of at least 0");
+            }
+            trace += d;
+        }
+        return trace > 0 ? n / trace : 0;
+    }
+}

@@ -1,0 +1,140 @@
+package dev.gosset.core.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gosset.core.GossetException;
+import dev.gosset.core.hadamard.HadamardTransform;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class KernelsTest {
+    @TempDir
+    Path folder;
+
+    /** Run in a child JVM: prints what was selected and transforms a little with it. */
+    public static final class Child {
+        private Child() {}
+
+        public static void main(String[] args) {
+            Kernels kernels = Kernels.selected();
+            Kernels.selected();
+            HadamardTransform u = HadamardTransform.of(4);
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment x = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1, 2, 3, 4);
+                kernels.transform()
+                        .apply(
+                                u,
+                                false,
+                                x,
+                                1,
+                                arena.allocate(kernels.transform().scratchBytes(u)));
+                System.out.println("name " + kernels.name() + " first " + x.get(ValueLayout.JAVA_FLOAT, 0));
+            }
+            for (String line : Kernels.selection()) {
+                System.out.println(line);
+            }
+        }
+    }
+
+    private record Run(int exit, List<String> out, List<String> err) {}
+
+    private Run child(String... flags) throws IOException, InterruptedException {
+        Path out = folder.resolve("out");
+        Path err = folder.resolve("err");
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        command.addAll(List.of(flags));
+        command.add(Child.class.getName());
+        ProcessBuilder builder = new ProcessBuilder(command);
+        builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"));
+        int exit = builder.redirectOutput(out.toFile())
+                .redirectError(err.toFile())
+                .start()
+                .waitFor();
+        return new Run(exit, lines(out), lines(err));
+    }
+
+    private static List<String> lines(Path file) throws IOException {
+        try (Stream<String> lines = Files.lines(file, StandardCharsets.UTF_8)) {
+            return lines.filter(l -> !l.startsWith("WARNING: Using incubator modules"))
+                    .toList();
+        }
+    }
+
+    @Test
+    void withoutTheModuleAutoFallsToScalarAndSaysSoOnce() throws Exception {
+        Run run = child();
+        assertThat(run.exit()).as(run.toString()).isZero();
+        assertThat(run.err()).hasSize(1);
+        assertThat(run.err().get(0)).contains("warning").contains("--add-modules jdk.incubator.vector");
+        assertThat(run.out()).hasSize(3);
+        assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
+        assertThat(run.out().get(1)).startsWith("vector: rejected").contains("--add-modules jdk.incubator.vector");
+        assertThat(run.out().get(2)).startsWith("scalar: chosen");
+    }
+
+    @Test
+    void withoutTheModuleScalarIsQuiet() throws Exception {
+        Run run = child("-Dgosset.kernels=scalar");
+        assertThat(run.exit()).as(run.toString()).isZero();
+        assertThat(run.err()).isEmpty();
+        assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
+        assertThat(run.out().get(1)).isEqualTo("vector: rejected, gosset.kernels=scalar");
+    }
+
+    @Test
+    void withoutTheModuleForcedVectorThrows() throws Exception {
+        Run run = child("-Dgosset.kernels=vector");
+        assertThat(run.exit()).isEqualTo(1);
+        assertThat(String.join("\n", run.err()))
+                .contains("GossetException")
+                .contains("gosset.kernels=vector")
+                .contains("--add-modules jdk.incubator.vector");
+    }
+
+    @Test
+    void withTheModuleAutoTakesVector() throws Exception {
+        Run run = child("--add-modules", "jdk.incubator.vector");
+        assertThat(run.exit()).as(run.toString()).isZero();
+        assertThat(run.err()).isEmpty();
+        assertThat(run.out().get(0)).isEqualTo("name vector first 5.0");
+        assertThat(run.out().get(1)).matches("vector: chosen, \\d+ bit vectors");
+        assertThat(run.out().get(2)).startsWith("scalar: rejected");
+    }
+
+    @Test
+    void withoutTheOptimizingCompilerAutoFallsToScalar() throws Exception {
+        Run run = child("--add-modules", "jdk.incubator.vector", "-XX:TieredStopAtLevel=1");
+        assertThat(run.exit()).as(run.toString()).isZero();
+        assertThat(run.err()).hasSize(1);
+        assertThat(run.err().get(0)).contains("optimizing compiler");
+        assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
+    }
+
+    @Test
+    void refusesAnUnknownFamily() {
+        assertThatThrownBy(() -> KernelSelection.of("sse", null))
+                .isInstanceOf(GossetException.class)
+                .hasMessage("gosset.kernels=sse: expected auto, scalar or vector");
+    }
+
+    @Test
+    void thisJvmRunsTheVectorKernels() {
+        assertThat(Kernels.selected().name()).isEqualTo("vector");
+        assertThat(Kernels.selected().transform()).isInstanceOf(VectorTransform.class);
+        assertThat(Kernels.selected()).isSameAs(Kernels.selected());
+        assertThat(Kernels.scalar().transform()).isInstanceOf(ScalarTransform.class);
+    }
+}

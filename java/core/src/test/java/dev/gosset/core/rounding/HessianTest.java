@@ -1,0 +1,147 @@
+package dev.gosset.core.rounding;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.Golden;
+import dev.gosset.core.memory.DoubleMatrix;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+class HessianTest {
+    private final long seed = System.nanoTime();
+    private final SplittableRandom random = new SplittableRandom(seed);
+
+    @Test
+    void accumulatesTheReferenceMoments() {
+        Golden golden = Golden.open("hessian.safetensors");
+        long[] shape = golden.get("n_ct").longs();
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(2)) {
+            FloatMatrix x = RoundingFixtures.floats(arena, golden, "X_f16");
+            HessianAccumulator sums = new HessianAccumulator((int) shape[0], arena);
+            // as batches of a calibration would arrive
+            sums.add(team, x.rows(0, 200));
+            sums.add(team, x.rows(200, 512));
+            Hessian h = sums.hessian(arena);
+            assertThat(h.tokens()).isEqualTo(shape[1]);
+            float[] flat = golden.get("flatH").floats();
+            float[] mu = golden.get("mu").floats();
+            for (int i = 0; i < flat.length; i++) {
+                assertThat(h.lowerTriangle().getAtIndex(ValueLayout.JAVA_FLOAT, i))
+                        .isCloseTo(flat[i], within(2e-6f * Math.max(1, Math.abs(flat[i]))));
+            }
+            for (int i = 0; i < mu.length; i++) {
+                assertThat(h.mu().getAtIndex(ValueLayout.JAVA_FLOAT, i)).isCloseTo(mu[i], within(1e-6f));
+            }
+            float[] expected = golden.get("H_regularized").floats();
+            assertThat(RoundingFixtures.largestDifference(h.regularized(0.01, arena), expected))
+                    .isLessThan(2e-6);
+            DoubleMatrix wide = h.regularizedDouble(0.01, arena);
+            assertThat(wide.get(5, 3)).isEqualTo(wide.get(3, 5)).isCloseTo(expected[5 * 384 + 3], within(1e-6));
+        }
+    }
+
+    @Test
+    void equalsNaiveSumsWhateverTheShape() {
+        for (int[] shape : new int[][] {{1, 1}, {3, 7}, {300, 257}, {1500, 40}, {1025, 513}}) {
+            int tokens = shape[0];
+            int n = shape[1];
+            try (Arena arena = Arena.ofShared();
+                    ThreadTeam team = new ThreadTeam(2)) {
+                FloatMatrix x = RoundingFixtures.gaussian(arena, random, tokens, n);
+                for (int t = 0; t < tokens; t++) {
+                    x.set(t, 0, x.get(t, 0) * 1000 + 500); // an outlier channel, as language models have
+                }
+                HessianAccumulator sums = new HessianAccumulator(n, arena);
+                sums.add(team, x);
+                Hessian h = sums.hessian(arena);
+                for (int i = 0; i < n; i += 1 + n / 11) {
+                    for (int j = 0; j < n; j += 1 + n / 13) {
+                        double s = 0;
+                        double a = 0;
+                        double b = 0;
+                        for (int t = 0; t < tokens; t++) {
+                            s += (double) x.get(t, i) * x.get(t, j);
+                            a += x.get(t, i);
+                            b += x.get(t, j);
+                        }
+                        double cov = s / tokens - a / tokens * (b / tokens);
+                        assertThat((double) h.cov(i, j))
+                                .as(tokens + " x " + n + " at " + i + "," + j + " seed " + seed)
+                                .isCloseTo(cov, within(1e-7 * Math.abs(cov) + 1e-9 * (1 + Math.abs(s) / tokens)));
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void hasTheSameBitsWithAnyNumberOfThreads() {
+        try (Arena arena = Arena.ofShared()) {
+            FloatMatrix x = RoundingFixtures.gaussian(arena, random, 1100, 530);
+            Hessian first = null;
+            for (int threads = 1; threads <= 3; threads++) {
+                try (ThreadTeam team = new ThreadTeam(threads)) {
+                    HessianAccumulator sums = new HessianAccumulator(530, arena);
+                    sums.add(team, x);
+                    Hessian h = sums.hessian(arena);
+                    first = first == null ? h : first;
+                    assertThat(RoundingFixtures.sameBits(h.lowerTriangle(), first.lowerTriangle()))
+                            .isTrue();
+                    assertThat(RoundingFixtures.sameBits(h.mu(), first.mu())).isTrue();
+                }
+            }
+        }
+    }
+
+    @Test
+    void inputsThatNeverVaryOrAreZeroStillRegularize() {
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(1)) {
+            FloatMatrix x = FloatMatrix.allocate(arena, 50, 3);
+            for (int t = 0; t < 50; t++) {
+                x.set(t, 0, 0.1f);
+                x.set(t, 1, t % 2);
+            }
+            HessianAccumulator sums = new HessianAccumulator(3, arena);
+            assertThatThrownBy(() -> sums.hessian(arena)).isInstanceOf(IllegalStateException.class);
+            sums.add(team, x);
+            FloatMatrix h = sums.hessian(arena).regularized(0.01, arena);
+            double mean = (0.01 + 0.5) / 3;
+            assertThat(h.get(0, 0)).isCloseTo((float) (0.01 / mean + 0.01), within(1e-5f));
+            assertThat(h.get(2, 2)).isCloseTo(0.01f, within(1e-7f));
+
+            HessianAccumulator zeros = new HessianAccumulator(2, arena);
+            zeros.add(team, FloatMatrix.allocate(arena, 4, 2));
+            assertThat(zeros.hessian(arena).regularized(0.01, arena).toArray()).containsExactly(1, 0, 0, 1);
+        }
+    }
+
+    @Test
+    void activationsThatAreNotFiniteAreNamed() {
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(1)) {
+            FloatMatrix x = FloatMatrix.allocate(arena, 5, 4);
+            x.set(3, 2, Float.NaN);
+            HessianAccumulator sums = new HessianAccumulator(4, arena);
+            sums.add(team, x);
+            assertThatThrownBy(() -> sums.hessian(arena))
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining("input 2 of 4");
+            assertThatThrownBy(() -> sums.add(team, FloatMatrix.allocate(arena, 5, 3)))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("3 columns");
+            assertThatThrownBy(() -> new Hessian(3, arena.allocate(20), arena.allocate(12), 1))
+                    .hasMessageContaining("needs 24 bytes");
+            Hessian bad = new Hessian(1, arena.allocateFrom(ValueLayout.JAVA_FLOAT, -1f), arena.allocate(4), 1);
+            assertThatThrownBy(() -> bad.regularized(0.01, arena)).isInstanceOf(FormatException.class);
+        }
+    }
+}
