@@ -29,7 +29,7 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
 
     /** The oracle: plain Java, double accumulation, on every JVM. */
     public static Kernels scalar() {
-        return new Kernels("scalar", new ScalarTransform(), new PendingKernels(), new PendingKernels());
+        return new Kernels("scalar", new ScalarTransform(), new ScalarEncode(), new ScalarMatvec());
     }
 
     /**

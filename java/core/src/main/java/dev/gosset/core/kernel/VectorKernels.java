@@ -7,7 +7,7 @@ final class VectorKernels {
     private VectorKernels() {}
 
     static Kernels create() {
-        return new Kernels("vector", new VectorTransform(), new PendingKernels(), new PendingKernels());
+        return new Kernels("vector", new VectorTransform(), new VectorEncode(), new VectorMatvec());
     }
 
     /** The width of the JVM's preferred vectors. */

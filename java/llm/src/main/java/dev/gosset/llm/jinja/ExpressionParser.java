@@ -215,7 +215,7 @@ class ExpressionParser {
         while (acceptOperator("~")) {
             Expression left = value;
             Expression right = product();
-            value = s -> Python.str(left.value(s)) + Python.str(right.value(s));
+            value = s -> Python.concatenation(Python.str(left.value(s)), Python.str(right.value(s)));
         }
         return value;
     }

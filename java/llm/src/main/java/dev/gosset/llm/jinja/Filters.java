@@ -101,7 +101,7 @@ final class Filters {
         for (Object e : Python.items(v)) {
             texts.add(Python.str(attribute == null ? e : Members.path(e, attribute)));
         }
-        return String.join(Python.str(a.get(0, "d", "")), texts);
+        return Text.join(Python.str(a.get(0, "d", "")), texts);
     }
 
     private static Object toInt(Object v, Arguments a) {
@@ -291,6 +291,7 @@ final class Filters {
         String[] lines = Python.str(v).split("\n", -1);
         for (int i = 0; i < lines.length; i++) {
             out.append(i > 0 ? "\n" : "");
+            Python.requireLength(out.length() + (long) step.length());
             boolean indented = i == 0 ? first : blank || !lines[i].isEmpty();
             out.append(indented ? step : "");
             out.append(lines[i]);

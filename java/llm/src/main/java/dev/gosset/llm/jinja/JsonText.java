@@ -52,6 +52,7 @@ final class JsonText {
         if (depth > 200) {
             throw new TemplateError("tojson: a value is nested too deeply");
         }
+        Python.requireLength(out.length());
         switch (v) {
             case null -> out.append("null");
             case Boolean b -> out.append(b);

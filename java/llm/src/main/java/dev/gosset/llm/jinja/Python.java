@@ -184,7 +184,12 @@ final class Python {
                 case "//" -> Math.floorDiv(p, q);
                 case "%" -> Math.floorMod(p, q);
                 case "/" -> divide(p, q);
-                default -> q < 0 ? Math.pow(p, q) : power(p, q);
+                default -> {
+                    if (q < 0) {
+                        yield Math.pow(p, q);
+                    }
+                    yield power(p, q);
+                }
             };
         }
         if (x != null && y != null) {
@@ -205,9 +210,10 @@ final class Python {
             };
         }
         if (operator.equals("+") && a instanceof String s && b instanceof String t) {
-            return s + t;
+            return concatenation(s, t);
         }
         if (operator.equals("+") && a instanceof List<?> s && b instanceof List<?> t) {
+            requireLength(s.size() + (long) t.size());
             List<Object> sum = new ArrayList<>(s);
             sum.addAll(t);
             return a instanceof Tuple ? new Tuple(sum) : sum;
@@ -222,6 +228,19 @@ final class Python {
             return format(s, b instanceof Tuple t ? t : Arrays.asList(b));
         }
         throw new TemplateError("'" + operator + "' is not defined for " + described(a) + " and " + described(b));
+    }
+
+    static String concatenation(String a, String b) {
+        requireLength(a.length() + (long) b.length());
+        return a + b;
+    }
+
+    /** Refuses a text or list that is longer than any template needs. */
+    static void requireLength(long length) {
+        if (length > Scope.LARGEST_OUTPUT) {
+            throw new TemplateError(
+                    "a value of length " + length + " is too long, expected at most " + Scope.LARGEST_OUTPUT);
+        }
     }
 
     private static double divide(double a, double b) {
@@ -296,7 +315,7 @@ final class Python {
         }
         List<?> all = v instanceof String s ? characters(s) : (List<?>) v;
         long n = all.size();
-        long by = step == null ? 1 : integer(step, "the step of a slice");
+        long by = step == null ? 1 : Math.clamp(integer(step, "the step of a slice"), -1L << 40, 1L << 40);
         if (by == 0) {
             throw new TemplateError("the step of a slice must not be 0");
         }
@@ -341,6 +360,7 @@ final class Python {
         if (depth > 500) {
             throw new TemplateError("a value is nested too deeply");
         }
+        requireLength(out.length());
         switch (v) {
             case null -> out.append("None");
             case Undefined u -> out.append("Undefined");

@@ -122,6 +122,15 @@ final class Text {
         return out;
     }
 
+    static String join(String separator, List<String> texts) {
+        long length = 0;
+        for (String text : texts) {
+            length += text.length() + (long) separator.length();
+        }
+        Python.requireLength(length);
+        return String.join(separator, texts);
+    }
+
     private static String first(Arguments a) {
         return Python.text(a.get(0, "sub"), "the argument");
     }
@@ -266,16 +275,14 @@ final class Text {
     }
 
     static String replace(String s, String old, String by, long limit) {
-        if (limit < 0 && !old.isEmpty()) {
-            return s.replace(old, by);
-        }
         if (old.isEmpty()) {
             throw new TemplateError("what is replaced must not be empty");
         }
         StringBuilder out = new StringBuilder();
         int from = 0;
         long done = 0;
-        for (int i = s.indexOf(old); i >= 0 && done < limit; i = s.indexOf(old, from), done++) {
+        for (int i = s.indexOf(old); i >= 0 && (limit < 0 || done < limit); i = s.indexOf(old, from), done++) {
+            Python.requireLength(out.length() + (long) by.length());
             out.append(s, from, i).append(by);
             from = i + old.length();
         }

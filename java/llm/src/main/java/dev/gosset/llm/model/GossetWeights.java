@@ -1,0 +1,61 @@
+package dev.gosset.llm.model;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.kernel.Kernels;
+import dev.gosset.core.kernel.QuantizedProduct;
+import dev.gosset.core.memory.QuantizedLinears;
+import dev.gosset.core.memory.Tensor;
+import dev.gosset.core.memory.WeightFile;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The weights of a model that Gosset quantized, from its weights.arrow: quantized linears under the names of their groups
+ * ({@link LinearGroup#fullName}), everything else under the names of the original model. A group that is not there
+ * quantized may be there as the original's matrices.
+ *
+ * @param file the opened file
+ * @param kernels what the quantized linears run on
+ */
+public record GossetWeights(WeightFile file, Kernels kernels) implements WeightSource {
+    /** The file's name in a model directory. */
+    public static final String FILE = "weights.arrow";
+
+    @Override
+    public Path path() {
+        return file.source();
+    }
+
+    @Override
+    public Optional<Tensor> find(String name) {
+        return file.find(name).map(WeightFile.Weight::tensor);
+    }
+
+    @Override
+    public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+        String name = group.fullName(layer);
+        if (!file.has(name + "." + QuantizedLinears.CODES)) {
+            return WeightSource.super.linear(config, layer, group, arena);
+        }
+        QuantizedLinear linear = QuantizedLinears.read(file, name);
+        List<LinearGroup.Part> expected = group.parts(config);
+        boolean fits = linear.cols() == group.inputs(config) && linear.parts().size() == expected.size();
+        for (int i = 0; fits && i < expected.size(); i++) {
+            QuantizedLinear.Part found = linear.parts().get(i);
+            fits = found.rows() == expected.get(i).rows()
+                    && found.name().equals(expected.get(i).shortName());
+        }
+        if (!fits) {
+            throw new FormatException(path() + ": linear " + name + " has " + linear.cols() + " inputs and the parts "
+                    + linear.parts().stream()
+                            .map(p -> p.name() + " " + p.rows())
+                            .toList() + ", expected "
+                    + group.inputs(config) + " inputs and "
+                    + expected.stream().map(p -> p.shortName() + " " + p.rows()).toList());
+        }
+        return new CodedLinear(new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena));
+    }
+}
