@@ -44,4 +44,9 @@ public record QuantizedLinear(CodeMatrix codes, MemorySegment su, MemorySegment 
     public int cols() {
         return codes.cols();
     }
+
+    /** Stored size of codes, sign vectors and part scales. */
+    public long bytes() {
+        return codes.data().byteSize() + su.byteSize() + sv.byteSize() + 2L * parts.size();
+    }
 }

@@ -18,9 +18,8 @@ import java.util.Optional;
  * quantized may be there as the original's matrices.
  *
  * @param file the opened file
- * @param kernels what the quantized linears run on
  */
-public record GossetWeights(WeightFile file, Kernels kernels) implements WeightSource {
+public record GossetWeights(WeightFile file) implements WeightSource {
     /** The file's name in a model directory. */
     public static final String FILE = "weights.arrow";
 
@@ -35,12 +34,20 @@ public record GossetWeights(WeightFile file, Kernels kernels) implements WeightS
     }
 
     @Override
-    public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+    public Optional<QuantizedLinear> quantizedLinear(int layer, LinearGroup group) {
         String name = group.fullName(layer);
-        if (!file.has(name + "." + QuantizedLinears.CODES)) {
+        return file.has(name + "." + QuantizedLinears.CODES)
+                ? Optional.of(QuantizedLinears.read(file, name))
+                : Optional.empty();
+    }
+
+    @Override
+    public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+        Optional<QuantizedLinear> quantized = quantizedLinear(layer, group);
+        if (quantized.isEmpty()) {
             return WeightSource.super.linear(config, layer, group, arena);
         }
-        QuantizedLinear linear = QuantizedLinears.read(file, name);
+        QuantizedLinear linear = quantized.get();
         List<LinearGroup.Part> expected = group.parts(config);
         boolean fits = linear.cols() == group.inputs(config) && linear.parts().size() == expected.size();
         for (int i = 0; fits && i < expected.size(); i++) {
@@ -49,13 +56,15 @@ public record GossetWeights(WeightFile file, Kernels kernels) implements WeightS
                     && found.name().equals(expected.get(i).shortName());
         }
         if (!fits) {
-            throw new FormatException(path() + ": linear " + name + " has " + linear.cols() + " inputs and the parts "
+            throw new FormatException(path() + ": linear " + group.fullName(layer) + " has " + linear.cols()
+                    + " inputs and the parts "
                     + linear.parts().stream()
                             .map(p -> p.name() + " " + p.rows())
                             .toList() + ", expected "
                     + group.inputs(config) + " inputs and "
                     + expected.stream().map(p -> p.shortName() + " " + p.rows()).toList());
         }
+        Kernels kernels = Kernels.selected();
         return new CodedLinear(new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena));
     }
 }

@@ -2,7 +2,6 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
-import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
@@ -66,8 +65,7 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
     public WeightSource weights(Arena arena) {
         return switch (kind) {
             case ORIGINAL -> new OriginalWeights(Safetensors.open(path, arena));
-            case GOSSET ->
-                new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena), Kernels.selected());
+            case GOSSET -> new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena));
             case QUIP_SHARP ->
                 throw new UnsupportedModelException(path + ": a published QuIP# checkpoint (quip_params in config.json)"
                         + " cannot be opened yet, convert it first");

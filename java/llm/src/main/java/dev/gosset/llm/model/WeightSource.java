@@ -1,6 +1,7 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.memory.Tensor;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -38,5 +39,10 @@ public interface WeightSource {
             weights.add(tensor(part.weight(layer)).requireShape(part.rows(), group.inputs(config)));
         }
         return new DenseLinear(weights);
+    }
+
+    /** The stored form of a group that is quantized; empty where the source stores its matrices. */
+    default Optional<QuantizedLinear> quantizedLinear(int layer, LinearGroup group) {
+        return Optional.empty();
     }
 }

@@ -133,28 +133,38 @@ public final class ChatTemplate {
         return named;
     }
 
-    /** A message of a conversation. */
-    public static Map<String, Object> message(String role, String content) {
-        Map<String, Object> message = new LinkedHashMap<>();
-        message.put("role", role);
-        message.put("content", content);
-        return message;
+    /**
+     * A message of a conversation.
+     *
+     * @param role {@code system}, {@code user} or {@code assistant}
+     */
+    public record Message(String role, String content) {
+        Map<String, Object> variables() {
+            Map<String, Object> variables = new LinkedHashMap<>();
+            variables.put("role", role);
+            variables.put("content", content);
+            return variables;
+        }
     }
 
     /**
      * The text of a conversation.
      *
-     * @param messages maps with {@code role}, {@code content} and whatever else the template knows, such as
-     *     {@code tool_calls}; values are numbers, texts, booleans, null, lists and maps
      * @param open whether the text ends with the beginning of the assistant's turn
      * @throws FormatException where the template refuses the conversation, with the template's own words
      */
-    public String render(List<? extends Map<String, ?>> messages, boolean open) {
-        return render(messages, open, Map.of());
+    public String render(List<Message> messages, boolean open) {
+        return render(messages.stream().map(Message::variables).toList(), open, Map.of());
     }
 
     /**
-     * The same with more variables, such as {@code tools} (a list of function descriptions) or {@code enable_thinking}.
+     * The text of a conversation with whatever the template knows.
+     *
+     * @param messages maps with {@code role}, {@code content} and more, such as {@code tool_calls}; values are numbers,
+     *     texts, booleans, null, lists and maps
+     * @param open whether the text ends with the beginning of the assistant's turn
+     * @param more more variables, such as {@code tools} (a list of function descriptions) or {@code enable_thinking}
+     * @throws FormatException where the template refuses the conversation, with the template's own words
      */
     public String render(List<? extends Map<String, ?>> messages, boolean open, Map<String, ?> more) {
         Map<String, Object> variables = new HashMap<>(specialTokens);

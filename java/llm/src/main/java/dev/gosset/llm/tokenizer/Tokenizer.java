@@ -1,6 +1,7 @@
 package dev.gosset.llm.tokenizer;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.llm.io.JsonFile;
@@ -10,7 +11,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.stream.Stream;
 
 /**
  * The tokenizer of a model directory: Hugging Face's own library behind tokenizer.json. What it puts around a text follows
@@ -27,6 +27,7 @@ public final class Tokenizer implements AutoCloseable {
         setIfAbsent("OPT_OUT_TRACKING", "true");
     }
 
+    private final Path directory;
     private final HuggingFaceTokenizer library;
     private final int bosId;
     private final int eosId;
@@ -35,6 +36,7 @@ public final class Tokenizer implements AutoCloseable {
 
     private Tokenizer(HuggingFaceTokenizer library, Path directory) {
         this.library = library;
+        this.directory = directory;
         Path file = directory.resolve("tokenizer_config.json");
         JsonFile json = Files.isRegularFile(file) ? JsonFile.read(file) : JsonFile.parse(file.toString(), "{}");
         Path config = directory.resolve("config.json");
@@ -133,6 +135,11 @@ public final class Tokenizer implements AutoCloseable {
         return prefix.length > 0 && prefix[0] == bosId;
     }
 
+    /** The token that {@link #encode(String)} puts first, or -1. */
+    public int leadingToken() {
+        return prefix.length > 0 ? prefix[0] : -1;
+    }
+
     /** The id of a token of its own, such as {@code <|eot_id|>}; empty where the text is not one token. */
     public OptionalInt idOf(String token) {
         int[] ids = raw(token, false);
@@ -153,7 +160,9 @@ public final class Tokenizer implements AutoCloseable {
     public int[] encode(String text, boolean special) {
         int[] ids = raw(text, false);
         return special
-                ? Stream.of(prefix, ids, suffix).flatMapToInt(Arrays::stream).toArray()
+                ? java.util.stream.Stream.of(prefix, ids, suffix)
+                        .flatMapToInt(Arrays::stream)
+                        .toArray()
                 : ids;
     }
 
@@ -166,17 +175,84 @@ public final class Tokenizer implements AutoCloseable {
         return library.decode(Arrays.stream(ids).asLongStream().toArray(), skipSpecial);
     }
 
+    /** A decoder for tokens that come one by one; special tokens are left out. */
+    public Stream stream() {
+        return stream(true);
+    }
+
     /**
      * A decoder for tokens that come one by one.
      *
      * @param skipSpecial whether special tokens are left out
      */
-    public TokenStream stream(boolean skipSpecial) {
-        return new TokenStream(this, skipSpecial);
+    public Stream stream(boolean skipSpecial) {
+        return new Stream(skipSpecial);
+    }
+
+    /**
+     * The model's chat template.
+     *
+     * @throws FormatException where there is none, or it is malformed
+     */
+    public ChatTemplate chatTemplate() {
+        return ChatTemplate.read(directory);
+    }
+
+    /** One line on the native library behind this, loaded if it was not. */
+    public static String library() {
+        LibUtils.checkStatus();
+        return "Hugging Face tokenizers, through " + HuggingFaceTokenizer.class.getPackageName() + ", for "
+                + System.getProperty("os.name") + " " + System.getProperty("os.arch");
     }
 
     @Override
     public void close() {
         library.close();
+    }
+
+    /**
+     * Decodes tokens as they come: each call gives the text that has become certain, and a character whose bytes are spread
+     * over several tokens only when its last byte is there. The pieces together are the text of all tokens. One caller at a
+     * time.
+     */
+    public final class Stream {
+        /** A character has four bytes at most; what stays incomplete for longer is no UTF-8. */
+        private static final int LONGEST_WAIT = 8;
+
+        private final boolean skipSpecial;
+        /** The tokens of the last piece, as context (a leading space depends on it), then those not yet given. */
+        private int[] window = new int[0];
+
+        private int given;
+
+        private Stream(boolean skipSpecial) {
+            this.skipSpecial = skipSpecial;
+        }
+
+        /** The text that this token completes, perhaps empty. */
+        public String next(int token) {
+            window = Arrays.copyOf(window, window.length + 1);
+            window[window.length - 1] = token;
+            return piece(window.length - given > LONGEST_WAIT);
+        }
+
+        /** What is left when no more tokens come; incomplete characters become U+FFFD. */
+        public String end() {
+            return piece(true);
+        }
+
+        private String piece(boolean force) {
+            if (given == window.length) {
+                return "";
+            }
+            String before = decode(Arrays.copyOf(window, given), skipSpecial);
+            String all = decode(window, skipSpecial);
+            if (!force && (all.length() <= before.length() || all.endsWith("\uFFFD"))) {
+                return "";
+            }
+            window = Arrays.copyOfRange(window, given, window.length);
+            given = window.length;
+            return all.substring(Math.min(before.length(), all.length()));
+        }
     }
 }

@@ -73,7 +73,7 @@ class ChatTemplateTest {
 
     @Test
     void findsTheTemplateWhereverItLies(@TempDir Path directory) throws IOException {
-        List<Map<String, Object>> hello = List.of(ChatTemplate.message("user", "hi"));
+        List<ChatTemplate.Message> hello = List.of(new ChatTemplate.Message("user", "hi"));
         assertThat(ChatTemplate.find(directory)).isEmpty();
         assertThatExceptionOfType(FormatException.class)
                 .isThrownBy(() -> ChatTemplate.read(directory))
@@ -85,7 +85,8 @@ class ChatTemplateTest {
                 {"chat_template": [{"name": "tool_use", "template": "T{{ tools | length }}"},
                                    {"name": "default", "template": "D{{ add_generation_prompt }}"}]}""");
         assertThat(ChatTemplate.read(directory).render(hello, true)).isEqualTo("DTrue");
-        assertThat(ChatTemplate.read(directory).render(hello, true, Map.of("tools", List.of(Map.of("x", 1)))))
+        assertThat(ChatTemplate.read(directory)
+                        .render(List.of(Map.of()), true, Map.of("tools", List.of(Map.of("x", 1)))))
                 .isEqualTo("T1");
         Files.writeString(directory.resolve("chat_template.jinja"), "from the file\n");
         assertThat(ChatTemplate.read(directory).render(hello, true)).isEqualTo("from the file");

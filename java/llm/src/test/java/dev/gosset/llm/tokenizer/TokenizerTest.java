@@ -64,13 +64,13 @@ class TokenizerTest {
             for (JsonNode c : cases) {
                 for (boolean skip : new boolean[] {true, false}) {
                     StringBuilder text = new StringBuilder();
-                    TokenStream stream = tokenizer.stream(skip);
+                    Tokenizer.Stream stream = tokenizer.stream(skip);
                     for (int id : ids(c.get("ids"))) {
                         String piece = stream.next(id);
                         assertThat(piece).doesNotContain("\uFFFD");
                         text.append(piece);
                     }
-                    text.append(stream.finish());
+                    text.append(stream.end());
                     assertThat(text.toString())
                             .isEqualTo(c.get(skip ? "skipped" : "decoded").textValue());
                 }
@@ -82,13 +82,13 @@ class TokenizerTest {
     void streamGivesUpOnBytesThatAreNoText() {
         try (Tokenizer tokenizer = Tokenizer.open(directory("metaspace"))) {
             int lead = tokenizer.idOf("<0xF0>").orElse(3 + 0xf0);
-            TokenStream stream = tokenizer.stream(true);
+            Tokenizer.Stream stream = tokenizer.stream(true);
             StringBuilder text = new StringBuilder();
             for (int i = 0; i < 40; i++) {
                 text.append(stream.next(lead));
             }
             assertThat(text.length()).isGreaterThan(20);
-            assertThat(stream.finish()).isNotEmpty();
+            assertThat(stream.end()).isNotEmpty();
         }
     }
 

@@ -1,0 +1,29 @@
+# The front door. Every target is one short command; `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+JAVA_HOME := $(shell ./.mvn/find-jdk)
+export JAVA_HOME
+MVN := mvn -B -ntp
+
+.PHONY: help demo test format javadoc clean jdk
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+jdk:
+	@test -n "$(JAVA_HOME)"
+
+demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compare
+	./gosset demo
+
+test: jdk ## build, check the format, run every test
+	$(MVN) verify
+
+format: jdk ## rewrite the sources in the house format
+	$(MVN) -q spotless:apply
+
+javadoc: jdk ## write the public API's pages to java/*/target/reports/apidocs
+	$(MVN) -q -DskipTests package javadoc:javadoc
+
+clean: ## remove everything that was built
+	rm -rf target java/*/target

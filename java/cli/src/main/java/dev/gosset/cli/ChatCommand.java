@@ -1,0 +1,115 @@
+package dev.gosset.cli;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.generate.GenerationOptions;
+import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.tokenizer.ChatTemplate;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code gosset chat}: a conversation on the terminal. */
+@Command(
+        name = "chat",
+        description = "A conversation in the model's own chat template.",
+        footer = {"", "Type a message and Enter. /reset forgets the conversation, /quit or end of input leaves."})
+final class ChatCommand implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    @Mixin
+    private CommonOptions common;
+
+    @Mixin
+    private CommonOptions.Run run;
+
+    @Mixin
+    private SamplingOptions sampling;
+
+    @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+    private Path model;
+
+    @Option(names = "--system", paramLabel = "TEXT", description = "A system message in front of the conversation.")
+    private String system;
+
+    @Override
+    public void run() {
+        GenerationOptions options = sampling.options(spec);
+        try (ThreadTeam team = run.team(spec);
+                LanguageModel lm = LanguageModel.open(model, team);
+                TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
+            ChatTemplate template = lm.tokenizer().chatTemplate();
+            BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+            List<ChatTemplate.Message> messages = opening();
+            while (true) {
+                if (!common.json) {
+                    System.err.print("> ");
+                    System.err.flush();
+                }
+                String line = in.readLine();
+                if (line == null || line.strip().equals("/quit")) {
+                    return;
+                }
+                if (line.strip().equals("/reset")) {
+                    messages = opening();
+                } else if (!line.isBlank()) {
+                    messages.add(new ChatTemplate.Message("user", line.strip()));
+                    answer(lm, generator, template, messages, options);
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private List<ChatTemplate.Message> opening() {
+        List<ChatTemplate.Message> messages = new ArrayList<>();
+        if (system != null) {
+            messages.add(new ChatTemplate.Message("system", system));
+        }
+        return messages;
+    }
+
+    private void answer(
+            LanguageModel lm,
+            TextGenerator generator,
+            ChatTemplate template,
+            List<ChatTemplate.Message> messages,
+            GenerationOptions options) {
+        int[] prompt = lm.tokenizer().encode(template.render(messages, true), false);
+        TextGenerator.Result result;
+        try {
+            result = generator.generate(prompt, options, piece -> {
+                if (!common.json) {
+                    System.out.print(piece);
+                    System.out.flush();
+                }
+            });
+        } catch (FormatException e) {
+            // A conversation that no longer fits is no reason to leave it.
+            messages.removeLast();
+            System.err.println("gosset: " + e.getMessage() + "; /reset starts anew");
+            return;
+        }
+        messages.add(new ChatTemplate.Message("assistant", result.text().strip()));
+        if (common.json) {
+            common.printJson(GenerateCommand.fields(result));
+        } else {
+            System.out.println();
+            System.err.println(GenerateCommand.summary(result));
+        }
+    }
+}

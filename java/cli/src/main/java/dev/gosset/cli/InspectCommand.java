@@ -1,0 +1,102 @@
+package dev.gosset.cli;
+
+import dev.gosset.llm.model.ModelSummary;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code gosset inspect}: what a model directory holds. */
+@Command(name = "inspect", description = "Shows a model's tensors: shapes, bits per weight, sizes, scales.")
+final class InspectCommand implements Runnable {
+    @Mixin
+    private CommonOptions common;
+
+    @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+    private Path model;
+
+    @Option(names = "--brief", description = "Totals only.")
+    private boolean brief;
+
+    @Override
+    public void run() {
+        ModelSummary summary = ModelSummary.of(model);
+        if (common.json) {
+            printJson(summary);
+            return;
+        }
+        if (!brief) {
+            int width = summary.entries().stream()
+                    .mapToInt(e -> e.name().length())
+                    .max()
+                    .orElse(4);
+            String row = "%-" + width + "s  %-16s  %-12s  %7s  %10s  %s%n";
+            System.out.printf(row, "tensor", "shape", "dtype", "bits", "bytes", "scale");
+            for (ModelSummary.Entry e : summary.entries()) {
+                System.out.printf(
+                        row,
+                        e.name(),
+                        e.shape().toString().replace(", ", " x "),
+                        e.dtype(),
+                        String.format(Locale.ROOT, "%.3f", e.bitsPerWeight()),
+                        Sizes.bytes(e.bytes()),
+                        e.scale().isPresent()
+                                ? String.format(Locale.ROOT, "%.5g", e.scale().getAsDouble())
+                                : "");
+            }
+            System.out.println();
+        }
+        System.out.printf(
+                Locale.ROOT,
+                "%s: %s, %s, %d layers, hidden %d, intermediate %d, vocabulary %d%n",
+                model,
+                summary.kind().name().toLowerCase(Locale.ROOT),
+                summary.config().family().name(),
+                summary.config().layers(),
+                summary.config().hiddenSize(),
+                summary.config().intermediateSize(),
+                summary.config().vocabularySize());
+        System.out.printf(
+                Locale.ROOT,
+                "%d weights in linears at %.3f bits each, scales included; %d parameters in all, %s%n",
+                summary.linearWeights(),
+                summary.linearBitsPerWeight(),
+                summary.parameters(),
+                Sizes.bytes(summary.bytes()));
+    }
+
+    private void printJson(ModelSummary summary) {
+        List<Map<String, Object>> tensors = new ArrayList<>();
+        for (ModelSummary.Entry e : summary.entries()) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("name", e.name());
+            fields.put("shape", e.shape());
+            fields.put("dtype", e.dtype());
+            fields.put("bits_per_weight", e.bitsPerWeight());
+            fields.put("bytes", e.bytes());
+            if (e.scale().isPresent()) {
+                fields.put("scale", e.scale().getAsDouble());
+            }
+            tensors.add(fields);
+        }
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("model", model.toString());
+        fields.put("kind", summary.kind().name().toLowerCase(Locale.ROOT));
+        fields.put("family", summary.config().family().name());
+        fields.put("layers", summary.config().layers());
+        fields.put("parameters", summary.parameters());
+        fields.put("linear_weights", summary.linearWeights());
+        fields.put("linear_bits_per_weight", summary.linearBitsPerWeight());
+        fields.put("bytes", summary.bytes());
+        if (!brief) {
+            fields.put("tensors", tensors);
+        }
+        common.printJson(fields);
+    }
+}

@@ -1,0 +1,170 @@
+package dev.gosset.cli;
+
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.CrashSafeFile;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.Hessian;
+import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.llm.quantize.QuantizationPipeline;
+import dev.gosset.llm.quantize.QuantizationReport;
+import dev.gosset.llm.quantize.QuantizationSettings;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code gosset quantize}: the whole pipeline, from an original model to a quantized one. */
+@Command(
+        name = "quantize",
+        description = "Quantizes an original Hugging Face model to 2, 3 or 4 bits per weight.",
+        footer = {
+            "",
+            "The result appears under --out only when it is whole. A killed run leaves OUT.partial beside it: the same"
+                    + " command with --resume goes on from the last finished block and gives the same bytes as an unbroken"
+                    + " run, whatever the number of threads."
+        })
+final class QuantizeCommand implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    @Mixin
+    private CommonOptions common;
+
+    @Mixin
+    private CommonOptions.Run run;
+
+    @Mixin
+    private CalibrationOptions calibration;
+
+    @Parameters(
+            paramLabel = "MODEL",
+            description = "Directory of the original model: config.json, safetensors, tokenizer.")
+    private Path model;
+
+    @Option(names = "--out", required = true, paramLabel = "DIR", description = "Directory of the quantized model.")
+    private Path out;
+
+    @Option(names = "--bits", paramLabel = "2|3|4", description = "Bits per weight; default 2, or what --codebook has.")
+    private Integer bits;
+
+    @Option(
+            names = "--codebook",
+            paramLabel = "NAME",
+            description = "E8P12 (2 bits), E8P12RVQ3B (3) or E8P12RVQ4B (4); default: the one of --bits.")
+    private String codebookName;
+
+    @Option(
+            names = "--hessians",
+            paramLabel = "DIR",
+            description = "Take the Hessians that `gosset hessian` wrote instead of calibrating.")
+    private Path hessians;
+
+    @Option(names = "--seed", paramLabel = "N", description = "Seed of the sign vectors; default ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(
+            names = "--greedy-passes",
+            paramLabel = "N",
+            description = "Passes of coordinate descent after LDLQ; default ${DEFAULT-VALUE}.")
+    private int greedyPasses = RoundingSettings.DEFAULT_GREEDY_PASSES;
+
+    @Option(
+            names = "--scale",
+            paramLabel = "X",
+            description = "Weights are divided by RMS / X before rounding; default: the codebook's own.")
+    private Double scale;
+
+    @Option(
+            names = "--sigma",
+            paramLabel = "X",
+            description = "Added to the diagonal of the Hessian, whose mean is 1; default ${DEFAULT-VALUE}.")
+    private double sigma = Hessian.DEFAULT_SIGMA;
+
+    @Option(names = "--rescale", description = "Rescale the diagonals of weights and Hessian against each other first.")
+    private boolean rescale;
+
+    @Option(names = "--float64", description = "Round in float64 throughout: slower, reproducible across machines.")
+    private boolean float64;
+
+    @Option(names = "--resume", description = "Finish a run that was killed.")
+    private boolean resume;
+
+    @Option(names = "--report", paramLabel = "FILE", description = "Write every linear's errors to a JSON file.")
+    private Path report;
+
+    @Override
+    public void run() {
+        QuantizationSettings settings =
+                new QuantizationSettings(rounding(), seed, calibration.settings(spec, hessians), hessians);
+        try (ThreadTeam team = run.team(spec);
+                ConsoleProgress progress = new ConsoleProgress()) {
+            QuantizationReport result = QuantizationPipeline.run(model, out, settings, resume, team, progress);
+            if (report != null) {
+                CrashSafeFile.write(report, result.toJson());
+            }
+            print(result);
+        }
+    }
+
+    private RoundingSettings rounding() {
+        try {
+            return new RoundingSettings(
+                    codebook(),
+                    scale == null ? codebook().defaultScale() : scale,
+                    greedyPasses,
+                    sigma,
+                    rescale,
+                    float64 ? RoundingSettings.Precision.FLOAT64 : RoundingSettings.Precision.FLOAT32);
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+        }
+    }
+
+    private Codebook codebook() {
+        try {
+            Codebook codebook = codebookName == null
+                    ? Codebook.ofBits(bits == null ? 2 : bits)
+                    : Codebook.named(codebookName.toUpperCase(Locale.ROOT));
+            if (bits != null && bits != codebook.bits()) {
+                throw new IllegalArgumentException("--bits " + bits + " contradicts --codebook " + codebook.name()
+                        + ", which has " + codebook.bits());
+            }
+            return codebook;
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+        }
+    }
+
+    private void print(QuantizationReport r) {
+        if (common.json) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("model", out.toString());
+            fields.put("codebook", codebook().name());
+            fields.put("weights", r.weights());
+            fields.put("bits_per_weight", r.bitsPerWeight());
+            fields.put("mean_proxy_error", r.meanProxyError());
+            fields.put("mean_frobenius_error", r.meanFrobeniusError());
+            fields.put("bytes", r.bytes());
+            fields.put("seconds", r.seconds());
+            common.printJson(fields);
+            return;
+        }
+        System.out.printf(
+                Locale.ROOT,
+                "%s: %d linears, %.3f bits per weight, mean proxy error %.5f, mean Frobenius error %.5f, %s, %s%n",
+                out,
+                r.linears().size(),
+                r.bitsPerWeight(),
+                r.meanProxyError(),
+                r.meanFrobeniusError(),
+                Sizes.bytes(r.bytes()),
+                ConsoleProgress.duration(r.seconds()));
+    }
+}

@@ -1,0 +1,89 @@
+package dev.gosset.cli;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.fields;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+import dev.gosset.core.GossetException;
+
+/** Keeps the arrows of docs/architecture.md one way. */
+@AnalyzeClasses(packages = "dev.gosset", importOptions = ImportOption.DoNotIncludeTests.class)
+final class ArchitectureTest {
+    @ArchTest
+    static final ArchRule CORE_KNOWS_NO_MODELS = noClasses()
+            .that()
+            .resideInAPackage("dev.gosset.core..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("dev.gosset.llm..", "dev.gosset.cli..", "com.fasterxml..", "picocli..", "ai.djl..");
+
+    @ArchTest
+    static final ArchRule LLM_KNOWS_NO_COMMANDS = noClasses()
+            .that()
+            .resideInAPackage("dev.gosset.llm..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("dev.gosset.cli..", "picocli..", "me.tongfei..");
+
+    @ArchTest
+    static final ArchRule CODEBOOKS_AND_TRANSFORMS_ARE_MATHEMATICS = noClasses()
+            .that()
+            .resideInAnyPackage("dev.gosset.core.codebook..", "dev.gosset.core.hadamard..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(
+                    "dev.gosset.core.kernel..",
+                    "dev.gosset.core.rounding..",
+                    "dev.gosset.core.blas..",
+                    "org.apache.arrow..",
+                    "java.nio.file..",
+                    "java.io..");
+
+    @ArchTest
+    static final ArchRule KERNELS_DO_NOT_ROUND = noClasses()
+            .that()
+            .resideInAnyPackage("dev.gosset.core.kernel..", "dev.gosset.core.blas..", "dev.gosset.core.memory..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("dev.gosset.core.rounding..");
+
+    @ArchTest
+    static final ArchRule ARROW_STAYS_IN_MEMORY = noClasses()
+            .that()
+            .resideOutsideOfPackage("dev.gosset.core.memory..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("org.apache.arrow..");
+
+    @ArchTest
+    static final ArchRule CORE_PACKAGES_FORM_NO_CYCLE =
+            slices().matching("dev.gosset.core.(*)..").should().beFreeOfCycles();
+
+    @ArchTest
+    static final ArchRule LLM_PACKAGES_FORM_NO_CYCLE =
+            slices().matching("dev.gosset.llm.(*)..").should().beFreeOfCycles();
+
+    @ArchTest
+    static final ArchRule OUR_EXCEPTIONS_SHARE_ONE_ROOT = classes()
+            .that()
+            .areAssignableTo(Exception.class)
+            .and()
+            .resideInAPackage("dev.gosset..")
+            .should()
+            .beAssignableTo(GossetException.class);
+
+    /** C2 makes vector code fast only where the species is a constant. */
+    @ArchTest
+    static final ArchRule SPECIES_ARE_CONSTANTS = fields().that()
+            .haveRawType("jdk.incubator.vector.VectorSpecies")
+            .should()
+            .beStatic()
+            .andShould()
+            .beFinal()
+            .allowEmptyShould(true);
+}

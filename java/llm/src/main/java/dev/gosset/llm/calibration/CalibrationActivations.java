@@ -1,0 +1,101 @@
+package dev.gosset.llm.calibration;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.core.rounding.HessianAccumulator;
+import dev.gosset.llm.model.ActivationTap;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.model.TransformerBlock;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The hidden states of the calibration sequences, carried through the unquantized model block by block. Up to 1 GiB lies
+ * in memory; more is mapped from a file without a name that vanishes with the process, so memory stays bounded. Not
+ * thread-safe; closing frees it.
+ */
+public final class CalibrationActivations implements AutoCloseable {
+    private static final long IN_MEMORY = 1L << 30;
+
+    private final Arena arena = Arena.ofShared();
+    private final FloatMatrix[] hidden;
+
+    /**
+     * Embeds the sequences.
+     *
+     * @param directory where the file goes if one is needed
+     */
+    public CalibrationActivations(Transformer model, List<int[]> sequences, Path directory) {
+        int width = model.config().hiddenSize();
+        long bytes = 0;
+        for (int[] sequence : sequences) {
+            bytes += 4L * sequence.length * width;
+        }
+        try {
+            MemorySegment memory = bytes <= IN_MEMORY ? arena.allocate(bytes, 64) : mapped(directory, bytes);
+            hidden = new FloatMatrix[sequences.size()];
+            long offset = 0;
+            for (int s = 0; s < hidden.length; s++) {
+                int tokens = sequences.get(s).length;
+                hidden[s] = new FloatMatrix(memory.asSlice(offset, 4L * tokens * width), tokens, width);
+                offset += 4L * tokens * width;
+                model.embed(sequences.get(s), hidden[s]);
+            }
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    private MemorySegment mapped(Path directory, long bytes) {
+        try {
+            Path file = Files.createTempFile(directory, "activations-", ".tmp");
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+                return channel.map(FileChannel.MapMode.READ_WRITE, 0, bytes, arena);
+            } finally {
+                // The map outlives the name.
+                Files.delete(file);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Runs one block over every sequence: the hidden states become its outputs, and each accumulator sees the inputs of
+     * its group.
+     *
+     * @param accumulators by group; groups without one are not looked at
+     * @param afterSequence called after each sequence
+     */
+    public void advance(
+            TransformerBlock block,
+            Map<LinearGroup, HessianAccumulator> accumulators,
+            Workspace workspace,
+            Runnable afterSequence) {
+        ActivationTap tap = (group, input) -> {
+            HessianAccumulator accumulator = accumulators.get(group);
+            if (accumulator != null) {
+                accumulator.add(workspace.team(), input);
+            }
+        };
+        for (FloatMatrix sequence : hidden) {
+            block.forward(sequence, tap, workspace);
+            afterSequence.run();
+        }
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

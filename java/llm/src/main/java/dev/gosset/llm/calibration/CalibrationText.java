@@ -1,0 +1,34 @@
+package dev.gosset.llm.calibration;
+
+import dev.gosset.llm.io.TextFile;
+import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.tokenizer.Tokenizer;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * The text whose activations make the Hessians.
+ *
+ * @param file UTF-8 text
+ * @param sequences how many sequences to take from its front
+ * @param context tokens per sequence, the begin-of-text token included; 0 for the default
+ */
+public record CalibrationText(Path file, int sequences, int context) {
+    private static final int DEFAULT_CONTEXT = 2048;
+
+    /** Tokens per sequence: {@link #context}, or 2048 or the model's own context where that is shorter. */
+    public int contextFor(ModelConfig config) {
+        if (context > config.maxPositions()) {
+            throw new dev.gosset.core.FormatException(
+                    "--context " + context + " is longer than the model's context of " + config.maxPositions());
+        }
+        return context == 0 ? Math.min(DEFAULT_CONTEXT, config.maxPositions()) : context;
+    }
+
+    /** Reads, tokenizes and cuts the text. */
+    public List<int[]> tokenize(Tokenizer tokenizer, ModelConfig config) {
+        int[] tokens = tokenizer.encode(TextFile.read(file), false);
+        return CalibrationSequences.cut(
+                tokens, tokenizer.leadingToken(), sequences, contextFor(config), file.toString());
+    }
+}

@@ -1,0 +1,87 @@
+package dev.gosset.llm.evaluate;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.Progress;
+import dev.gosset.llm.model.Transformer;
+import java.util.Arrays;
+
+/**
+ * Perplexity of a text: the tokens are cut into chunks of {@code context} that do not overlap, the incomplete tail is
+ * dropped, and {@code perplexity = exp(mean over chunks of the mean cross entropy of its context - 1 predictions)}.
+ * Source: spec/quip-sharp.md, section 8.
+ *
+ * @param perplexity the result
+ * @param chunks how many chunks were counted
+ * @param context tokens per chunk
+ * @param tokens tokens in the counted chunks
+ * @param seconds wall time
+ */
+public record Perplexity(double perplexity, int chunks, int context, long tokens, double seconds) {
+    /** Rows of logits held at a time: vocabularies are large. */
+    private static final int LOGIT_ROWS = 128;
+
+    /**
+     * Measures.
+     *
+     * @param tokens the whole text, the begin-of-text token once in front where the model has one
+     * @param context tokens per chunk, at least 2
+     * @param source what the tokens came from, for messages
+     * @throws FormatException where the text does not fill one chunk
+     */
+    public static Perplexity measure(
+            Transformer model, int[] tokens, int context, String source, Workspace workspace, Progress progress) {
+        if (context < 2) {
+            throw new IllegalArgumentException("a context of " + context + " predicts nothing: at least 2 are needed");
+        }
+        int chunks = tokens.length / context;
+        if (chunks == 0) {
+            throw new FormatException(source + ": text too short: its " + tokens.length
+                    + " tokens do not fill one chunk of " + context + "; give more text, or lower --context");
+        }
+        long started = System.nanoTime();
+        progress.start("perplexity", chunks);
+        double sum = 0;
+        for (int c = 0; c < chunks; c++) {
+            int[] chunk = Arrays.copyOfRange(tokens, c * context, (c + 1) * context);
+            sum += crossEntropy(model, chunk, 1, workspace) / (context - 1);
+            progress.step("");
+        }
+        progress.end();
+        return new Perplexity(
+                Math.exp(sum / chunks), chunks, context, (long) chunks * context, (System.nanoTime() - started) / 1e9);
+    }
+
+    /**
+     * The sum of {@code -log p(tokens[t] | tokens[0..t-1])} over {@code t = from .. tokens.length - 1}.
+     *
+     * @param from the first predicted token, at least 1
+     */
+    static double crossEntropy(Transformer model, int[] tokens, int from, Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            int vocabulary = model.config().vocabularySize();
+            FloatMatrix hidden = frame.matrix(tokens.length, model.config().hiddenSize());
+            FloatMatrix logits = frame.matrix(Math.min(LOGIT_ROWS, tokens.length), vocabulary);
+            model.hidden(tokens, hidden, workspace);
+            double[] losses = new double[tokens.length];
+            for (int first = from - 1; first < tokens.length - 1; first += LOGIT_ROWS) {
+                int rows = Math.min(LOGIT_ROWS, tokens.length - 1 - first);
+                int at = first;
+                FloatMatrix part = logits.rows(0, rows);
+                model.logits(hidden.rows(first, first + rows), part, workspace);
+                workspace.team().run(rows, r -> {
+                    int target = tokens[at + r + 1];
+                    losses[at + r + 1] =
+                            VectorMath.logSumExp(part.data(), 4L * r * vocabulary, vocabulary) - part.get(r, target);
+                });
+            }
+            double sum = 0;
+            for (double loss : losses) {
+                sum += loss;
+            }
+            return sum;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+package dev.gosset.llm.model;
+
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.memory.Tensor;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalDouble;
+
+/**
+ * What a model directory holds, for people to look at: every weight that the model uses, with its size.
+ *
+ * @param kind how the weights are stored
+ * @param config the model's shape
+ * @param entries its tensors and quantized linears, in model order
+ * @param parameters the number of parameters
+ * @param linearWeights of these, how many lie in the blocks' linears
+ * @param linearBitsPerWeight mean bits of those, scales and sign vectors included
+ * @param bytes of all entries together
+ */
+public record ModelSummary(
+        ModelDirectory.Kind kind,
+        ModelConfig config,
+        List<Entry> entries,
+        long parameters,
+        long linearWeights,
+        double linearBitsPerWeight,
+        long bytes) {
+    /**
+     * A tensor, or a quantized linear with all that belongs to it.
+     *
+     * @param name its name in the model
+     * @param shape dimensions
+     * @param dtype element type, or the codebook's name
+     * @param bitsPerWeight its bytes over its elements
+     * @param bytes its size, sign vectors and scales included
+     * @param scale of a quantized linear: the mean magnitude of its output scales
+     */
+    public record Entry(
+            String name, List<Long> shape, String dtype, double bitsPerWeight, long bytes, OptionalDouble scale) {}
+
+    /** Opens a model, looks, and closes it. */
+    public static ModelSummary of(Path directory) {
+        try (Model model = Model.open(directory)) {
+            List<Entry> entries = new ArrayList<>();
+            ModelConfig config = model.config();
+            add(entries, model.weights(), "model.embed_tokens.weight");
+            long linearWeights = 0;
+            long linearBytes = 0;
+            for (int layer = 0; layer < config.layers(); layer++) {
+                String block = "model.layers." + layer + ".";
+                add(entries, model.weights(), block + "input_layernorm.weight");
+                add(entries, model.weights(), block + "self_attn.q_norm.weight");
+                add(entries, model.weights(), block + "self_attn.k_norm.weight");
+                add(entries, model.weights(), block + "post_attention_layernorm.weight");
+                for (LinearGroup group : LinearGroup.values()) {
+                    int first = entries.size();
+                    linear(entries, model, layer, group);
+                    for (Entry e : entries.subList(first, entries.size())) {
+                        linearWeights += elements(e.shape());
+                        linearBytes += e.bytes();
+                    }
+                    if (group.hasBias(config)) {
+                        for (LinearGroup.Part part : group.parts(config)) {
+                            add(entries, model.weights(), part.bias(layer));
+                        }
+                    }
+                }
+            }
+            add(entries, model.weights(), "model.norm.weight");
+            if (!config.tiedEmbeddings()) {
+                add(entries, model.weights(), "lm_head.weight");
+            }
+            return new ModelSummary(
+                    model.directory().kind(),
+                    config,
+                    List.copyOf(entries),
+                    entries.stream().mapToLong(e -> elements(e.shape())).sum(),
+                    linearWeights,
+                    8.0 * linearBytes / linearWeights,
+                    entries.stream().mapToLong(Entry::bytes).sum());
+        }
+    }
+
+    private static void linear(List<Entry> entries, Model model, int layer, LinearGroup group) {
+        QuantizedLinear quantized =
+                model.weights().quantizedLinear(layer, group).orElse(null);
+        if (quantized == null) {
+            for (LinearGroup.Part part : group.parts(model.config())) {
+                add(entries, model.weights(), part.weight(layer));
+            }
+            return;
+        }
+        List<Long> shape = List.of((long) quantized.rows(), (long) quantized.cols());
+        entries.add(new Entry(
+                group.fullName(layer),
+                shape,
+                quantized.codes().codebook().name(),
+                8.0 * quantized.bytes() / elements(shape),
+                quantized.bytes(),
+                OptionalDouble.of(meanScale(quantized))));
+    }
+
+    private static double meanScale(QuantizedLinear linear) {
+        ValueLayout.OfShort half = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+        double sum = 0;
+        int row = 0;
+        for (QuantizedLinear.Part part : linear.parts()) {
+            for (int end = row + part.rows(); row < end; row++) {
+                sum += Math.abs(Float.float16ToFloat(linear.sv().getAtIndex(half, row)) * part.scale());
+            }
+        }
+        return sum / linear.rows();
+    }
+
+    private static long elements(List<Long> shape) {
+        return shape.stream().reduce(1L, (a, b) -> a * b);
+    }
+
+    private static void add(List<Entry> entries, WeightSource weights, String name) {
+        weights.find(name).ifPresent(t -> entries.add(entry(t)));
+    }
+
+    private static Entry entry(Tensor t) {
+        long bytes = t.data().byteSize();
+        return new Entry(
+                t.name(), t.shape(), t.dtype().name(), 8.0 * bytes / t.elements(), bytes, OptionalDouble.empty());
+    }
+}

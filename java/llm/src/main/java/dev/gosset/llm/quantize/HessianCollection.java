@@ -1,0 +1,83 @@
+package dev.gosset.llm.quantize;
+
+import dev.gosset.core.GossetException;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.core.rounding.HessianAccumulator;
+import dev.gosset.llm.Progress;
+import dev.gosset.llm.calibration.CalibrationActivations;
+import dev.gosset.llm.calibration.CalibrationText;
+import dev.gosset.llm.calibration.HessianFiles;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The Hessians of a whole model, written as {@link HessianFiles}. The directory appears only when all are there.
+ *
+ * @param files how many were written
+ * @param tokens how many tokens each has seen
+ * @param seconds wall time
+ */
+public record HessianCollection(int files, long tokens, double seconds) {
+    /**
+     * Collects.
+     *
+     * @param model directory of the original model
+     * @param out absent or an empty directory
+     * @throws dev.gosset.core.FormatException where the input holds something it must not; nothing is left behind then
+     */
+    public static HessianCollection run(
+            Path model, CalibrationText text, Path out, ThreadTeam team, Progress progress) {
+        long started = System.nanoTime();
+        WorkDirectory.requireFree(out);
+        try (SourceModel source = SourceModel.open(model)) {
+            List<int[]> sequences = text.tokenize(Tokenizer.open(model), source.config());
+            source.check(team, progress);
+            Path absolute = out.toAbsolutePath().normalize();
+            Path temporary = Files.createTempDirectory(absolute.getParent(), "." + absolute.getFileName() + ".");
+            int layers = source.config().layers();
+            try (Workspace workspace = new Workspace(team);
+                    CalibrationActivations activations =
+                            new CalibrationActivations(source.model().transformer(), sequences, temporary)) {
+                progress.start("collecting Hessians", (long) layers * sequences.size());
+                HessianFiles files = new HessianFiles(temporary);
+                for (int layer = 0; layer < layers; layer++) {
+                    String detail = "block " + (layer + 1) + " of " + layers;
+                    try (Arena arena = Arena.ofShared()) {
+                        Map<LinearGroup, HessianAccumulator> accumulators = new EnumMap<>(LinearGroup.class);
+                        for (LinearGroup group : LinearGroup.values()) {
+                            accumulators.put(group, new HessianAccumulator(group.inputs(source.config()), arena));
+                        }
+                        activations.advance(
+                                source.model().transformer().block(layer),
+                                accumulators,
+                                workspace,
+                                () -> progress.step(detail));
+                        for (LinearGroup group : LinearGroup.values()) {
+                            files.write(layer, group, accumulators.get(group).hessian(arena));
+                        }
+                    }
+                }
+                progress.end();
+                Files.move(temporary, absolute, StandardCopyOption.ATOMIC_MOVE);
+            } catch (RuntimeException | IOException e) {
+                WorkDirectory.delete(temporary);
+                throw e;
+            }
+            return new HessianCollection(
+                    layers * LinearGroup.values().length,
+                    sequences.stream().mapToLong(s -> s.length).sum(),
+                    (System.nanoTime() - started) / 1e9);
+        } catch (IOException e) {
+            throw new GossetException(out + ": cannot be written: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,451 @@
+package dev.gosset.llm.quantize;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gosset.core.FormatException;
+import dev.gosset.core.GossetException;
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.kernel.Kernels;
+import dev.gosset.core.memory.CrashSafeFile;
+import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.QuantizedLinears;
+import dev.gosset.core.memory.Tensor;
+import dev.gosset.core.memory.WeightFile;
+import dev.gosset.core.memory.WeightFileWriter;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.core.rounding.Hessian;
+import dev.gosset.core.rounding.HessianAccumulator;
+import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.QuantizationResult;
+import dev.gosset.llm.Progress;
+import dev.gosset.llm.calibration.CalibrationActivations;
+import dev.gosset.llm.calibration.HessianFiles;
+import dev.gosset.llm.io.Json;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
+import dev.gosset.llm.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.zip.CRC32C;
+
+/**
+ * The whole way from an original model to a quantized one, block by block: activations of the unquantized model, a Hessian
+ * for every group of linears, LDLQ, and the weight file. Never more than one block and its Hessians are in memory at once.
+ *
+ * <p>The same model, settings and seed give the same bytes, whatever the number of threads and however often a run was
+ * killed and resumed. Source: spec/quip-sharp.md, sections 2 and 3.
+ */
+public final class QuantizationPipeline {
+    /** The weight file of a Gosset model. */
+    public static final String WEIGHTS = "weights.arrow";
+
+    /** The report that lies beside it. */
+    public static final String REPORT = "quantization.json";
+
+    /** Files of the original model that belong to the quantized one too, where they exist. */
+    private static final List<String> COPIED = List.of(
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "tokenizer.model",
+            "chat_template.jinja",
+            "generation_config.json");
+
+    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    private final SourceModel source;
+    private final QuantizationSettings settings;
+    private final List<int[]> sequences;
+    private final WorkDirectory work;
+    private final ThreadTeam team;
+    private final Progress progress;
+
+    private QuantizationPipeline(
+            SourceModel source,
+            QuantizationSettings settings,
+            List<int[]> sequences,
+            WorkDirectory work,
+            ThreadTeam team,
+            Progress progress) {
+        this.source = source;
+        this.settings = settings;
+        this.sequences = sequences;
+        this.work = work;
+        this.team = team;
+        this.progress = progress;
+    }
+
+    /**
+     * Quantizes a model.
+     *
+     * @param model directory of the original model
+     * @param out directory of the result: absent or empty before, whole after
+     * @param resume goes on from the finished blocks of an unfinished run with the same settings; where that run came to
+     *     its end, or none was begun, that is no error
+     * @throws FormatException where the input holds something it must not; nothing is left behind then
+     */
+    public static QuantizationReport run(
+            Path model, Path out, QuantizationSettings settings, boolean resume, ThreadTeam team, Progress progress) {
+        long started = System.nanoTime();
+        boolean maybeFinished = resume && Files.exists(out.resolve(REPORT));
+        if (!maybeFinished) {
+            WorkDirectory.requireFree(out);
+        }
+        try (SourceModel source = SourceModel.open(model)) {
+            Tokenizer tokenizer = Tokenizer.open(model);
+            List<int[]> sequences = settings.calibration() == null
+                    ? List.of()
+                    : settings.calibration().tokenize(tokenizer, source.config());
+            if (settings.hessians() != null) {
+                requireHessians(source.config(), settings.hessians());
+            }
+            String checksum = source.check(team, progress);
+            Map<String, Object> recorded = recorded(settings, sequences, source.config(), checksum);
+            if (maybeFinished) {
+                Optional<QuantizationReport> finished = finished(out, recorded);
+                if (finished.isPresent()) {
+                    return finished.get();
+                }
+            }
+            try (WorkDirectory work = WorkDirectory.open(out, recorded, resume)) {
+                try {
+                    QuantizationPipeline pipeline =
+                            new QuantizationPipeline(source, settings, sequences, work, team, progress);
+                    pipeline.requireSpace();
+                    pipeline.quantizeBlocks();
+                    QuantizationReport report = pipeline.assemble(recorded, started);
+                    work.finish();
+                    return report;
+                } catch (RuntimeException e) {
+                    throw pickUp(work, source.config().layers(), e);
+                }
+            }
+        }
+    }
+
+    /** What is to be done with the work of a run that failed: nothing finished, nothing kept. */
+    private static RuntimeException pickUp(WorkDirectory work, int layers, RuntimeException e) {
+        int done = work.blocksDone(layers);
+        if (done == 0) {
+            work.discard();
+            return e;
+        }
+        if (e instanceof GossetException) {
+            return new GossetException(
+                    e.getMessage() + "; " + done + " of " + layers + " finished blocks are kept in " + work.path()
+                            + ": run again with --resume, or delete them",
+                    e);
+        }
+        return e;
+    }
+
+    private static void requireHessians(ModelConfig config, Path directory) {
+        HessianFiles files = new HessianFiles(directory);
+        for (int layer = 0; layer < config.layers(); layer++) {
+            for (LinearGroup group : LinearGroup.values()) {
+                try (Arena arena = Arena.ofConfined()) {
+                    files.read(layer, group, group.inputs(config), arena);
+                }
+            }
+        }
+    }
+
+    /** Everything that decides the bytes of the result. */
+    private static Map<String, Object> recorded(
+            QuantizationSettings settings, List<int[]> sequences, ModelConfig config, String checksum) {
+        Map<String, Object> recorded = new LinkedHashMap<>();
+        recorded.put("model_crc32c", checksum);
+        recorded.put("codebook", settings.rounding().codebook().name());
+        recorded.put("scale", settings.rounding().scale());
+        recorded.put("greedy_passes", settings.rounding().greedyPasses());
+        recorded.put("sigma", settings.rounding().sigma());
+        recorded.put("rescale", settings.rounding().rescale());
+        recorded.put("precision", settings.rounding().precision().name());
+        recorded.put("seed", settings.seed());
+        if (settings.hessians() == null) {
+            CRC32C crc = new CRC32C();
+            for (int[] sequence : sequences) {
+                ByteBuffer bytes = ByteBuffer.allocate(4 * sequence.length);
+                bytes.asIntBuffer().put(sequence);
+                crc.update(bytes);
+            }
+            recorded.put("calibration_sequences", sequences.size());
+            recorded.put("calibration_context", settings.calibration().contextFor(config));
+            recorded.put("calibration_tokens_crc32c", java.util.HexFormat.of().toHexDigits(crc.getValue(), 8));
+        } else {
+            recorded.put(
+                    "hessians", settings.hessians().toAbsolutePath().normalize().toString());
+        }
+        return recorded;
+    }
+
+    private static Optional<QuantizationReport> finished(Path out, Map<String, Object> recorded) {
+        try {
+            JsonNode found = JSON.readTree(out.resolve(REPORT).toFile());
+            if (WorkDirectory.difference(found.path("settings"), JSON.valueToTree(recorded)) != null) {
+                return Optional.empty();
+            }
+            return Optional.of(JSON.treeToValue(found, QuantizationReport.class));
+        } catch (IOException e) {
+            throw new FormatException(
+                    out.resolve(REPORT) + ": is not the report of a quantization: " + e.getMessage(), e);
+        }
+    }
+
+    /** Fails now rather than after hours: the finished blocks and the whole file lie on the disk together at the end. */
+    private void requireSpace() {
+        ModelConfig config = source.config();
+        long linears = 0;
+        for (LinearGroup group : LinearGroup.values()) {
+            linears += CodeMatrix.bytes(settings.rounding().codebook(), group.outputs(config), group.inputs(config))
+                    + 2L * (group.outputs(config) + group.inputs(config))
+                    + 4096;
+        }
+        linears *= config.layers();
+        long others = 1 << 20;
+        for (SourceModel.Kept kept : source.kept()) {
+            others += kept.tensor().data().byteSize();
+        }
+        long needed = 2 * linears + others;
+        try {
+            long free = Files.getFileStore(work.path()).getUsableSpace();
+            if (free < needed) {
+                throw new GossetException(work.path() + ": the disk has " + free
+                        + " bytes free, the quantized model and" + " its work files need up to " + needed);
+            }
+        } catch (IOException e) {
+            throw new GossetException(work.path() + ": cannot tell the free space of the disk: " + e.getMessage(), e);
+        }
+    }
+
+    private void quantizeBlocks() {
+        int layers = source.config().layers();
+        int last = layers - 1;
+        while (last >= 0 && work.blockDone(last)) {
+            last--;
+        }
+        int units = Math.max(1, sequences.size());
+        progress.start("quantizing", (long) layers * 2 * units);
+        try (Workspace workspace = new Workspace(team);
+                CalibrationActivations activations = sequences.isEmpty()
+                        ? null
+                        : new CalibrationActivations(source.model().transformer(), sequences, work.path())) {
+            for (int layer = 0; layer < layers; layer++) {
+                boolean done = work.blockDone(layer);
+                String detail = "block " + (layer + 1) + " of " + layers;
+                try (Arena arena = Arena.ofShared()) {
+                    Map<LinearGroup, HessianAccumulator> accumulators = new EnumMap<>(LinearGroup.class);
+                    if (activations != null && layer <= last) {
+                        if (!done) {
+                            for (LinearGroup group : LinearGroup.values()) {
+                                accumulators.put(group, new HessianAccumulator(group.inputs(source.config()), arena));
+                            }
+                        }
+                        activations.advance(
+                                source.model().transformer().block(layer),
+                                accumulators,
+                                workspace,
+                                () -> progress.step(detail));
+                    } else {
+                        steps(units, detail);
+                    }
+                    if (!done) {
+                        quantizeBlock(layer, accumulators, units, detail);
+                    } else {
+                        steps(units, detail);
+                    }
+                }
+            }
+        }
+        progress.end();
+    }
+
+    private void steps(int count, String detail) {
+        for (int i = 0; i < count; i++) {
+            progress.step(detail);
+        }
+    }
+
+    private void quantizeBlock(int layer, Map<LinearGroup, HessianAccumulator> accumulators, int units, String detail) {
+        LinearQuantizer quantizer = new LinearQuantizer(
+                settings.rounding(),
+                Kernels.selected().encode(),
+                Kernels.selected().transform(),
+                team);
+        List<LinearReport> reports = new ArrayList<>();
+        ModelConfig config = source.config();
+        int groups = LinearGroup.values().length;
+        try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of())) {
+            for (LinearGroup group : LinearGroup.values()) {
+                long started = System.nanoTime();
+                try (Arena arena = Arena.ofShared()) {
+                    Hessian hessian = settings.hessians() == null
+                            ? accumulators.get(group).hessian(arena)
+                            : new HessianFiles(settings.hessians()).read(layer, group, group.inputs(config), arena);
+                    List<LinearQuantizer.Part> parts = new ArrayList<>();
+                    for (LinearGroup.Part part : group.parts(config)) {
+                        parts.add(new LinearQuantizer.Part(
+                                part.shortName(), source.weight(layer, part).toFloatMatrix(arena)));
+                    }
+                    QuantizationResult result =
+                            quantizer.quantize(group.fullName(layer), parts, hessian, settings.seed(), arena);
+                    QuantizedLinear linear = result.linear();
+                    QuantizedLinears.write(writer, group.fullName(layer), linear);
+                    reports.add(new LinearReport(
+                            group.fullName(layer),
+                            linear.rows(),
+                            linear.cols(),
+                            linear.codes().codebook().name(),
+                            result.proxyError(),
+                            result.frobeniusError(),
+                            result.float64Retried(),
+                            (System.nanoTime() - started) / 1e9));
+                }
+                int step = group.ordinal();
+                steps(units * (step + 1) / groups - units * step / groups, detail);
+            }
+            CrashSafeFile.write(work.blockReport(layer), bytes(reports));
+            writer.commit();
+        }
+    }
+
+    private static byte[] bytes(Object value) {
+        try {
+            return JSON.writeValueAsBytes(value);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("a report does not convert to JSON", e);
+        }
+    }
+
+    /** Puts the whole model together in {@link WorkDirectory#model}. */
+    private QuantizationReport assemble(Map<String, Object> recorded, long started) {
+        ModelConfig config = source.config();
+        Path out = work.model();
+        List<LinearReport> linears = new ArrayList<>();
+        long weights = 0;
+        long linearBytes = 0;
+        Map<String, String> metadata = new LinkedHashMap<>();
+        recorded.forEach((k, v) -> metadata.put("gosset." + k, String.valueOf(v)));
+        metadata.remove("gosset.hessians");
+        long bytes;
+        try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(WEIGHTS), metadata)) {
+            for (SourceModel.Kept kept : source.kept()) {
+                addKept(writer, kept);
+            }
+            for (int layer = 0; layer < config.layers(); layer++) {
+                linears.addAll(blockReport(layer));
+                try (Arena arena = Arena.ofShared()) {
+                    WeightFile block = WeightFile.open(work.blockFile(layer), arena);
+                    for (LinearGroup group : LinearGroup.values()) {
+                        QuantizedLinear linear = QuantizedLinears.read(block, group.fullName(layer));
+                        QuantizedLinears.write(writer, group.fullName(layer), linear);
+                        weights += (long) linear.rows() * linear.cols();
+                        linearBytes += linear.bytes();
+                    }
+                }
+            }
+            writer.commit();
+        }
+        try {
+            bytes = Files.size(out.resolve(WEIGHTS));
+            writeConfig(out);
+            for (String name : COPIED) {
+                Path from = source.model().directory().path().resolve(name);
+                if (Files.isRegularFile(from)) {
+                    CrashSafeFile.write(out.resolve(name), Files.readAllBytes(from));
+                }
+            }
+        } catch (IOException e) {
+            throw new GossetException(out + ": cannot be written: " + e.getMessage(), e);
+        }
+        QuantizationReport report = new QuantizationReport(
+                recorded,
+                linears,
+                weights,
+                8.0 * linearBytes / weights,
+                linears.stream().mapToDouble(LinearReport::proxyError).average().orElseThrow(),
+                linears.stream()
+                        .mapToDouble(LinearReport::frobeniusError)
+                        .average()
+                        .orElseThrow(),
+                bytes,
+                (System.nanoTime() - started) / 1e9);
+        CrashSafeFile.write(out.resolve(REPORT), report.toJson());
+        return report;
+    }
+
+    private List<LinearReport> blockReport(int layer) {
+        try {
+            return JSON.readValue(work.blockReport(layer).toFile(), new TypeReference<List<LinearReport>>() {});
+        } catch (IOException e) {
+            throw new FormatException(work.blockReport(layer) + ": is damaged: " + e.getMessage(), e);
+        }
+    }
+
+    /** Halves what is wider than 16 bits, as published checkpoints do, unless float16 cannot hold it. */
+    private static void addKept(WeightFileWriter writer, SourceModel.Kept kept) {
+        Tensor tensor = kept.tensor();
+        if (tensor.dtype() == Dtype.F32 || tensor.dtype() == Dtype.F64) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment halves = halved(tensor, arena);
+                if (halves != null) {
+                    writer.add(tensor.name(), kept.role(), Dtype.F16, tensor.shape(), Optional.empty(), halves);
+                    return;
+                }
+            }
+        }
+        writer.add(tensor.name(), kept.role(), tensor.dtype(), tensor.shape(), Optional.empty(), tensor.data());
+    }
+
+    /** The tensor in float16, or null where a value is out of its range. */
+    private static MemorySegment halved(Tensor tensor, Arena arena) {
+        long count = tensor.elements();
+        int block = 1 << 16;
+        MemorySegment halves = arena.allocate(2 * count, 64);
+        MemorySegment floats = arena.allocate(4L * block, 64);
+        for (long at = 0; at < count; at += block) {
+            int n = (int) Math.min(block, count - at);
+            tensor.toFloats(at, n, floats);
+            for (int i = 0; i < n; i++) {
+                short half = Float.floatToFloat16(floats.getAtIndex(ValueLayout.JAVA_FLOAT, i));
+                if ((half & 0x7c00) == 0x7c00) {
+                    return null;
+                }
+                halves.setAtIndex(ValueLayout.JAVA_SHORT, at + i, half);
+            }
+        }
+        return halves;
+    }
+
+    /** The original's config.json with what was done to it. */
+    private void writeConfig(Path out) {
+        ObjectNode config =
+                (ObjectNode) Json.readObject(source.model().directory().path().resolve("config.json"));
+        ObjectNode quantization = config.putObject("quantization_config");
+        quantization.put("quant_method", "gosset");
+        quantization.put("format_version", 1);
+        quantization.put("bits", settings.rounding().codebook().bits());
+        quantization.put("codebook", settings.rounding().codebook().name());
+        quantization.put("seed", settings.seed());
+        CrashSafeFile.write(out.resolve("config.json"), bytes(config));
+    }
+}

@@ -1,0 +1,62 @@
+package dev.gosset.llm.quantize;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a quantization did.
+ *
+ * @param settings what decided the result, by name
+ * @param linears one entry for every stack of linears, in model order
+ * @param weights the number of quantized weights
+ * @param bitsPerWeight of the quantized linears, sign vectors and scales included
+ * @param meanProxyError mean of the linears' proxy errors
+ * @param meanFrobeniusError mean of the linears' Frobenius errors
+ * @param bytes size of the whole weight file
+ * @param seconds wall time of the run; of this run alone where it was resumed
+ */
+public record QuantizationReport(
+        Map<String, Object> settings,
+        List<LinearReport> linears,
+        long weights,
+        double bitsPerWeight,
+        double meanProxyError,
+        double meanFrobeniusError,
+        long bytes,
+        double seconds) {
+    /**
+     * One stack of linears.
+     *
+     * @param name its name in the model, such as {@code model.layers.0.self_attn.qkv_proj}
+     * @param rows outputs
+     * @param cols inputs
+     * @param codebook the codebook's name
+     * @param proxyError {@code tr((What - W) H (What - W)^T) / tr(W H W^T)}
+     * @param frobeniusError {@code |What - W|^2 / |W|^2}
+     * @param float64 whether float32 failed and float64 was used
+     * @param seconds time for this stack
+     */
+    public record LinearReport(
+            String name,
+            int rows,
+            int cols,
+            String codebook,
+            double proxyError,
+            double frobeniusError,
+            boolean float64,
+            double seconds) {}
+
+    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    /** This report as a JSON object, UTF-8. */
+    public byte[] toJson() {
+        try {
+            return JSON.writeValueAsBytes(this);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("a report does not convert to JSON", e);
+        }
+    }
+}
