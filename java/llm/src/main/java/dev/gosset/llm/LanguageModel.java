@@ -134,6 +134,7 @@ public final class LanguageModel implements AutoCloseable {
         if (generator != null) {
             generator.close();
         }
+        tokenizer.close();
         model.close();
         if (ownsTeam) {
             team.close();

@@ -13,13 +13,14 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The weights of a model that Gosset quantized: {@value #FILE} holds every group of linears as codes under {@link
- * LinearGroup#fullName}, and the other tensors under their original names.
+ * The weights of a model that Gosset quantized, from its weights.arrow: quantized linears under the names of their groups
+ * ({@link LinearGroup#fullName}), everything else under the names of the original model. A group that is not there
+ * quantized may be there as the original's matrices.
  *
- * @param file the opened weight file
+ * @param file the opened file
  */
 public record GossetWeights(WeightFile file) implements WeightSource {
-    /** The weight file's name in a model directory. */
+    /** The file's name in a model directory. */
     public static final String FILE = "weights.arrow";
 
     @Override
@@ -34,20 +35,34 @@ public record GossetWeights(WeightFile file) implements WeightSource {
 
     @Override
     public Optional<QuantizedLinear> quantizedLinear(int layer, LinearGroup group) {
-        return Optional.of(QuantizedLinears.read(file, group.fullName(layer)));
+        String name = group.fullName(layer);
+        return file.has(name + "." + QuantizedLinears.CODES)
+                ? Optional.of(QuantizedLinears.read(file, name))
+                : Optional.empty();
     }
 
     @Override
     public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
-        QuantizedLinear linear = QuantizedLinears.read(file, group.fullName(layer));
-        List<Integer> expected =
-                group.parts(config).stream().map(LinearGroup.Part::rows).toList();
-        List<Integer> found =
-                linear.parts().stream().map(QuantizedLinear.Part::rows).toList();
-        if (linear.cols() != group.inputs(config) || !found.equals(expected)) {
-            throw new FormatException(path() + ": " + group.fullName(layer) + " has " + linear.cols()
-                    + " inputs and parts of " + found + " outputs, config.json asks for " + group.inputs(config)
-                    + " and " + expected);
+        Optional<QuantizedLinear> quantized = quantizedLinear(layer, group);
+        if (quantized.isEmpty()) {
+            return WeightSource.super.linear(config, layer, group, arena);
+        }
+        QuantizedLinear linear = quantized.get();
+        List<LinearGroup.Part> expected = group.parts(config);
+        boolean fits = linear.cols() == group.inputs(config) && linear.parts().size() == expected.size();
+        for (int i = 0; fits && i < expected.size(); i++) {
+            QuantizedLinear.Part found = linear.parts().get(i);
+            fits = found.rows() == expected.get(i).rows()
+                    && found.name().equals(expected.get(i).shortName());
+        }
+        if (!fits) {
+            throw new FormatException(path() + ": linear " + group.fullName(layer) + " has " + linear.cols()
+                    + " inputs and the parts "
+                    + linear.parts().stream()
+                            .map(p -> p.name() + " " + p.rows())
+                            .toList() + ", expected "
+                    + group.inputs(config) + " inputs and "
+                    + expected.stream().map(p -> p.shortName() + " " + p.rows()).toList());
         }
         Kernels kernels = Kernels.selected();
         return new CodedLinear(new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena));

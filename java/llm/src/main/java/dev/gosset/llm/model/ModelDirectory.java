@@ -66,7 +66,9 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
         return switch (kind) {
             case ORIGINAL -> new OriginalWeights(Safetensors.open(path, arena));
             case GOSSET -> new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena));
-            case QUIP_SHARP -> throw new UnsupportedModelException(path + ": " + kind + " is being written");
+            case QUIP_SHARP ->
+                throw new UnsupportedModelException(path + ": a published QuIP# checkpoint (quip_params in config.json)"
+                        + " cannot be opened yet, convert it first");
         };
     }
 }

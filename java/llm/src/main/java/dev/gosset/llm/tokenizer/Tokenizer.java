@@ -1,68 +1,258 @@
 package dev.gosset.llm.tokenizer;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.gosset.core.FormatException;
+import dev.gosset.llm.io.JsonFile;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.OptionalInt;
 
-/** Stand-in until the real one is merged. */
-public final class Tokenizer {
-    private final HuggingFaceTokenizer t;
-
-    private Tokenizer(HuggingFaceTokenizer t) {
-        this.t = t;
+/**
+ * The tokenizer of a model directory: Hugging Face's own library behind tokenizer.json. What it puts around a text follows
+ * tokenizer.json, as in transformers 5. Where that adds nothing, {@code add_bos_token} and {@code add_eos_token} of
+ * tokenizer_config.json count for the tokenizer classes of Llama, whose older files rely on them.
+ *
+ * <p>Thread-safe until closed.
+ */
+public final class Tokenizer implements AutoCloseable {
+    static {
+        // Without the first the library would look for CUDA and, where it finds one, download another build of itself;
+        // without the second it would report its use from machines in some clouds.
+        setIfAbsent("RUST_FLAVOR", "cpu");
+        setIfAbsent("OPT_OUT_TRACKING", "true");
     }
 
-    public static Tokenizer open(Path dir) {
-        System.setProperty("RUST_FLAVOR", "cpu");
+    private final Path directory;
+    private final HuggingFaceTokenizer library;
+    private final int bosId;
+    private final int eosId;
+    private final int[] prefix;
+    private final int[] suffix;
+
+    private Tokenizer(HuggingFaceTokenizer library, Path directory) {
+        this.library = library;
+        this.directory = directory;
+        Path file = directory.resolve("tokenizer_config.json");
+        JsonFile json = Files.isRegularFile(file) ? JsonFile.read(file) : JsonFile.parse(file.toString(), "{}");
+        Path config = directory.resolve("config.json");
+        JsonFile model = Files.isRegularFile(config) ? JsonFile.read(config) : JsonFile.parse(config.toString(), "{}");
+        this.bosId = specialId(json, "bos_token", model, "bos_token_id");
+        this.eosId = specialId(json, "eos_token", model, "eos_token_id");
+        int[] bare = raw("a", false);
+        int[] full = raw("a", true);
+        int before = indexOf(full, bare);
+        int[] ownPrefix = before < 0 ? new int[0] : Arrays.copyOf(full, before);
+        int[] ownSuffix = before < 0 ? new int[0] : Arrays.copyOfRange(full, before + bare.length, full.length);
+        boolean llama = json.text("tokenizer_class", "").contains("Llama");
+        this.prefix = ownPrefix.length == 0 && llama ? addition(json, "add_bos_token", bosId) : ownPrefix;
+        this.suffix = ownSuffix.length == 0 && llama ? addition(json, "add_eos_token", eosId) : ownSuffix;
+    }
+
+    private static void setIfAbsent(String property, String value) {
+        if (System.getenv(property) == null && System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
+    }
+
+    /**
+     * Opens the tokenizer of a model directory.
+     *
+     * @throws FormatException where tokenizer.json is absent or not one
+     */
+    public static Tokenizer open(Path directory) {
+        Path file = directory.resolve("tokenizer.json");
+        if (!Files.isRegularFile(file)) {
+            throw new FormatException(
+                    file + ": no such file, expected the tokenizer (other tokenizer files are not read)");
+        }
+        HuggingFaceTokenizer library;
         try {
-            return new Tokenizer(HuggingFaceTokenizer.newInstance(
-                    dir.resolve("tokenizer.json"),
-                    java.util.Map.of(
-                            "truncation",
-                            "false",
-                            "addSpecialTokens",
-                            "true",
-                            "maxLength",
-                            "2000000000",
-                            "modelMaxLength",
-                            "2000000000")));
+            library = HuggingFaceTokenizer.newInstance(file, Map.of("truncation", "false", "padding", "false"));
         } catch (IOException e) {
-            throw new dev.gosset.core.FormatException(dir + ": no tokenizer", e);
+            throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            throw new FormatException(file + ": not a tokenizer: " + e.getMessage(), e);
+        }
+        try {
+            return new Tokenizer(library, directory);
+        } catch (RuntimeException e) {
+            library.close();
+            throw e;
         }
     }
 
-    public int[] encode(String text, boolean special) {
-        long[] ids = t.encode(text, special, false).getIds();
-        int[] out = new int[ids.length];
-        for (int i = 0; i < out.length; i++) {
-            out[i] = (int) ids[i];
-        }
-        return out;
+    private static int[] addition(JsonFile json, String key, int id) {
+        return json.flag(key, false) && id >= 0 ? new int[] {id} : new int[0];
     }
 
+    /** The id of the token that tokenizer_config.json names, else the first that config.json gives, else -1. */
+    private int specialId(JsonFile json, String key, JsonFile model, String idKey) {
+        JsonNode node = json.node().path(key);
+        JsonNode text = node.isObject() ? node.path("content") : node;
+        if (text.isTextual()) {
+            OptionalInt id = idOf(text.textValue());
+            if (id.isPresent()) {
+                return id.getAsInt();
+            }
+        }
+        return model.integers(idKey, 0, Integer.MAX_VALUE).stream().findFirst().orElse(-1);
+    }
+
+    private static int indexOf(int[] all, int[] part) {
+        for (int i = 0; part.length > 0 && i + part.length <= all.length; i++) {
+            if (Arrays.equals(all, i, i + part.length, part, 0, part.length)) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    private int[] raw(String text, boolean special) {
+        return narrow(library.encode(text, special, false).getIds());
+    }
+
+    private static int[] narrow(long[] ids) {
+        return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
+    }
+
+    /** The id of the token that begins a text, or -1. */
+    public int bosId() {
+        return bosId;
+    }
+
+    /** The id of the token that ends a text, or -1; a model may have more ({@code ModelConfig.eosTokenIds}). */
+    public int eosId() {
+        return eosId;
+    }
+
+    /** Whether {@link #encode(String)} puts the beginning token first. */
+    public boolean addsBos() {
+        return prefix.length > 0 && prefix[0] == bosId;
+    }
+
+    /** The token that {@link #encode(String)} puts first, or -1. */
     public int leadingToken() {
-        return 0;
+        return prefix.length > 0 ? prefix[0] : -1;
     }
 
+    /** The id of a token of its own, such as {@code <|eot_id|>}; empty where the text is not one token. */
+    public OptionalInt idOf(String token) {
+        int[] ids = raw(token, false);
+        return ids.length == 1 ? OptionalInt.of(ids[0]) : OptionalInt.empty();
+    }
+
+    /** The tokens of a text, with what this tokenizer puts around it. */
+    public int[] encode(String text) {
+        return encode(text, true);
+    }
+
+    /**
+     * The tokens of a text. Names of special tokens inside the text become those tokens either way.
+     *
+     * @param special whether to put around it what this tokenizer does, such as the beginning token; false for what a
+     *     {@link ChatTemplate} wrote
+     */
+    public int[] encode(String text, boolean special) {
+        int[] ids = raw(text, false);
+        return special
+                ? java.util.stream.Stream.of(prefix, ids, suffix)
+                        .flatMapToInt(Arrays::stream)
+                        .toArray()
+                : ids;
+    }
+
+    /**
+     * The text of tokens.
+     *
+     * @param skipSpecial whether special tokens are left out
+     */
+    public String decode(int[] ids, boolean skipSpecial) {
+        return library.decode(Arrays.stream(ids).asLongStream().toArray(), skipSpecial);
+    }
+
+    /** A decoder for tokens that come one by one; special tokens are left out. */
     public Stream stream() {
-        return new Stream();
+        return stream(true);
     }
 
+    /**
+     * A decoder for tokens that come one by one.
+     *
+     * @param skipSpecial whether special tokens are left out
+     */
+    public Stream stream(boolean skipSpecial) {
+        return new Stream(skipSpecial);
+    }
+
+    /**
+     * The model's chat template.
+     *
+     * @throws FormatException where there is none, or it is malformed
+     */
     public ChatTemplate chatTemplate() {
-        return new ChatTemplate();
+        return ChatTemplate.read(directory);
     }
 
+    /** One line on the native library behind this, loaded if it was not. */
     public static String library() {
-        return "x";
+        LibUtils.checkStatus();
+        return "Hugging Face tokenizers, through " + HuggingFaceTokenizer.class.getPackageName() + ", for "
+                + System.getProperty("os.name") + " " + System.getProperty("os.arch");
     }
 
+    @Override
+    public void close() {
+        library.close();
+    }
+
+    /**
+     * Decodes tokens as they come: each call gives the text that has become certain, and a character whose bytes are spread
+     * over several tokens only when its last byte is there. The pieces together are the text of all tokens. One caller at a
+     * time.
+     */
     public final class Stream {
-        public String next(int token) {
-            return t.decode(new long[] {token});
+        /** A character has four bytes at most; what stays incomplete for longer is no UTF-8. */
+        private static final int LONGEST_WAIT = 8;
+
+        private final boolean skipSpecial;
+        /** The tokens of the last piece, as context (a leading space depends on it), then those not yet given. */
+        private int[] window = new int[0];
+
+        private int given;
+
+        private Stream(boolean skipSpecial) {
+            this.skipSpecial = skipSpecial;
         }
 
+        /** The text that this token completes, perhaps empty. */
+        public String next(int token) {
+            window = Arrays.copyOf(window, window.length + 1);
+            window[window.length - 1] = token;
+            return piece(window.length - given > LONGEST_WAIT);
+        }
+
+        /** What is left when no more tokens come; incomplete characters become U+FFFD. */
         public String end() {
-            return "";
+            return piece(true);
+        }
+
+        private String piece(boolean force) {
+            if (given == window.length) {
+                return "";
+            }
+            String before = decode(Arrays.copyOf(window, given), skipSpecial);
+            String all = decode(window, skipSpecial);
+            if (!force && (all.length() <= before.length() || all.endsWith("\uFFFD"))) {
+                return "";
+            }
+            window = Arrays.copyOfRange(window, given, window.length);
+            given = window.length;
+            return all.substring(Math.min(before.length(), all.length()));
         }
     }
 }

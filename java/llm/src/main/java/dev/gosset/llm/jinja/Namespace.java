@@ -1,0 +1,10 @@
+package dev.gosset.llm.jinja;
+
+import java.util.Map;
+
+/**
+ * What {@code namespace()} makes: attributes that a template may set from any scope.
+ *
+ * @param attributes the attributes, changed in place
+ */
+record Namespace(Map<String, Object> attributes) {}

@@ -1,0 +1,42 @@
+package dev.gosset.llm.jinja;
+
+/** A parsed template is made of closures of these two kinds. */
+final class Node {
+    private Node() {}
+
+    /** Something with a value. */
+    @FunctionalInterface
+    interface Expression {
+        Object value(Scope scope);
+    }
+
+    /** Something that writes. */
+    @FunctionalInterface
+    interface Statement {
+        Flow run(Scope scope, Output out);
+    }
+
+    /** How a statement ended. */
+    enum Flow {
+        NORMAL,
+        BREAK,
+        CONTINUE
+    }
+
+    /** What a template has written, up to a bound. */
+    static final class Output {
+        private final StringBuilder text = new StringBuilder();
+
+        void append(String s) {
+            if (text.length() + (long) s.length() > Scope.LARGEST_OUTPUT) {
+                throw new TemplateError("writes more than " + Scope.LARGEST_OUTPUT + " characters");
+            }
+            text.append(s);
+        }
+
+        @Override
+        public String toString() {
+            return text.toString();
+        }
+    }
+}

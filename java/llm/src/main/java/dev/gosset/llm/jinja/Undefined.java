@@ -1,0 +1,10 @@
+package dev.gosset.llm.jinja;
+
+/**
+ * The value of a name or a member that is not there: empty where it is printed or iterated, an error elsewhere.
+ *
+ * @param what its name, for messages
+ */
+record Undefined(String what) {
+    static final Undefined NAMELESS = new Undefined("the value");
+}
