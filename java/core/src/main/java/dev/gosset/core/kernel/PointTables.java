@@ -8,7 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Codebook points as rows of 32 bytes in native memory, 24 KB in all, so that they stay in the first-level cache.
+ * Codebook points as rows of 32 bytes in native memory, 24 KB in all for the points, so that they stay in the first-level cache.
  *
  * <p>An E8P point is {@code float(MAGNITUDES[a] ^ SIGNS[b]) - BIAS}, exactly. Every value plus 12 lies between 8 and 16,
  * where a float is fixed point: {@code 8 + f / 4} with f the upper five bits of its mantissa and {@code f = 4 v + 16}. The
@@ -19,6 +19,9 @@ import java.lang.foreign.ValueLayout;
 final class PointTables {
     /** Bytes of a row of eight values. */
     static final int ROW = 4 * Codebook.DIMENSION;
+
+    /** Bytes of a row of {@link #SCALES}: as many as the widest vectors have. */
+    static final int SCALE_ROW = 64;
 
     /** Subtracted from {@code float(MAGNITUDES[a] ^ SIGNS[b])}. */
     static final float BIAS = 12;
@@ -32,7 +35,16 @@ final class PointTables {
     /** 256 rows of floats: the points of E81B. */
     static final MemorySegment RESIDUAL = Arena.global().allocate(256L * ROW, 64);
 
+    /** The residual scale, repeated over 64 bytes, for each number of bits: from byte {@code 64 * bits} on. */
+    static final MemorySegment SCALES = Arena.global().allocate(5L * SCALE_ROW, 64);
+
     static {
+        for (int bits = 2; bits <= 4; bits++) {
+            float scale = (float) Codebook.ofBits(bits).residualScale();
+            for (int i = 0; i < SCALE_ROW; i += 4) {
+                SCALES.set(ValueLayout.JAVA_FLOAT, (long) SCALE_ROW * bits + i, scale);
+            }
+        }
         double[] v = new double[Codebook.DIMENSION];
         for (int i = 0; i < 256; i++) {
             for (int c = 0; c < Codebook.DIMENSION; c++) {

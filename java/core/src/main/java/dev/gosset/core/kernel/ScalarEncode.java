@@ -17,6 +17,7 @@ public final class ScalarEncode implements EncodeKernel {
 
     @Override
     public void nearest(Codebook codebook, MemorySegment x, int count, MemorySegment values, MemorySegment codes) {
+        Arguments.check(x, count, values, codes);
         double[] vector = new double[DIMENSION];
         float[] value = new float[DIMENSION];
         for (int i = 0; i < count; i++) {

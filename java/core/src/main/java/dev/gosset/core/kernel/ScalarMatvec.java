@@ -16,7 +16,7 @@ public final class ScalarMatvec implements MatvecKernel {
 
     @Override
     public void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
-        VectorMatvec.check(codes, x, y, firstRow, lastRow);
+        Arguments.check(codes, x, y, firstRow, lastRow);
         double[] value = new double[DIMENSION];
         for (int row = firstRow; row < lastRow; row++) {
             double sum = 0;
@@ -32,7 +32,7 @@ public final class ScalarMatvec implements MatvecKernel {
 
     @Override
     public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
-        VectorMatvec.check(codes, firstRow, lastRow, out);
+        Arguments.check(codes, firstRow, lastRow, out);
         double[] scratch = new double[DIMENSION];
         float[] value = new float[DIMENSION];
         long at = 0;

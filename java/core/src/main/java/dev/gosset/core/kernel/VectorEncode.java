@@ -45,8 +45,9 @@ import jdk.incubator.vector.VectorSpecies;
  * Source: spec/quip-sharp.md, sections 4.1 to 4.5.
  */
 public final class VectorEncode implements EncodeKernel {
-    private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
-    private static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
+    private static final boolean WIDEST = FloatVector.SPECIES_PREFERRED.length() >= 16;
+    private static final VectorSpecies<Float> F = WIDEST ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
+    private static final VectorSpecies<Integer> I = WIDEST ? IntVector.SPECIES_512 : IntVector.SPECIES_PREFERRED;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final int LANES = F.length();
@@ -207,18 +208,9 @@ public final class VectorEncode implements EncodeKernel {
 
     @Override
     public void nearest(Codebook codebook, MemorySegment x, int count, MemorySegment values, MemorySegment codes) {
-        if (count < 0
-                || x.byteSize() < (long) ROW * count
-                || values.byteSize() < (long) ROW * count
-                || codes.byteSize() < 4L * count) {
-            throw new IllegalArgumentException(count + " vectors need x and values of " + (long) ROW * count
-                    + " bytes and codes of " + 4L * count + ", found " + x.byteSize() + ", " + values.byteSize()
-                    + " and "
-                    + codes.byteSize());
-        }
+        Arguments.check(x, count, values, codes);
         MemorySegment s = SCRATCHES.get();
         int bits = codebook.bits();
-        float scale = (float) codebook.residualScale();
         for (int start = 0; start < count; start += CHUNK) {
             int n = Math.min(CHUNK, count - start);
             int end = Math.ceilDiv(n, LANES) * VECTOR;
@@ -227,14 +219,14 @@ public final class VectorEncode implements EncodeKernel {
             searchE8p(s, end);
             finishE8p(s, n);
             if (bits != 2) {
-                enlargeResidual(s, end, scale);
+                enlargeResidual(s, end, bits);
                 transpose(s, end);
                 if (bits == 4) {
                     searchE8p(s, end);
-                    finishTwice(s, n, scale);
+                    finishTwice(s, n);
                 } else {
                     searchE81b(s, end);
-                    finishWithByte(s, n, scale);
+                    finishWithByte(s, n);
                 }
             }
             MemorySegment.copy(s, CODES, codes, 4L * start, 4L * n);
@@ -250,8 +242,10 @@ public final class VectorEncode implements EncodeKernel {
         choose(s, end);
     }
 
-    /** INPUT becomes (INPUT - POINTS) scale. */
-    private static void enlargeResidual(MemorySegment s, int end, float scale) {
+    /** INPUT becomes (INPUT - POINTS) times the residual scale. */
+    private static void enlargeResidual(MemorySegment s, int end, int bits) {
+        FloatVector scale =
+                FloatVector.fromMemorySegment(F, PointTables.SCALES, (long) PointTables.SCALE_ROW * bits, ORDER);
         for (int o = 0; o < DIMENSION * end; o += VECTOR) {
             floats(s, INPUT + o).sub(floats(s, POINTS + o)).mul(scale).intoMemorySegment(s, INPUT + o, ORDER);
         }
@@ -265,20 +259,20 @@ public final class VectorEncode implements EncodeKernel {
         }
     }
 
-    private static void finishTwice(MemorySegment s, int n, float scale) {
+    private static void finishTwice(MemorySegment s, int n) {
         for (int i = 0; i < n; i++) {
             int c1 = e8pCode(s, i);
             s.set(INT, FOUND + 4L * i, c1);
-            VectorMatvec.storeQuotient(c1, scale, s, POINTS + (long) ROW * i);
+            VectorMatvec.storeQuotient(c1, s, POINTS + (long) ROW * i);
         }
         addFirst(s, n);
     }
 
-    private static void finishWithByte(MemorySegment s, int n, float scale) {
+    private static void finishWithByte(MemorySegment s, int n) {
         for (int i = 0; i < n; i++) {
             int c1 = E81B_CODE[s.get(INT, FOUND + 4L * i)];
             s.set(INT, FOUND + 4L * i, c1);
-            VectorMatvec.storeQuotientOfByte(c1, scale, s, POINTS + (long) ROW * i);
+            VectorMatvec.storeQuotientOfByte(c1, s, POINTS + (long) ROW * i);
         }
         addFirst(s, n);
     }

@@ -45,7 +45,7 @@ public final class VectorMatvec implements MatvecKernel {
 
     @Override
     public void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
-        check(codes, x, y, firstRow, lastRow);
+        Arguments.check(codes, x, y, firstRow, lastRow);
         float scale = (float) codes.codebook().residualScale();
         int bits = codes.codebook().bits();
         long residual = codes.residualOffset();
@@ -70,8 +70,7 @@ public final class VectorMatvec implements MatvecKernel {
 
     @Override
     public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
-        check(codes, firstRow, lastRow, out);
-        float scale = (float) codes.codebook().residualScale();
+        Arguments.check(codes, firstRow, lastRow, out);
         int bits = codes.codebook().bits();
         MemorySegment data = codes.data();
         int groups = codes.groups();
@@ -83,36 +82,11 @@ public final class VectorMatvec implements MatvecKernel {
                 continue;
             }
             if (bits == 4) {
-                decodeQuotients(data, codes.residualOffset() + 2 * first, groups, scale, out, at);
+                decodeQuotients(data, codes.residualOffset() + 2 * first, groups, out, at);
             } else {
-                decodeQuotientsOfBytes(data, codes.residualOffset() + first, groups, scale, out, at);
+                decodeQuotientsOfBytes(data, codes.residualOffset() + first, groups, out, at);
             }
             addPoints(data, 2 * first, groups, out, at);
-        }
-    }
-
-    static void check(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
-        checkRows(codes, firstRow, lastRow);
-        if (x.byteSize() < (long) ROW * codes.groups() || y.byteSize() < 4L * codes.rows()) {
-            throw new IllegalArgumentException("a product with " + codes.rows() + " x " + codes.cols()
-                    + " codes needs x of " + (long) ROW * codes.groups() + " bytes and y of " + 4L * codes.rows()
-                    + ", found " + x.byteSize() + " and " + y.byteSize());
-        }
-    }
-
-    static void check(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
-        checkRows(codes, firstRow, lastRow);
-        long bytes = (long) ROW * codes.groups() * (lastRow - firstRow);
-        if (out.byteSize() < bytes) {
-            throw new IllegalArgumentException("decoding rows " + firstRow + " to " + lastRow + " of " + codes.cols()
-                    + " columns needs " + bytes + " bytes, found " + out.byteSize());
-        }
-    }
-
-    private static void checkRows(CodeMatrix codes, int firstRow, int lastRow) {
-        if (firstRow < 0 || lastRow < firstRow || lastRow > codes.rows()) {
-            throw new IllegalArgumentException(
-                    "rows " + firstRow + " to " + lastRow + " of a matrix of " + codes.rows() + " rows");
         }
     }
 
@@ -143,6 +117,16 @@ public final class VectorMatvec implements MatvecKernel {
 
     private static FloatVector residualHalf(int code, int half) {
         return FloatVector.fromMemorySegment(F128, PointTables.RESIDUAL, (code << 5 & BYTE_ROWS) + half, ORDER);
+    }
+
+    // From memory and not by broadcast: depending on the order of compilation, C2 boxes the broadcast vector.
+
+    private static FloatVector scale(int bits) {
+        return FloatVector.fromMemorySegment(F256, PointTables.SCALES, (long) PointTables.SCALE_ROW * bits, ORDER);
+    }
+
+    private static FloatVector scaleHalf(int bits) {
+        return FloatVector.fromMemorySegment(F128, PointTables.SCALES, (long) PointTables.SCALE_ROW * bits, ORDER);
     }
 
     /** The eight lanes of one row added in the one order that this class promises; reduceLanes promises none. */
@@ -277,17 +261,15 @@ public final class VectorMatvec implements MatvecKernel {
         }
     }
 
-    private static void decodeQuotients(
-            MemorySegment data, long at, int groups, float scale, MemorySegment out, long to) {
+    private static void decodeQuotients(MemorySegment data, long at, int groups, MemorySegment out, long to) {
         for (int g = 0; g < groups; g++) {
-            storeQuotient(data.get(CODE, at + 2L * g), scale, out, to + (long) ROW * g);
+            storeQuotient(data.get(CODE, at + 2L * g), out, to + (long) ROW * g);
         }
     }
 
-    private static void decodeQuotientsOfBytes(
-            MemorySegment data, long at, int groups, float scale, MemorySegment out, long to) {
+    private static void decodeQuotientsOfBytes(MemorySegment data, long at, int groups, MemorySegment out, long to) {
         for (int g = 0; g < groups; g++) {
-            storeQuotientOfByte(data.get(ValueLayout.JAVA_BYTE, at + g), scale, out, to + (long) ROW * g);
+            storeQuotientOfByte(data.get(ValueLayout.JAVA_BYTE, at + g), out, to + (long) ROW * g);
         }
     }
 
@@ -324,24 +306,24 @@ public final class VectorMatvec implements MatvecKernel {
         }
     }
 
-    /** Writes {@code E8P(code) / scale}. */
-    static void storeQuotient(int code, float scale, MemorySegment out, long at) {
+    /** Writes {@code E8P(code) / 3.45}, the residual of 4 bits. */
+    static void storeQuotient(int code, MemorySegment out, long at) {
         if (WIDE) {
-            point(code).div(scale).intoMemorySegment(out, at, ORDER);
+            point(code).div(scale(4)).intoMemorySegment(out, at, ORDER);
         } else {
             for (int h = 0; h < ROW; h += HALF) {
-                half(code, h).div(scale).intoMemorySegment(out, at + h, ORDER);
+                half(code, h).div(scaleHalf(4)).intoMemorySegment(out, at + h, ORDER);
             }
         }
     }
 
-    /** Writes {@code E81B(code) / scale}. */
-    static void storeQuotientOfByte(int code, float scale, MemorySegment out, long at) {
+    /** Writes {@code E81B(code) / 2.04}, the residual of 3 bits. */
+    static void storeQuotientOfByte(int code, MemorySegment out, long at) {
         if (WIDE) {
-            residual(code).div(scale).intoMemorySegment(out, at, ORDER);
+            residual(code).div(scale(3)).intoMemorySegment(out, at, ORDER);
         } else {
             for (int h = 0; h < ROW; h += HALF) {
-                residualHalf(code, h).div(scale).intoMemorySegment(out, at + h, ORDER);
+                residualHalf(code, h).div(scaleHalf(3)).intoMemorySegment(out, at + h, ORDER);
             }
         }
     }

@@ -13,7 +13,10 @@ import java.lang.foreign.ValueLayout;
  * Sums {@code S = sum x x^T} and {@code t = sum x} over the activations x of calibration, in native memory.
  *
  * <p>Every product and every sum is float64: activations are widened once per chunk of tokens and multiplied by {@code
- * dgemm}, so S is exact to about 1e-16 of {@code sum |x_i x_j|}. Only the lower triangle (of tiles) is computed.
+ * dgemm}, so S is exact to about 1e-16 of {@code sum |x_i x_j|}. Only the lower triangle (of tiles) is computed. Float32
+ * products of chunks, added in float64, take half the time; they were measured to be off by 1.8e-7 of {@code sqrt(S_ii
+ * S_jj)}, whatever the chunk, and since cov is what remains of S when the mean is taken away, an input whose mean is 40
+ * times its deviation would keep 3 digits of its variance. Language models have such inputs: hence float64.
  *
  * <p>The result depends on the activations and on how they are divided among the calls of {@link #add}, in the last bits
  * of a float64, and not on the number of threads. Not synchronized: one thread at a time. Memory: 8 n^2 bytes, and

@@ -211,9 +211,7 @@ public final class Ldlq {
                 for (int k = end - BLOCK; k >= start; k -= BLOCK) {
                     int local = k - start;
                     int done = end - k - BLOCK;
-                    for (int i = 0; i < rows; i++) {
-                        MemorySegment.copy(base, 4 * ((long) i * GROUP + local), target, 32L * i, 32);
-                    }
+                    gather(base, local, rows, target);
                     if (done > 0) {
                         Blas.sgemm(
                                 false,
@@ -231,16 +229,7 @@ public final class Ldlq {
                                 BLOCK);
                     }
                     kernel.nearest(codebook, target, rows, points, found);
-                    for (int i = 0; i < rows; i++) {
-                        long at = (long) i * n + k;
-                        for (int j = 0; j < BLOCK; j++) {
-                            float now =
-                                    x.data().getAtIndex(FLOAT, at + j) - points.getAtIndex(FLOAT, (long) i * BLOCK + j);
-                            float before = e.data().getAtIndex(FLOAT, at + j);
-                            e.data().setAtIndex(FLOAT, at + j, now);
-                            change.setAtIndex(FLOAT, (long) i * GROUP + local + j, now - before);
-                        }
-                    }
+                    settle(x.data(), e.data(), n, k, points, change, local, rows);
                     if (codes != null) {
                         for (int i = 0; i < rows; i++) {
                             codes.setCode(firstRow + i, k / BLOCK, found.getAtIndex(ValueLayout.JAVA_INT, i));
@@ -248,6 +237,39 @@ public final class Ldlq {
                     }
                 }
                 end = start;
+            }
+        }
+    }
+
+    /** Eight columns of a group, made dense. Small methods of their own: C2 compiles them well, loops in a long one not. */
+    private static void gather(MemorySegment base, int local, int rows, MemorySegment target) {
+        for (int i = 0; i < rows; i++) {
+            long from = 4 * ((long) i * GROUP + local);
+            long to = 32L * i;
+            for (int j = 0; j < 4 * BLOCK; j += 4) {
+                target.set(FLOAT, to + j, base.get(FLOAT, from + j));
+            }
+        }
+    }
+
+    /** {@code E[:,k] <- X[:,k] - points}, and by how much that changed E. */
+    private static void settle(
+            MemorySegment x,
+            MemorySegment e,
+            int n,
+            int k,
+            MemorySegment points,
+            MemorySegment change,
+            int local,
+            int rows) {
+        for (int i = 0; i < rows; i++) {
+            long at = 4 * ((long) i * n + k);
+            long point = 32L * i;
+            long moved = 4 * ((long) i * GROUP + local);
+            for (int j = 0; j < 4 * BLOCK; j += 4) {
+                float now = x.get(FLOAT, at + j) - points.get(FLOAT, point + j);
+                change.set(FLOAT, moved + j, now - e.get(FLOAT, at + j));
+                e.set(FLOAT, at + j, now);
             }
         }
     }

@@ -263,9 +263,11 @@ class EncodeKernelTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment x = arena.allocate(64);
             MemorySegment codes = arena.allocate(4);
-            assertThatThrownBy(() -> vector.nearest(E8p.INSTANCE, x, 2, x, codes))
-                    .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageContaining("codes of 8, found 64, 64 and 4");
+            for (EncodeKernel kernel : new EncodeKernel[] {vector, scalar}) {
+                assertThatThrownBy(() -> kernel.nearest(E8p.INSTANCE, x, 2, x, codes))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining("codes of 8, found 64, 64 and 4");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.PublishedLayout;
 import dev.gosset.core.kernel.LinearOracle;
+import dev.gosset.core.kernel.ScalarEncode;
 import dev.gosset.core.kernel.ScalarTransform;
 import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.memory.DoubleMatrix;
@@ -32,7 +33,7 @@ class LinearQuantizerTest {
     private final TransformKernel transform = new ScalarTransform();
 
     private LinearQuantizer quantizer(RoundingSettings settings, ThreadTeam team) {
-        return new LinearQuantizer(settings, RoundingFixtures.ORACLE_ENCODE, transform, team);
+        return new LinearQuantizer(settings, new ScalarEncode(), transform, team);
     }
 
     private static List<LinearQuantizer.Part> one(FloatMatrix w) {

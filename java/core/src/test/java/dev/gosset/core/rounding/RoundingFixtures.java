@@ -2,33 +2,14 @@ package dev.gosset.core.rounding;
 
 import dev.gosset.core.Golden;
 import dev.gosset.core.codebook.CodeMatrix;
-import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.kernel.EncodeKernel;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
 
-/** What the tests of rounding share: random matrices, golden tensors as matrices, and a slow search. */
+/** What the tests of rounding share: random matrices, and golden tensors as matrices. */
 final class RoundingFixtures {
-    /** The scalar oracle behind the bulk interface. */
-    static final EncodeKernel ORACLE_ENCODE = (codebook, x, count, values, codes) -> {
-        double[] v = new double[Codebook.DIMENSION];
-        for (int i = 0; i < count; i++) {
-            for (int j = 0; j < v.length; j++) {
-                v[j] = x.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) i * v.length + j);
-            }
-            int code = codebook.nearest(v, 0);
-            codebook.decode(code, v, 0);
-            codes.setAtIndex(ValueLayout.JAVA_INT, i, code);
-            for (int j = 0; j < v.length; j++) {
-                values.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) i * v.length + j, (float) v[j]);
-            }
-        }
-    };
-
     private RoundingFixtures() {}
 
     static FloatMatrix floats(Arena arena, Golden golden, String name) {

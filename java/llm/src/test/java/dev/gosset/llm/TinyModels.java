@@ -1,0 +1,83 @@
+package dev.gosset.llm;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+
+/** The small random models of the test resources as directories of their own, with a tokenizer of whole words. */
+public final class TinyModels {
+    /** All of them: one for each family, attention form and dtype. */
+    public static final List<String> NAMES = List.of("llama", "llama3", "llama-linear", "mistral", "qwen2", "qwen3");
+
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private TinyModels() {}
+
+    /** Copies a model to a new directory and adds a tokenizer of the words w0, w1, ... for its vocabulary. */
+    public static Path copy(String name, Path directory) throws IOException {
+        Files.createDirectories(directory);
+        URI resource;
+        try {
+            resource = Objects.requireNonNull(TinyModels.class.getResource("/models/" + name), name)
+                    .toURI();
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+        if (resource.getScheme().equals("jar")) {
+            try (FileSystem jar = FileSystems.newFileSystem(resource, Map.of())) {
+                copyFiles(jar.getPath("/models/" + name), directory);
+            }
+        } else {
+            copyFiles(Path.of(resource), directory);
+        }
+        ObjectNode config =
+                (ObjectNode) JSON.readTree(directory.resolve("config.json").toFile());
+        writeTokenizer(directory, config.get("vocab_size").intValue());
+        return directory;
+    }
+
+    private static void copyFiles(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.list(from)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, to.resolve(file.getFileName().toString()));
+            }
+        }
+    }
+
+    private static void writeTokenizer(Path directory, int vocabulary) throws IOException {
+        ObjectNode root = JSON.createObjectNode();
+        root.put("version", "1.0");
+        root.putArray("added_tokens");
+        root.putObject("pre_tokenizer").put("type", "WhitespaceSplit");
+        ObjectNode model = root.putObject("model");
+        model.put("type", "WordLevel");
+        ObjectNode words = model.putObject("vocab");
+        words.put("<unk>", 0).put("<s>", 1).put("</s>", 2);
+        for (int i = 3; i < vocabulary; i++) {
+            words.put("w" + i, i);
+        }
+        model.put("unk_token", "<unk>");
+        JSON.writeValue(directory.resolve("tokenizer.json").toFile(), root);
+    }
+
+    /** A text of random words that the tokenizers of {@link #copy} know. */
+    public static String text(long seed, int words) {
+        SplittableRandom random = new SplittableRandom(seed);
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < words; i++) {
+            text.append('w').append(random.nextInt(3, 90)).append(i % 12 == 11 ? "\n" : " ");
+        }
+        return text.toString();
+    }
+}
