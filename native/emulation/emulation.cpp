@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "fiber.h"
@@ -83,7 +82,7 @@ struct Machine {
     unsigned char *shared = nullptr;
     int order = 0;
     uint64_t random = 1;
-    std::string report;
+    char report[1000] = "";
     bool failed = false;
     cudaError_t last = cudaSuccess;
     int shared_limit = 232448;
@@ -114,21 +113,30 @@ void enqueue(int first, int count) {
     }
 }
 
-void give_up(const std::string &text) {
+/* Nothing that owns memory may be alive here: the fiber's stack is abandoned, not unwound. */
+[[noreturn]] void give_up(const char *text) {
     Machine &m = machine();
     m.failed = true;
-    m.report = std::string("kernel ") + m.kernel + ", block " + std::to_string(running().where.block.x) + ": " + text;
+    snprintf(m.report, sizeof m.report, "kernel %s, block %u: %s", m.kernel, running().where.block.x, text);
     m.outside.resume(running().fiber);
     abort();  // a thread of a failed block is never resumed
 }
 
-std::string describe(int index) {
+void describe(int index, char *text, size_t size) {
     Thread &t = *machine().threads[index];
-    std::string who = "thread " + std::to_string(index);
     if (t.state == State::kDone) {
-        return who + " has returned";
+        snprintf(text, size, "thread %d has returned", index);
+    } else {
+        snprintf(text, size, "thread %d is at %s %s:%d", index, t.operation, t.place.file, t.place.line);
     }
-    return who + " is at " + t.operation + " " + t.place.file + ":" + std::to_string(t.place.line);
+}
+
+[[noreturn]] void report_divergence(const char *what, int one, int other) {
+    char a[300], b[300], text[700];
+    describe(one, a, sizeof a);
+    describe(other, b, sizeof b);
+    snprintf(text, sizeof text, "divergent %s: %s, but %s", what, a, b);
+    give_up(text);
 }
 
 /* Goes on with some thread that can; comes back when this one is resumed. */
@@ -148,7 +156,7 @@ void next() {
         for (int i = 0; i < m.count; i++) {
             Thread &a = *m.threads[first], &b = *m.threads[i];
             if (b.state != State::kAtBarrier || a.place.line != b.place.line || strcmp(a.place.file, b.place.file)) {
-                give_up("divergent barrier: " + describe(first) + ", but " + describe(i));
+                report_divergence("barrier", first, i);
             }
         }
         enqueue(0, m.count);
@@ -191,8 +199,9 @@ const void *lane_operand(int lane) {
 }
 
 void fail(const char *what, Place place) {
-    give_up(std::string(what) + " at " + place.file + ":" + std::to_string(place.line));
-    abort();
+    char text[400];
+    snprintf(text, sizeof text, "%s at %s:%d", what, place.file, place.line);
+    give_up(text);
 }
 
 void block_barrier(Place place) {
@@ -221,7 +230,7 @@ void warp_meet(const char *operation, const void *operand, int bytes, Place plac
     for (int i = first; i < first + size; i++) {
         Thread &other = *m.threads[i];
         if (other.operation != operation || other.place.line != place.line || strcmp(other.place.file, place.file)) {
-            give_up("divergent warp operation: " + describe(m.index) + ", but " + describe(i));
+            report_divergence("warp operation", m.index, i);
         }
     }
     m.waiting_in_warp[warp] = 0;
@@ -235,9 +244,9 @@ static void run(const char *kernel, dim3 grid, dim3 block, size_t shared, const 
     m.kernel = kernel;
     if (m.count < 1 || m.count > 1024 || grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.z != 1 ||
         static_cast<int64_t>(shared) > m.shared_limit) {
-        m.report = std::string("kernel ") + kernel + ": invalid launch of " + std::to_string(grid.x) + " x " +
-                   std::to_string(grid.y) + " blocks of " + std::to_string(m.count) + " threads with " +
-                   std::to_string(shared) + " bytes of shared memory";
+        snprintf(m.report, sizeof m.report,
+                 "kernel %s: invalid launch of %u x %u blocks of %d threads with %zu bytes of shared memory", kernel,
+                 grid.x, grid.y, m.count, shared);
         m.last = cudaErrorInvalidValue;
         return;
     }
@@ -280,7 +289,7 @@ static void run(const char *kernel, dim3 grid, dim3 block, size_t shared, const 
     if (m.failed) {
         m.failed = false;
         m.last = cudaErrorLaunchFailure;
-        fprintf(stderr, "gosset emulation: %s\n", m.report.c_str());
+        fprintf(stderr, "gosset emulation: %s\n", m.report);
     }
 }
 
@@ -528,6 +537,6 @@ void gosset_emulation_order(int order) {
 }
 void gosset_emulation_shared_bytes(int bytes) { machine().shared_limit = bytes; }
 int64_t gosset_emulation_live() { return machine().live; }
-const char *gosset_emulation_report() { return machine().report.c_str(); }
+const char *gosset_emulation_report() { return machine().report; }
 void gosset_emulation_memory_bytes(int64_t bytes) { machine().memory_bytes = bytes; }
 void gosset_emulation_absent(int absent) { machine().absent = absent != 0; }

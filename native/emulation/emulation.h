@@ -20,6 +20,7 @@
 #include <functional>
 
 #define GOSSET_DEVICE static inline __attribute__((unused))
+#define GOSSET_BOTH
 #define GOSSET_TABLE static const
 #define __global__
 #define __launch_bounds__(...)

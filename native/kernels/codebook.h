@@ -15,7 +15,7 @@ namespace gosset {
 constexpr int kDimension = 8;
 constexpr int kE8pRows = 256;
 
-constexpr int coordinate_of(int k) { return k < 4 ? 2 * k : 2 * k - 7; }
+GOSSET_BOTH constexpr int coordinate_of(int k) { return k < 4 ? 2 * k : 2 * k - 7; }
 constexpr int position_of(int c) { return c % 2 == 0 ? c / 2 : (c + 7) / 2; }
 
 struct CodebookTables {

@@ -14,6 +14,7 @@
 #include <cuda_runtime.h>
 
 #define GOSSET_DEVICE __device__ __forceinline__
+#define GOSSET_BOTH __host__ __device__
 #define GOSSET_TABLE static __device__ const
 /* All shared memory is dynamic, so that the emulation can hand out a buffer of exactly that size. */
 #define GOSSET_SHARED(type, name)                                                                                      \
