@@ -45,6 +45,8 @@ extern "C" {
 /* Element types. */
 #define GOSSET_F32 0
 #define GOSSET_F16 1
+/* gosset_convert only. */
+#define GOSSET_F64 2
 
 /* Families of small matrices of a transform. */
 #define GOSSET_SMALL_NONE 0
@@ -152,7 +154,7 @@ GOSSET_API int32_t gosset_graph_destroy(gosset_graph *graph);
  * is 1 / sqrt(n). Element i * (n / k) + j of a vector belongs to row i of the small matrix and column j.
  *
  * x, out    rows x n of x_type and out_type; out may be x where the types agree
- * pre, post n half values each, or 0 for none: SU before the input transform, SV after the output transform
+ * pre, post n float values each, or 0 for none: SU before the input transform, SV after the output transform
  * small     GOSSET_SMALL_NONE: k = 1. HADAMARD: k x k int8 of +-1, row-major. HARTLEY: k floats cos + sin (2 pi i / k);
  *           entry (i, j) is number i j mod k, a symmetric matrix
  * work      gosset_transform_work(n, k, rows) bytes, or 0 where that is 0
@@ -210,13 +212,13 @@ GOSSET_API int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_addre
 /*
  * Everything between the product of one linear and that of the next, for `batch` vectors, in one launch:
  *
- *   h = post * U_m z            where m > 0 (z is batch x m float, post m half: SV times part scales); else h = the n
+ *   h = post * U_m z            where m > 0 (z is batch x m float, post m float: SV times part scales); else h = the n
  *                               floats of z as they are
  *   PLAIN  t = h                                                              (m = n or 0)
  *   NORM   residual += h where m > 0, else residual stays;
- *          t = weight * residual / sqrt(mean(residual^2) + epsilon)           (m = n or 0; weight n half)
+ *          t = weight * residual / sqrt(mean(residual^2) + epsilon)           (m = n or 0; weight n float)
  *   GATE   t = silu(h[n .. 2 n - 1]) * h[0 .. n - 1]                          (m = 2 n or 0: up, then gate)
- *   activations, scale = gosset_quantize_activations(U_n^T (pre * t))         (pre n half: SU)
+ *   activations, scale = gosset_quantize_activations(U_n^T (pre * t))         (pre n float: SU)
  *
  * m_* and n_* describe the small matrices as in gosset_transform. GATE with m = 0 reads z as batch x 2 n. residual is
  * batch x n float, changed in place; NORM only. GOSSET_UNSUPPORTED where the vectors do not fit into one block's shared
@@ -241,11 +243,11 @@ GOSSET_API int32_t gosset_nearest(int32_t bits, gosset_address x, int32_t count,
  * One group of columns start .. start + width - 1 (width at most 128 and a multiple of 8) of an LDLQ sweep over an m x n
  * matrix, n a multiple of 8, blocks of 8 columns from last to first, as in dev.gosset.core.rounding.Ldlq:
  *
- *   target = base[:, k] + change[:, > k] matrix[> k, k];  Q[:, k] = nearest(target)
+ *   target = x[:, k] + base[:, k] + change[:, > k] matrix[> k, k];  Q[:, k] = nearest(target)
  *   error[:, k] <- x[:, k] - Q[:, k], and change is by how much that changed it
  *
- * x, error m x n float; matrix n x n float; base m x width float (x plus what other groups contribute); codes m x n / 8
- * int32, or 0 for none.
+ * x, error m x n float; matrix n x n float; base m x width float: what other groups contribute, or 0 for nothing; codes
+ * m x n / 8 int32, or 0 for none.
  */
 GOSSET_API int32_t gosset_ldlq_group(int32_t bits, int32_t m, int32_t n, int32_t start, int32_t width,
                                      gosset_address x, gosset_address matrix, gosset_address base,

@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kThreads) between_kernel(Between p, int length
         b = h == a ? b : a;
         a = h;
         for (int i = threadIdx.x; i < p.m; i += blockDim.x) {
-            a[padded(i)] *= norm * __half2float(p.post[i]);
+            a[padded(i)] *= norm * p.post[i];
         }
         __syncthreads();
     }
@@ -123,16 +123,16 @@ __global__ void __launch_bounds__(kThreads) between_kernel(Between p, int length
         squares = block_sum(squares, box);
         float factor = 1.0f / sqrtf(squares / static_cast<float>(n) + p.epsilon);
         for (int i = threadIdx.x; i < n; i += blockDim.x) {
-            a[padded(i)] *= factor * __half2float(p.weight[i]) * __half2float(p.pre[i]);
+            a[padded(i)] *= factor * p.weight[i] * p.pre[i];
         }
     } else if (p.kind == 2) {
         for (int i = threadIdx.x; i < n; i += blockDim.x) {
             float up = a[padded(i)], gate = a[padded(n + i)];
-            a[padded(i)] = up * gate / (1.0f + expf(-gate)) * __half2float(p.pre[i]);
+            a[padded(i)] = up * gate / (1.0f + expf(-gate)) * p.pre[i];
         }
     } else {
         for (int i = threadIdx.x; i < n; i += blockDim.x) {
-            a[padded(i)] *= __half2float(p.pre[i]);
+            a[padded(i)] *= p.pre[i];
         }
     }
     __syncthreads();

@@ -26,7 +26,7 @@ struct SmallMatrix {
 /* transform.cu */
 constexpr int kOneBlockTransform = 24576;
 cudaError_t transform(const void *x, int x_type, void *out, int out_type, int n, SmallMatrix small, int rows,
-                      bool transpose, const __half *pre, const __half *post, float scale, float *work,
+                      bool transpose, const float *pre, const float *post, float scale, float *work,
                       cudaStream_t stream);
 cudaError_t convert(const void *x, int x_type, void *out, int out_type, int64_t count, cudaStream_t stream);
 
@@ -46,13 +46,13 @@ struct Between {
     const float *z;
     int m;
     SmallMatrix m_small;
-    const __half *post;
+    const float *post;
     float *residual;
-    const __half *weight;
+    const float *weight;
     float epsilon;
     int n;
     SmallMatrix n_small;
-    const __half *pre;
+    const float *pre;
     int batch;
     void *activations;
     float *scale;

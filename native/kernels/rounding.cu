@@ -229,7 +229,7 @@ __global__ void __launch_bounds__(kThreads)
             slice[i] = matrix[static_cast<int64_t>(k + 8 + i / 8) * n + k + i % 8];
         }
         __syncthreads();
-        float target = base[from * width + local + part];
+        float target = x[from * n + k + part] + (base == nullptr ? 0.0f : base[from * width + local + part]);
         for (int d = 0; d < done; d++) {
             target += change[local + 8 + d] * slice[8 * d + part];
         }

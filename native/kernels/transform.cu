@@ -29,12 +29,12 @@ GOSSET_DEVICE void store_element(void *x, int type, int64_t i, float v) {
 /* One vector per block. Shared memory: the vector, padded. */
 __global__ void __launch_bounds__(kThreads)
     transform_kernel(const void *x, int x_type, void *out, int out_type, int n, SmallMatrix small, int transpose,
-                     const __half *__restrict__ pre, const __half *__restrict__ post, float scale) {
+                     const float *__restrict__ pre, const float *__restrict__ post, float scale) {
     GOSSET_SHARED(float, s);
     int64_t first = static_cast<int64_t>(blockIdx.x) * n;
     for (int i = threadIdx.x; i < n; i += blockDim.x) {
         float v = load_element(x, x_type, first + i);
-        s[padded(i)] = pre == nullptr ? v : v * __half2float(pre[i]);
+        s[padded(i)] = pre == nullptr ? v : v * pre[i];
     }
     __syncthreads();
     int p = n / small.k;
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kThreads)
     if (small.k == 1) {
         for (int i = threadIdx.x; i < n; i += blockDim.x) {
             float v = s[padded(i)] * scale;
-            store_element(out, out_type, first + i, post == nullptr ? v : v * __half2float(post[i]));
+            store_element(out, out_type, first + i, post == nullptr ? v : v * post[i]);
         }
         return;
     }
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kThreads)
             int i = (i0 + o) * p + j;
             if (i0 + o < small.k) {
                 float v = sum[o] * scale;
-                store_element(out, out_type, first + i, post == nullptr ? v : v * __half2float(post[i]));
+                store_element(out, out_type, first + i, post == nullptr ? v : v * post[i]);
             }
         }
     }
@@ -65,14 +65,14 @@ __global__ void __launch_bounds__(kThreads)
 /* Sylvester of order p (at most kChunk) on `length` elements of one vector per block, a multiple of p; y = work. */
 __global__ void __launch_bounds__(kThreads)
     transform_chunk_kernel(const void *x, int x_type, float *work, int n, int p, int length,
-                           const __half *__restrict__ pre) {
+                           const float *__restrict__ pre) {
     GOSSET_SHARED(float, s);
     int from = static_cast<int>(blockIdx.x) * length;
     int count = n - from < length ? n - from : length;
     int64_t first = static_cast<int64_t>(blockIdx.y) * n + from;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
         float v = load_element(x, x_type, first + i);
-        s[padded(i)] = pre == nullptr ? v : v * __half2float(pre[from + i]);
+        s[padded(i)] = pre == nullptr ? v : v * pre[from + i];
     }
     __syncthreads();
     sylvester(s, count, p);
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kThreads) transform_step_kernel(float *work, i
 /* The small matrix, scale and post; a vector per blockIdx.y. */
 __global__ void __launch_bounds__(kThreads)
     transform_small_kernel(const float *__restrict__ work, void *out, int out_type, int n, SmallMatrix small,
-                           int transpose, const __half *__restrict__ post, float scale) {
+                           int transpose, const float *__restrict__ post, float scale) {
     int p = n / small.k;
     int64_t w = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     int64_t slices = (small.k + kOutputs - 1) / kOutputs;
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kThreads)
             int i = (i0 + o) * p + j;
             float v = sum[o] * scale;
             store_element(out, out_type, static_cast<int64_t>(blockIdx.y) * n + i,
-                          post == nullptr ? v : v * __half2float(post[i]));
+                          post == nullptr ? v : v * post[i]);
         }
     }
 }
@@ -121,7 +121,12 @@ __global__ void __launch_bounds__(kThreads)
     convert_kernel(const void *x, int x_type, void *out, int out_type, int64_t count) {
     int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < count) {
-        store_element(out, out_type, i, load_element(x, x_type, i));
+        double v = x_type == 2 ? static_cast<const double *>(x)[i] : load_element(x, x_type, i);
+        if (out_type == 2) {
+            static_cast<double *>(out)[i] = v;
+        } else {
+            store_element(out, out_type, i, static_cast<float>(v));
+        }
     }
 }
 
@@ -130,7 +135,7 @@ unsigned blocks_for(int64_t threads) { return static_cast<unsigned>((threads + k
 }  // namespace
 
 cudaError_t transform(const void *x, int x_type, void *out, int out_type, int n, SmallMatrix small, int rows,
-                      bool transpose, const __half *pre, const __half *post, float scale, float *work,
+                      bool transpose, const float *pre, const float *post, float scale, float *work,
                       cudaStream_t stream) {
     int turn = transpose ? 1 : 0;
     if (work == nullptr) {

@@ -323,15 +323,15 @@ int32_t gosset_transform(gosset_address x, int32_t x_type, gosset_address out, i
         return GOSSET_OK;
     }
     return checked(gosset::transform(pointer<void>(x), x_type, pointer<void>(out), out_type, n,
-                                     {small_kind, k, pointer<void>(small)}, rows, transpose != 0, pointer<__half>(pre),
-                                     pointer<__half>(post), scale, needs_work ? pointer<float>(work) : nullptr,
+                                     {small_kind, k, pointer<void>(small)}, rows, transpose != 0, pointer<float>(pre),
+                                     pointer<float>(post), scale, needs_work ? pointer<float>(work) : nullptr,
                                      native(stream)),
                    "gosset_transform");
 }
 
 int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_address out, int32_t out_type, int64_t count,
                        gosset_stream *stream) {
-    REQUIRE(x != 0 && out != 0 && count >= 0 && x_type >= 0 && x_type <= 1 && out_type >= 0 && out_type <= 1,
+    REQUIRE(x != 0 && out != 0 && count >= 0 && x_type >= 0 && x_type <= 2 && out_type >= 0 && out_type <= 2,
             "gosset_convert: %lld elements from type %d to %d", static_cast<long long>(count), x_type, out_type);
     if (count == 0) {
         return GOSSET_OK;
@@ -419,13 +419,13 @@ int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, i
                          pointer<float>(z),
                          m,
                          {m_small_kind, m == 0 ? 1 : m_k, pointer<void>(m_small)},
-                         pointer<__half>(post),
+                         pointer<float>(post),
                          pointer<float>(residual),
-                         pointer<__half>(weight),
+                         pointer<float>(weight),
                          epsilon,
                          n,
                          {n_small_kind, n_k, pointer<void>(n_small)},
-                         pointer<__half>(pre),
+                         pointer<float>(pre),
                          batch,
                          pointer<void>(activations),
                          pointer<float>(scale)};
@@ -463,7 +463,7 @@ int32_t gosset_ldlq_group(int32_t bits, int32_t m, int32_t n, int32_t start, int
             "gosset_ldlq_group: %d bits, %d x %d, residual scale %g", bits, m, n, static_cast<double>(residual_scale));
     REQUIRE(start >= 0 && width > 0 && width <= 128 && width % 8 == 0 && start % 8 == 0 && start <= n - width,
             "gosset_ldlq_group: columns %d to %d of %d; at most 128, multiples of 8", start, start + width, n);
-    REQUIRE(x != 0 && matrix != 0 && base != 0 && error != 0, "gosset_ldlq_group: a buffer is missing");
+    REQUIRE(x != 0 && matrix != 0 && error != 0, "gosset_ldlq_group: a buffer is missing");
     return checked(gosset::ldlq_group(bits, m, n, start, width, pointer<float>(x), pointer<float>(matrix),
                                       pointer<float>(base), pointer<float>(error), residual_scale,
                                       pointer<int32_t>(codes), native(stream)),

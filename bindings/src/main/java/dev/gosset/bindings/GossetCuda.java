@@ -104,6 +104,15 @@ public class GossetCuda extends GossetCuda$shared {
     public static int GOSSET_F16() {
         return GOSSET_F16;
     }
+    private static final int GOSSET_F64 = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define GOSSET_F64 2
+     * }
+     */
+    public static int GOSSET_F64() {
+        return GOSSET_F64;
+    }
     private static final int GOSSET_SMALL_NONE = (int)0L;
     /**
      * {@snippet lang=c :
