@@ -2,13 +2,12 @@ package dev.gosset.bindings;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.MemoryLayout;
-import java.lang.foreign.ValueLayout;
+import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -35,7 +34,11 @@ class HeaderDriftTest {
             for (String parameter : m.group(3).split(",")) {
                 String p = parameter.strip();
                 if (!p.equals("void")) {
-                    types.add(p.contains("*") ? "pointer" : layoutName(p.substring(0, p.lastIndexOf(' ')).strip()));
+                    types.add(
+                            p.contains("*")
+                                    ? "pointer"
+                                    : layoutName(
+                                            p.substring(0, p.lastIndexOf(' ')).strip()));
                 }
             }
             String result = m.group(1).strip();
@@ -45,13 +48,11 @@ class HeaderDriftTest {
 
         Map<String, String> bound = new TreeMap<>();
         for (Method method : GossetCuda.class.getMethods()) {
-            if (method.getName().startsWith("gosset_") && method.getName().endsWith("$descriptor")) {
-                FunctionDescriptor d = (FunctionDescriptor) method.invoke(null);
-                List<String> types =
-                        d.argumentLayouts().stream().map(HeaderDriftTest::name).toList();
-                bound.put(
-                        method.getName().replace("$descriptor", ""),
-                        types + " -> " + name(d.returnLayout().orElseThrow()));
+            if (method.getName().startsWith("gosset_") && !method.getName().contains("$")) {
+                List<String> types = Arrays.stream(method.getParameterTypes())
+                        .map(HeaderDriftTest::name)
+                        .toList();
+                bound.put(method.getName(), types + " -> " + name(method.getReturnType()));
             }
         }
         assertThat(bound).as("run `make bindings`").isEqualTo(declared);
@@ -79,9 +80,7 @@ class HeaderDriftTest {
         };
     }
 
-    private static String name(MemoryLayout layout) {
-        return ((ValueLayout) layout).carrier().isPrimitive()
-                ? ((ValueLayout) layout).carrier().getSimpleName()
-                : "pointer";
+    private static String name(Class<?> type) {
+        return type == MemorySegment.class ? "pointer" : type.getSimpleName();
     }
 }
