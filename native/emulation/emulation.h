@@ -19,6 +19,8 @@
 #include <cstring>
 #include <functional>
 
+#include "half.h"
+
 #define GOSSET_DEVICE static inline __attribute__((unused))
 #define GOSSET_BOTH
 #define GOSSET_TABLE static const
@@ -50,8 +52,8 @@ static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
 struct __half {
     unsigned short bits;
 };
-float __half2float(__half h);
-__half __float2half_rn(float f);
+static inline float __half2float(__half h) { return emulation::half_to_float(h.bits); }
+static inline __half __float2half_rn(float f) { return {emulation::float_to_half(f)}; }
 
 static inline float __uint_as_float(unsigned u) {
     float f;
