@@ -154,6 +154,10 @@ static inline uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) 
 static inline uint4 load_once(const uint4 *p) { return *p; }
 static inline uint2 load_once(const uint2 *p) { return *p; }
 
+typedef const unsigned char *SharedAddress;
+static inline SharedAddress shared_address(const void *p) { return static_cast<SharedAddress>(p); }
+static inline uint2 load_shared(SharedAddress at) { return *reinterpret_cast<const uint2 *>(at); }
+
 static inline void multiply_tile(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], GOSSET_PLACE) {
     struct Operand {
         int8_t a[16], b[8];

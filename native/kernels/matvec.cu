@@ -40,7 +40,7 @@ struct Load<4> {
 };
 
 template <int bits>
-GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int64_t plane, int64_t at) {
+GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int plane, int at) {
     l.codes = load_once(packed + at);
     if constexpr (bits == 3) {
         l.residual = load_once(reinterpret_cast<const uint2 *>(packed + plane) + at);
@@ -50,14 +50,14 @@ GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int64_
 }
 
 /* The A fragment of step i: rows g and g + 8, one code each. */
-GOSSET_DEVICE void e8p_fragment(const unsigned char *table, uint32_t a0, uint32_t parities0, uint32_t signs0,
+GOSSET_DEVICE void e8p_fragment(SharedAddress table, uint32_t a0, uint32_t parities0, uint32_t signs0,
                                 uint32_t a1, uint32_t parities1, uint32_t signs1, int i, uint32_t (&a)[4]) {
     constexpr int kEntry = 8 * kReplicas;
     /* The parity bit, which stands at 2 i, chooses the half of the table by one multiplication. */
     uint32_t at0 = (a0 >> 8 * i & 255u) * kEntry + (parities0 & 1u << 2 * i) * (256u * kEntry >> 2 * i);
     uint32_t at1 = (a1 >> 8 * i & 255u) * kEntry + (parities1 & 1u << 2 * i) * (256u * kEntry >> 2 * i);
-    uint2 m0 = *reinterpret_cast<const uint2 *>(table + at0);
-    uint2 m1 = *reinterpret_cast<const uint2 *>(table + at1);
+    uint2 m0 = load_shared(table + at0);
+    uint2 m1 = load_shared(table + at1);
     a[0] = signed_quads(m0.x, sign_masks(signs0, i, 0));
     a[1] = signed_quads(m1.x, sign_masks(signs1, i, 0));
     a[2] = signed_quads(m0.y, sign_masks(signs0, i, 1));
@@ -67,9 +67,9 @@ GOSSET_DEVICE void e8p_fragment(const unsigned char *table, uint32_t a0, uint32_
 /*
  * Shared memory: the replicated tables (E8P, and for 3 bits E81B behind it), then two buffers of sums, used in turn.
  * fragments: B fragments, each 8 columns. The vectors of this launch are columns first_column .. first_column + columns -
- * 1 of the activations' all_columns.
+ * 1 of the activations' all_columns. single: there is one vector, so that addresses of activations are constants.
  */
-template <int bits, int fragments>
+template <int bits, int fragments, bool single>
 __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     matvec_kernel(int m, int tiles, int units, const uint4 *__restrict__ packed, const uint2 *__restrict__ activations,
                   int all_columns, int first_column, int columns, const float *__restrict__ scale, float residual_factor,
@@ -90,19 +90,24 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     int block = static_cast<int>(blockIdx.x), stride = static_cast<int>(gridDim.x);
     int my_tiles = (tiles - block + stride - 1) / stride;
     int steps = my_tiles * rounds;
-    int64_t plane = static_cast<int64_t>(tiles) * units * kLanes;
+    int plane = tiles * units * kLanes;
+    const int row_columns = single ? 2 : all_columns;
+    columns = single ? 2 : columns;
 
     /* Step s is unit `warp + kWarps (s mod rounds)` of tile `block + stride (s div rounds)`. */
+    const int end_unit = warp + rounds * kWarps;
     Load<bits> ring[kAhead];
-    int fetch_tile = block, fetch_unit = warp;
+    int fetch_tile = block, fetch_unit = warp, fetch_at = (block * units + warp) * kLanes + lane;
     auto fetch_next = [&](Load<bits> &l) {
         if (fetch_tile < tiles && fetch_unit < units) {
-            fetch(l, packed, plane, (static_cast<int64_t>(fetch_tile) * units + fetch_unit) * kLanes + lane);
+            fetch(l, packed, plane, fetch_at);
         }
         fetch_unit += kWarps;
-        if (fetch_unit - warp >= rounds * kWarps) {
+        fetch_at += kWarps * kLanes;
+        if (fetch_unit == end_unit) {
             fetch_unit = warp;
             fetch_tile += stride;
+            fetch_at = (fetch_tile * units + warp) * kLanes + lane;
         }
     };
 #pragma unroll
@@ -119,7 +124,8 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     }
     __syncthreads();
 
-    const unsigned char *my_table = shared + 8 * (lane % kReplicas);
+    const SharedAddress my_table = shared_address(shared + 8 * (lane % kReplicas));
+    const uint2 *my_activations = activations + q * row_columns + first_column + g;
     int32_t acc[kPlanes][fragments][4];
     auto clear = [&] {
 #pragma unroll
@@ -136,6 +142,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     clear();
 
     int unit = warp, tile = block;
+    int32_t *mine = sums;
     for (int base = 0; base < steps; base += kAhead) {
 #pragma unroll
         for (int d = 0; d < kAhead; d++) {
@@ -154,8 +161,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                     rsign0 = true_signs(r.z, rparity0);
                     rsign1 = true_signs(r.w, rparity1);
                 }
-                const uint2 *x = activations + (static_cast<int64_t>(unit) * kUnitCodes + q) * all_columns +
-                                 first_column + g;
+                const uint2 *x = my_activations + unit * (kUnitCodes * row_columns);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     uint32_t b[fragments][2];
@@ -163,7 +169,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                     for (int f = 0; f < fragments; f++) {
                         uint2 v = make_uint2(0, 0);
                         if (8 * f + g < columns) {
-                            v = x[4 * i * all_columns + 8 * f];
+                            v = x[4 * i * row_columns + 8 * f];
                         }
                         b[f][0] = v.x;
                         b[f][1] = v.y;
@@ -175,10 +181,10 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                         multiply_tile(acc[0][f], a, b[f]);
                     }
                     if constexpr (bits == 3) {
-                        const unsigned char *points = my_table + 512 * kReplicas * 8;
+                        const SharedAddress points = my_table + 512 * kReplicas * 8;
                         uint2 r = ring[d].residual;
-                        uint2 m0 = *reinterpret_cast<const uint2 *>(points + (r.x >> 8 * i & 255u) * 8 * kReplicas);
-                        uint2 m1 = *reinterpret_cast<const uint2 *>(points + (r.y >> 8 * i & 255u) * 8 * kReplicas);
+                        uint2 m0 = load_shared(points + (r.x >> 8 * i & 255u) * 8 * kReplicas);
+                        uint2 m1 = load_shared(points + (r.y >> 8 * i & 255u) * 8 * kReplicas);
                         uint32_t ra[4] = {m0.x, m1.x, m0.y, m1.y};
 #pragma unroll
                         for (int f = 0; f < fragments; f++) {
@@ -197,9 +203,8 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
             }
             fetch_next(ring[d]);
             unit += kWarps;
-            if (unit - warp >= rounds * kWarps) {
+            if (unit == end_unit) {
                 /* The tile is done. The next one adds into the other buffer, so that one barrier is enough. */
-                int32_t *mine = sums + ((tile - block) / stride % 2) * kSums;
 #pragma unroll
                 for (int p = 0; p < kPlanes; p++) {
 #pragma unroll
@@ -233,6 +238,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                         y[static_cast<int64_t>(v) * m + out] = sum * scale[v];
                     }
                 }
+                mine = mine == sums ? sums + kSums : sums;
                 unit = warp;
                 tile += stride;
             }
@@ -245,12 +251,12 @@ int64_t shared_bytes() {
     return (512 + (bits == 3 ? 256 : 0)) * kReplicas * 8 + 2 * 4 * (bits == 2 ? 1 : 2) * kTileRows * 8 * fragments;
 }
 
-template <int bits, int fragments>
+template <int bits, int fragments, bool single>
 cudaError_t launch(const PackedShape &shape, int batch, const void *packed, const void *activations, const float *scale,
                    float residual_factor, float *y, const Limits &limits, cudaStream_t stream) {
     constexpr int kVectors = 4 * fragments;
     int64_t shared = shared_bytes<bits, fragments>();
-    auto kernel = matvec_kernel<bits, fragments>;
+    auto kernel = matvec_kernel<bits, fragments, single>;
     cudaError_t e =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
     if (e != cudaSuccess) {
@@ -274,11 +280,11 @@ cudaError_t launch(const PackedShape &shape, int batch, const void *packed, cons
 template <int bits>
 cudaError_t dispatch(const PackedShape &shape, int batch, const void *packed, const void *activations,
                      const float *scale, float residual_factor, float *y, const Limits &limits, cudaStream_t stream) {
-    auto chosen = launch<bits, 1>;
+    auto chosen = batch == 1 ? launch<bits, 1, true> : launch<bits, 1, false>;
     if (batch > 8 && limits.shared_bytes >= shared_bytes<bits, 4>()) {
-        chosen = launch<bits, 4>;
+        chosen = launch<bits, 4, false>;
     } else if (batch > 4 && limits.shared_bytes >= shared_bytes<bits, 2>()) {
-        chosen = launch<bits, 2>;
+        chosen = launch<bits, 2, false>;
     }
     return chosen(shape, batch, packed, activations, scale, residual_factor, y, limits, stream);
 }
