@@ -5,7 +5,7 @@ JAVA_HOME := $(shell ./.mvn/find-jdk)
 export JAVA_HOME
 MVN := mvn -B -ntp
 
-.PHONY: help demo test format javadoc clean jdk
+.PHONY: help demo test format javadoc clean jdk native native-test bindings gpu-test gpu-bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,7 @@ demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compa
 	./gosset demo
 
 test: jdk ## build, check the format, run every test
+	$(MAKE) -C native ci
 	$(MVN) verify
 
 format: jdk ## rewrite the sources in the house format
@@ -25,5 +26,20 @@ format: jdk ## rewrite the sources in the house format
 javadoc: jdk ## write the public API's pages to java/*/target/reports/apidocs
 	$(MVN) -q -DskipTests package javadoc:javadoc
 
+native: ## compile the CUDA library (where there is nvcc) and its emulation
+	$(MAKE) -C native all
+
+native-test: ## test the kernels on the emulation, with AddressSanitizer and UBSan too
+	$(MAKE) -C native test
+
+bindings: ## regenerate bindings/ with jextract
+	bindings/generate
+
+gpu-test: ## on a machine with a GPU: every kernel against the oracle, memcheck, racecheck
+	$(MAKE) -C native gpu-test
+
+gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
+	$(MAKE) -C native gpu-bench
+
 clean: ## remove everything that was built
-	rm -rf target java/*/target
+	rm -rf target java/*/target bindings/target native/target

@@ -49,15 +49,18 @@ GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int pl
     }
 }
 
-/* The A fragment of step i: rows g and g + 8, one code each. */
-GOSSET_DEVICE void e8p_fragment(SharedAddress table, uint32_t a0, uint32_t parities0, uint32_t signs0,
+/*
+ * The A fragment of step i: rows g and g + 8, one code each. entry is the distance of table entries in bytes, always
+ * 8 kReplicas. It comes from the host so that the compiler cannot know it: of a known power of two it makes shifts and
+ * masks, which compete for the integer units that everything else here needs, and the multiplier stands idle.
+ */
+GOSSET_DEVICE void e8p_fragment(SharedAddress table, uint32_t entry, uint32_t a0, uint32_t parities0, uint32_t signs0,
                                 uint32_t a1, uint32_t parities1, uint32_t signs1, int i, uint32_t (&a)[4]) {
-    constexpr int kEntry = 8 * kReplicas;
     /* The parity bit, which stands at 2 i, chooses the half of the table by one multiplication. */
-    uint32_t at0 = (a0 >> 8 * i & 255u) * kEntry + (parities0 & 1u << 2 * i) * (256u * kEntry >> 2 * i);
-    uint32_t at1 = (a1 >> 8 * i & 255u) * kEntry + (parities1 & 1u << 2 * i) * (256u * kEntry >> 2 * i);
-    uint2 m0 = load_shared(table + at0);
-    uint2 m1 = load_shared(table + at1);
+    uint2 m0 = load_shared(table + permute_bytes(a0, 0, 0x4440u + i) * entry +
+                           (parities0 & 1u << 2 * i) * (entry << (8 - 2 * i)));
+    uint2 m1 = load_shared(table + permute_bytes(a1, 0, 0x4440u + i) * entry +
+                           (parities1 & 1u << 2 * i) * (entry << (8 - 2 * i)));
     a[0] = signed_quads(m0.x, sign_masks(signs0, i, 0));
     a[1] = signed_quads(m1.x, sign_masks(signs1, i, 0));
     a[2] = signed_quads(m0.y, sign_masks(signs0, i, 1));
@@ -70,10 +73,10 @@ GOSSET_DEVICE void e8p_fragment(SharedAddress table, uint32_t a0, uint32_t parit
  * 1 of the activations' all_columns. single: there is one vector, so that addresses of activations are constants.
  */
 template <int bits, int fragments, bool single>
-__global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
+__global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bits == 4 && single)) ? 2 : 1)
     matvec_kernel(int m, int tiles, int units, const uint4 *__restrict__ packed, const uint2 *__restrict__ activations,
                   int all_columns, int first_column, int columns, const float *__restrict__ scale, float residual_factor,
-                  float *__restrict__ y) {
+                  uint32_t entry, float *__restrict__ y) {
     constexpr int kPlanes = bits == 2 ? 1 : 2;
     /* Units in flight: 4 bits load twice as much for each. */
     constexpr int kAhead = bits == 4 ? 2 : 3;
@@ -175,7 +178,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                         b[f][1] = v.y;
                     }
                     uint32_t a[4];
-                    e8p_fragment(my_table, c.x, parity0, sign0, c.y, parity1, sign1, i, a);
+                    e8p_fragment(my_table, entry, c.x, parity0, sign0, c.y, parity1, sign1, i, a);
 #pragma unroll
                     for (int f = 0; f < fragments; f++) {
                         multiply_tile(acc[0][f], a, b[f]);
@@ -193,7 +196,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                     } else if constexpr (bits == 4) {
                         uint4 r = ring[d].residual;
                         uint32_t ra[4];
-                        e8p_fragment(my_table, r.x, rparity0, rsign0, r.y, rparity1, rsign1, i, ra);
+                        e8p_fragment(my_table, entry, r.x, rparity0, rsign0, r.y, rparity1, rsign1, i, ra);
 #pragma unroll
                         for (int f = 0; f < fragments; f++) {
                             multiply_tile(acc[kPlanes - 1][f], ra, b[f]);
@@ -268,11 +271,12 @@ cudaError_t launch(const PackedShape &shape, int batch, const void *packed, cons
     int tiles = static_cast<int>(shape.tiles), units = static_cast<int>(shape.units), m = shape.m;
     const uint4 *codes = static_cast<const uint4 *>(packed);
     const uint2 *x = static_cast<const uint2 *>(activations);
+    uint32_t entry = 8 * kReplicas;
     for (int vector = 0; vector < batch; vector += kVectors) {
         int columns = 2 * (batch - vector < kVectors ? batch - vector : kVectors);
         int first_column = 2 * vector, all_columns = 2 * batch;
         GOSSET_LAUNCH(kernel, grid, kThreads, static_cast<size_t>(shared), stream, m, tiles, units, codes, x,
-                      all_columns, first_column, columns, scale, residual_factor, y);
+                      all_columns, first_column, columns, scale, residual_factor, entry, y);
     }
     return cudaGetLastError();
 }
