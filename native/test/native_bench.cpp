@@ -1,7 +1,8 @@
 /*
  * Times the kernels on a device, beside the copy bandwidth of the same device in the same run, and prints one JSON object.
  * Medians of graph replays between events; weights rotate through more memory than the L2 holds, as they do in a model.
- * Inputs are random. Exit code 2 without a device.
+ * Inputs are random. Exit code 2 without a device. `--smoke` runs everything once on small sizes: its times mean nothing,
+ * but it shows on the emulation that the program works.
  */
 #include <algorithm>
 #include <cstdio>
@@ -25,6 +26,7 @@ void ok(int32_t status, int line) {
 #define OK(call) ok((call), __LINE__)
 
 gosset_stream *stream;
+bool smoke = false;
 
 gosset_address room(int64_t bytes) {
     gosset_address a;
@@ -64,6 +66,8 @@ gosset_address normals(int64_t count) {
 
 /* Median microseconds of one of `repeats` calls in a graph. */
 double time_graph(int repeats, const std::function<void(int)> &call) {
+    int rounds = smoke ? 6 : 25;
+    repeats = smoke ? 1 : repeats;
     gosset_graph *graph;
     gosset_event *from, *to;
     OK(gosset_event_create(&from));
@@ -76,7 +80,7 @@ double time_graph(int repeats, const std::function<void(int)> &call) {
     }
     OK(gosset_graph_end(stream, &graph));
     std::vector<double> times;
-    for (int i = 0; i < 25; i++) {
+    for (int i = 0; i < rounds; i++) {
         OK(gosset_event_record(from, stream));
         OK(gosset_graph_launch(graph, stream));
         OK(gosset_event_record(to, stream));
@@ -96,7 +100,8 @@ double time_graph(int repeats, const std::function<void(int)> &call) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char **argv) {
+    smoke = argc > 1 && strcmp(argv[1], "--smoke") == 0;
     int32_t count;
     char name[256];
     int64_t facts[GOSSET_DEVICE_FACTS];
@@ -109,7 +114,7 @@ int main() {
            gosset_backend(), static_cast<long long>(facts[0]), static_cast<long long>(facts[1]),
            static_cast<long long>(facts[GOSSET_DEVICE_DRIVER]));
 
-    int64_t big = int64_t{1} << 30;
+    int64_t big = int64_t{1} << (smoke ? 20 : 30);
     gosset_address a = noise(big), b = room(big);
     double us = time_graph(4, [&](int) { OK(gosset_copy_on_device(b, a, big, stream)); });
     double copy = 2.0 * static_cast<double>(big) / us / 1e3;
@@ -119,8 +124,12 @@ int main() {
     struct Shape {
         int m, n;
     };
+    std::vector<Shape> shapes = {{4096, 4096}, {12288, 4096}, {22016, 4096}, {4096, 11008}, {8192, 28672}, {57344, 8192}};
+    if (smoke) {
+        shapes = {{64, 512}};
+    }
     bool first = true;
-    for (Shape s : {Shape{4096, 4096}, Shape{12288, 4096}, Shape{22016, 4096}, Shape{4096, 11008}, Shape{8192, 28672}, Shape{57344, 8192}}) {
+    for (Shape s : shapes) {
         for (int bits = 2; bits <= 4; bits++) {
             int64_t bytes = gosset_packed_bytes(bits, s.m, s.n);
             /* Several matrices one after the other in the gigabyte of noise: any bits are codes. */
@@ -144,11 +153,11 @@ int main() {
     }
     printf("],\n \"transform\": [");
     first = true;
-    for (int n : {1024, 4096, 8192, 16384, 32768}) {
+    for (int n : smoke ? std::vector<int>{64} : std::vector<int>{1024, 4096, 8192, 16384, 32768}) {
         for (int rows : {1, 64, 4096}) {
             for (int type : {GOSSET_F32, GOSSET_F16}) {
                 int64_t bytes = int64_t{rows} * n * (type == GOSSET_F32 ? 4 : 2);
-                if (2 * bytes > big) {
+                if (2 * bytes > big || (smoke && rows > 64)) {
                     continue;
                 }
                 gosset_address work = room(std::max<int64_t>(256, gosset_transform_work(n, 1, rows)));

@@ -261,6 +261,105 @@ class CudaBackendTest {
         }
     }
 
+    private double[] transformed(int n, boolean transpose, double[] x) {
+        double[] y = x.clone();
+        HadamardTransform.of(n).apply(y, 0, transpose);
+        return y;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"PLAIN,64,64", "NORM,320,320", "GATE,176,88", "GATE,1024,512"})
+    void whatStandsBetweenLinearsIsOneLaunch(CudaKernels.Between kind, int m, int n) {
+        FloatMatrix z = normal(1, m);
+        FloatMatrix sv = normal(1, m);
+        FloatMatrix su = normal(1, n);
+        FloatMatrix residual = normal(1, n);
+        FloatMatrix weight = normal(1, n);
+        MemorySegment bytes = arena.allocate(CudaKernels.activationBytes(n, 1), 16);
+        MemorySegment scale = arena.allocate(4, 16);
+        try (CudaStream stream = context.stream();
+                DeviceTransform out = new DeviceTransform(HadamardTransform.of(m), stream);
+                DeviceTransform in = new DeviceTransform(HadamardTransform.of(n), stream);
+                DeviceBuffer dz = upload(stream, z.data());
+                DeviceBuffer dsv = upload(stream, sv.data());
+                DeviceBuffer dsu = upload(stream, su.data());
+                DeviceBuffer dr = upload(stream, residual.data());
+                DeviceBuffer dw = upload(stream, weight.data());
+                DeviceBuffer activations = context.allocate(bytes.byteSize(), "a test");
+                DeviceBuffer ds = context.allocate(4, "a test")) {
+            boolean norm = kind == CudaKernels.Between.NORM;
+            CudaKernels.between(
+                    stream, kind, 1, dz, out, dsv, norm ? dr : null, norm ? dw : null, 1e-5f, in, dsu, activations, ds);
+            activations.copyTo(bytes, 0, stream);
+            ds.copyTo(scale, 0, stream);
+            stream.synchronize();
+        }
+        double[] h = new double[m];
+        for (int i = 0; i < m; i++) {
+            h[i] = z.get(0, i);
+        }
+        h = transformed(m, false, h);
+        double[] t = new double[n];
+        double squares = 0;
+        for (int i = 0; i < m; i++) {
+            h[i] *= sv.get(0, i);
+        }
+        for (int i = 0; i < n; i++) {
+            t[i] = switch (kind) {
+                case PLAIN -> h[i];
+                case NORM -> h[i] + residual.get(0, i);
+                case GATE -> h[i] * h[n + i] / (1 + Math.exp(-h[n + i]));
+            };
+            squares += t[i] * t[i];
+        }
+        for (int i = 0; i < n; i++) {
+            t[i] *= su.get(0, i);
+            if (kind == CudaKernels.Between.NORM) {
+                t[i] *= weight.get(0, i) / Math.sqrt(squares / n + 1e-5);
+            }
+        }
+        t = transformed(n, true, t);
+        double size = 0;
+        double error = 0;
+        for (int i = 0; i < n; i++) {
+            int position = i % 2 == 0 ? i % 8 / 2 : (i % 8 + 7) / 2;
+            long at = i / 8 * 16L + position;
+            double got = scale.get(ValueLayout.JAVA_FLOAT, 0)
+                    * (256.0 * bytes.get(ValueLayout.JAVA_BYTE, at) + bytes.get(ValueLayout.JAVA_BYTE, at + 8));
+            size += t[i] * t[i];
+            error += (got - t[i]) * (got - t[i]);
+        }
+        assertThat(Math.sqrt(error / size)).isLessThan(1e-4);
+    }
+
+    @Test
+    void nearestPointsAreTheOracles() {
+        int count = 300;
+        for (int bits = 2; bits <= 4; bits++) {
+            Codebook codebook = Codebook.ofBits(bits);
+            FloatMatrix x = normal(count, 8);
+            MemorySegment found = arena.allocate(4L * count, 16);
+            try (CudaStream stream = context.stream();
+                    DeviceBuffer dx = upload(stream, x.data());
+                    DeviceBuffer values = context.allocate(32L * count, "a test");
+                    DeviceBuffer codes = context.allocate(4L * count, "a test")) {
+                CudaKernels.nearest(stream, codebook, count, dx, values, codes);
+                codes.copyTo(found, 0, stream);
+                stream.synchronize();
+            }
+            int equal = 0;
+            double[] vector = new double[8];
+            for (int i = 0; i < count; i++) {
+                for (int c = 0; c < 8; c++) {
+                    vector[c] = x.get(i, c);
+                }
+                equal += codebook.nearest(vector, 0) == found.getAtIndex(ValueLayout.JAVA_INT, i) ? 1 : 0;
+            }
+            // A search in float32 may decide otherwise within rounding of a tie.
+            assertThat(equal).as("%d bits", bits).isGreaterThanOrEqualTo(count - 1);
+        }
+    }
+
     @Test
     void graphsReplayWhatWasRecorded() {
         FloatMatrix x = normal(1, 64);
