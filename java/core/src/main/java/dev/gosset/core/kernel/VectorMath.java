@@ -160,21 +160,34 @@ public final class VectorMath {
 
     /** In place: {@code x <- exp(x - max) / sum exp(x - max)}. */
     public static void softmax(MemorySegment x, long offset, int n) {
-        float max = max(x, offset, n);
+        exponentials(x, offset, n, max(x, offset, n));
+        scale(1 / total(x, offset, n), x, offset, x, offset, n);
+    }
+
+    // One loop with the exponential and the sum goes past C2's node budget at 128 bits, and then boxes.
+
+    /** In place: {@code x <- exp(x - shift)}. */
+    private static void exponentials(MemorySegment x, long offset, int n, float shift) {
+        int i = 0;
+        for (; i <= n - LANES; i += LANES) {
+            store(exp(load(x, offset, i).sub(shift)), x, offset, i);
+        }
+        for (; i < n; i++) {
+            set(x, offset, i, exp(get(x, offset, i) - shift));
+        }
+    }
+
+    private static float total(MemorySegment x, long offset, int n) {
         FloatVector sums = FloatVector.zero(SPECIES);
         int i = 0;
         for (; i <= n - LANES; i += LANES) {
-            FloatVector e = exp(load(x, offset, i).sub(max));
-            store(e, x, offset, i);
-            sums = sums.add(e);
+            sums = sums.add(load(x, offset, i));
         }
         float sum = sum(sums);
         for (; i < n; i++) {
-            float e = exp(get(x, offset, i) - max);
-            set(x, offset, i, e);
-            sum += e;
+            sum += get(x, offset, i);
         }
-        scale(1 / sum, x, offset, x, offset, n);
+        return sum;
     }
 
     /** {@code log sum_i exp(x[i])}, the lanes summed in float32, good to about 1e-6. */
