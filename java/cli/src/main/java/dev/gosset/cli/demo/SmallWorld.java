@@ -89,13 +89,13 @@ public final class SmallWorld {
 
     private static String document(Draw draw, boolean heldOut) {
         int part = draw.between(1, 100);
-        if (part <= 42) {
+        if (part <= 44) {
             return Story.document(draw);
         }
-        if (part <= 72) {
+        if (part <= 71) {
             return Sums.document(draw, heldOut);
         }
-        if (part <= 94) {
+        if (part <= 92) {
             return Creatures.document(draw);
         }
         return SmallTalk.document(draw);

@@ -21,6 +21,11 @@ final class Story {
         String the() {
             return "the " + name;
         }
+
+        /** With its colour. */
+        String coloured() {
+            return colour + " " + name;
+        }
     }
 
     /** Something that happens. */
@@ -106,14 +111,14 @@ final class Story {
             List.of("morning", "afternoon", "evening", "Sunday", "Monday", "market day", "holiday");
 
     private static final List<String> INTRODUCTIONS = List.of(
-            "{P} had a {C} {T}.",
-            "{P} had a {C} {T} and was very proud of it.",
-            "There was a {C} {T}, and it belonged to {P}.",
-            "An old aunt had sent {P} a {C} {T}.",
-            "For {her} birthday {P} got a {C} {T}.",
-            "{P} was never seen without {her} {C} {T}.",
-            "In {her} pocket {P} had a very small {C} {T}.",
-            "{P} came home with a {C} {T}.");
+            "{P} had a {T}.",
+            "{P} had a {T} and was very proud of it.",
+            "There was a {T}, and it belonged to {P}.",
+            "An old aunt had sent {P} a {T}.",
+            "For {her} birthday {P} got a {T}.",
+            "{P} was never seen without {her} {T}.",
+            "In {her} pocket {P} had a very small {T}.",
+            "{P} came home with a {T}.");
 
     private static final List<String> GOING = List.of(
             "{P} went to the {L}.",
@@ -178,6 +183,16 @@ final class Story {
             "A leaf fell from the old oak.",
             "Two geese flew over the roofs.");
 
+    private static final List<String> ECHOES = List.of(
+            "It was quiet in the {L}.",
+            "The {L} smelled of apples.",
+            "How nice it was in the {L}!",
+            "The door of the {L} stood open.",
+            "The {L} was full of light.",
+            "One could hear the birds in the {L}.",
+            "The {L} had never looked so fine.",
+            "Even the mice of the {L} kept still.");
+
     private static final List<String> ENDINGS = List.of(
             "And so the day ended.",
             "Then everyone had soup.",
@@ -212,7 +227,7 @@ final class Story {
             Thing thing = things.get(i);
             owners.put(thing, cast.get(i));
             holders.put(thing, cast.get(i));
-            lines.add(told(draw.pick(INTRODUCTIONS), cast.get(i), thing, ""));
+            lines.add(told(draw.pick(INTRODUCTIONS), cast.get(i), thing.coloured(), ""));
         }
         Map<Person, String> at = new LinkedHashMap<>();
         int length = draw.between(3, 5);
@@ -226,6 +241,10 @@ final class Story {
                 lines.add(draw.pick(PAUSES));
             }
             lines.add(told(draw, event));
+            String place = place(event);
+            if (place != null && draw.chance(0.25)) {
+                lines.add(draw.pick(ECHOES).replace("{L}", place));
+            }
         }
         if (draw.chance(0.4)) {
             lines.add(draw.pick(ENDINGS));
@@ -296,32 +315,37 @@ final class Story {
         return new Event.Give(holder, other, thing);
     }
 
-    private static String told(Draw draw, Event event) {
+    /** Where it happened; null for a gift. */
+    private static String place(Event event) {
         return switch (event) {
-            case Event.Go e -> told(draw.pick(GOING), e.person(), null, e.place());
-            case Event.Carry e -> told(draw.pick(CARRYING), e.person(), e.thing(), e.place());
-            case Event.Leave e -> told(draw.pick(LEAVING), e.person(), e.thing(), e.place());
-            case Event.Take e -> told(draw.pick(TAKING), e.person(), e.thing(), e.place());
-            case Event.Give e ->
-                told(draw.pick(GIVING), e.from(), e.thing(), "").replace("{Q}", e.to().name());
+            case Event.Go e -> e.place();
+            case Event.Carry e -> e.place();
+            case Event.Leave e -> e.place();
+            case Event.Take e -> e.place();
+            case Event.Give e -> null;
         };
     }
 
-    private static String told(String template, Person person, Thing thing, String place) {
+    private static String told(Draw draw, Event event) {
+        String place = place(event);
+        return switch (event) {
+            case Event.Go e -> told(draw.pick(GOING), e.person(), "", place);
+            case Event.Carry e -> told(draw.pick(CARRYING), e.person(), called(draw, e.thing()), place);
+            case Event.Leave e -> told(draw.pick(LEAVING), e.person(), called(draw, e.thing()), place);
+            case Event.Take e -> told(draw.pick(TAKING), e.person(), called(draw, e.thing()), place);
+            case Event.Give e ->
+                told(draw.pick(GIVING), e.from(), called(draw, e.thing()), "").replace("{Q}", e.to().name());
+        };
+    }
+
+    /** A thing's name, now and then with its colour. */
+    private static String called(Draw draw, Thing thing) {
+        return draw.chance(0.3) ? thing.coloured() : thing.name();
+    }
+
+    private static String told(String template, Person person, String thing, String place) {
         return Draw.fill(
-                template,
-                "P",
-                person.name(),
-                "she",
-                person.she(),
-                "her",
-                person.her(),
-                "T",
-                thing == null ? "" : thing.name(),
-                "C",
-                thing == null ? "" : thing.colour(),
-                "L",
-                place);
+                template, "P", person.name(), "she", person.she(), "her", person.her(), "T", thing, "L", place);
     }
 
     /** A story in which anything may be asked. */
@@ -334,7 +358,8 @@ final class Story {
         Story story = tell(draw);
         StringBuilder out = new StringBuilder(story.text);
         List<Query> all = draw.shuffled(story.queries(draw));
-        for (Query query : all.subList(0, Math.min(all.size(), draw.between(0, 3)))) {
+        int asked = draw.chance(0.15) ? 0 : draw.between(2, 4);
+        for (Query query : all.subList(0, Math.min(all.size(), asked))) {
             out.append('\n').append(query.exchange());
         }
         return out.toString();
@@ -446,14 +471,9 @@ final class Story {
     private List<String> places() {
         Set<String> out = new LinkedHashSet<>();
         for (Event event : events) {
-            switch (event) {
-                case Event.Go e -> out.add(e.place());
-                case Event.Carry e -> out.add(e.place());
-                case Event.Leave e -> out.add(e.place());
-                case Event.Take e -> out.add(e.place());
-                case Event.Give e -> {}
-            }
+            out.add(place(event));
         }
+        out.remove(null);
         return new ArrayList<>(out);
     }
 
