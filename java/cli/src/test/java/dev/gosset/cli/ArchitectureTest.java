@@ -69,9 +69,11 @@ final class ArchitectureTest {
             slices().matching("dev.gosset.llm.(*)..").should().beFreeOfCycles();
 
     @ArchTest
-    static final ArchRule OUR_EXCEPTIONS_SHARE_ONE_ROOT = classes()
+    static final ArchRule PUBLIC_EXCEPTIONS_SHARE_ONE_ROOT = classes()
             .that()
             .areAssignableTo(Exception.class)
+            .and()
+            .arePublic()
             .and()
             .resideInAPackage("dev.gosset..")
             .should()

@@ -24,8 +24,7 @@ record Captured(int exit, String out, String err) {
         System.setIn(new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)));
         try {
             int exit = Main.run(args);
-            return new Captured(
-                    exit, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+            return new Captured(exit, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
         } finally {
             System.setOut(formerOut);
             System.setErr(formerErr);
@@ -36,7 +35,8 @@ record Captured(int exit, String out, String err) {
     /** The lines of stderr that report an error; progress and prompts are no errors. */
     List<String> errorLines() {
         return err.lines()
-                .filter(l -> !l.isBlank() && !l.matches("(checking weights|quantizing|perplexity|multiple choice|collecting).*"))
+                .filter(l -> !l.isBlank()
+                        && !l.matches("(checking weights|quantizing|perplexity|multiple choice|collecting).*"))
                 .toList();
     }
 }

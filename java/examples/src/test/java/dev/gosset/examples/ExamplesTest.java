@@ -25,7 +25,9 @@ final class ExamplesTest {
         } finally {
             System.setOut(out);
         }
-        assertThat(bytes.toString(StandardCharsets.UTF_8)).hasSizeGreaterThan(20).contains(" ");
+        assertThat(bytes.toString(StandardCharsets.UTF_8))
+                .hasSizeGreaterThan(20)
+                .contains(" ");
     }
 
     /** Normal weights and inputs: the relative error is near the root of the codebook's Gaussian error. */

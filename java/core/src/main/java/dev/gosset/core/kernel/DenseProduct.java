@@ -33,6 +33,7 @@ public final class DenseProduct {
     private static final int LANES = FLOATS.length();
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+    private static final ValueLayout.OfFloat FLOAT_NATIVE = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
     /** A half's exponent is biased by 15, a float's by 127: their difference as a factor. */
@@ -46,6 +47,8 @@ public final class DenseProduct {
     private final Dtype dtype;
     private final int rows;
     private final int cols;
+    /** Whether BLAS can read the weights where they lie. */
+    private final boolean direct;
 
     /**
      * @param weight a matrix of F32, F16 or BF16
@@ -63,6 +66,7 @@ public final class DenseProduct {
         }
         this.rows = weight.dim(0);
         this.cols = weight.dim(1);
+        this.direct = dtype == Dtype.F32 && ByteOrder.nativeOrder() == ORDER && data.address() % 4 == 0;
     }
 
     /** m, the number of outputs. */
@@ -100,7 +104,7 @@ public final class DenseProduct {
             });
         } else if (x.rows() > 1) {
             int tile = rows >= 2048 ? 256 : 128;
-            long scratch = dtype == Dtype.F32 ? 0 : 4L * tile * cols;
+            long scratch = direct ? 0 : 4L * tile * cols;
             workspace.run(Math.ceilDiv(rows, tile), scratch, (i, floats) -> {
                 int from = i * tile;
                 int count = Math.min(rows - from, tile);
@@ -111,7 +115,7 @@ public final class DenseProduct {
 
     private void gemm(FloatMatrix x, FloatMatrix y, int column, int from, int count, MemorySegment scratch) {
         MemorySegment w;
-        if (dtype == Dtype.F32 && ByteOrder.nativeOrder() == ORDER && data.address() % 4 == 0) {
+        if (direct) {
             w = data.asSlice(4L * from * cols, 4L * count * cols);
         } else {
             w = scratch;
@@ -143,8 +147,6 @@ public final class DenseProduct {
             y.set(FLOAT_NATIVE, 4L * (column + i), sum);
         }
     }
-
-    private static final ValueLayout.OfFloat FLOAT_NATIVE = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private float dotFloat(long w, MemorySegment x) {
         FloatVector s0 = FloatVector.zero(FLOATS);

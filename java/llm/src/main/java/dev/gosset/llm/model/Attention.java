@@ -5,6 +5,7 @@ import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /**
  * Causal attention with grouped queries of the tokens at positions {@code first .. first + t - 1} over keys and values at
@@ -17,6 +18,8 @@ final class Attention {
 
     /** From so many tokens on a task uses BLAS. */
     private static final int FEW_TOKENS = 4;
+
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private final int heads;
     private final int keyValueHeads;
@@ -99,9 +102,6 @@ final class Attention {
             VectorMath.addScaled(scratch.get(FLOAT, scores + 4L * (j - begin)), v, 4L * j * dim, out.data(), o, dim);
         }
     }
-
-    private static final java.lang.foreign.ValueLayout.OfFloat FLOAT =
-            java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     /**
      * @param position of the first token among the keys given
