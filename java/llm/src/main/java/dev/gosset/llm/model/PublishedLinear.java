@@ -236,7 +236,17 @@ public record PublishedLinear(
         if (qidxs.data().isMapped()) {
             qidxs.data().unload();
         }
-        return new QuantizedLinear(codes, halves(su, arena), halves(sv, arena), parts);
+        return new QuantizedLinear(codes, suHalves(arena), svHalves(arena), parts);
+    }
+
+    /** SU in float16: the stored bytes where they are that already. A {@link FormatException} where that is not exact. */
+    public MemorySegment suHalves(Arena arena) {
+        return halves(su, arena);
+    }
+
+    /** SV in float16: the stored bytes where they are that already. A {@link FormatException} where that is not exact. */
+    public MemorySegment svHalves(Arena arena) {
+        return halves(sv, arena);
     }
 
     /** The tensor as float16: its own bytes, or exactly the same numbers. */
