@@ -1,4 +1,4 @@
-package dev.gosset.llm.model;
+package dev.gosset.llm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -7,10 +7,10 @@ import dev.gosset.core.Golden;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.llm.LanguageModel;
-import dev.gosset.llm.Progress;
 import dev.gosset.llm.evaluate.Perplexity;
 import dev.gosset.llm.io.TextFile;
+import dev.gosset.llm.model.KeyValueCache;
+import dev.gosset.llm.model.Model;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
