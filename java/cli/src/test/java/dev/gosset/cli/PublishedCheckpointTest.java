@@ -112,6 +112,35 @@ final class PublishedCheckpointTest {
         assertThat(wrong.exit()).isEqualTo(3);
     }
 
+    @Test
+    void quantizesWithATokenizerFromElsewhere() throws IOException {
+        Path words = TinyModels.copy("llama", temporary.resolve("words"));
+        Path model = TinyModels.copy("llama", temporary.resolve("m"));
+        Files.delete(model.resolve("tokenizer.json"));
+        Path out = temporary.resolve("q");
+        String[] args = {
+            "quantize",
+            model.toString(),
+            "--out",
+            out.toString(),
+            "--calibration",
+            text.toString(),
+            "--sequences",
+            "4",
+            "--context",
+            "64",
+            "--greedy-passes",
+            "0"
+        };
+        assertThat(Captured.run(args).exit()).isEqualTo(3);
+        String[] with = Arrays.copyOf(args, args.length + 2);
+        with[args.length] = "--tokenizer";
+        with[args.length + 1] = words.toString();
+        assertThat(Captured.run(with).exit()).isZero();
+        assertThat(Files.mismatch(out.resolve("tokenizer.json"), words.resolve("tokenizer.json")))
+                .isEqualTo(-1);
+    }
+
     private void refused(Consumer<SyntheticCheckpoint> damage, String... words) throws IOException {
         SyntheticCheckpoint c = new SyntheticCheckpoint(SMALL, 2, 3);
         damage.accept(c);

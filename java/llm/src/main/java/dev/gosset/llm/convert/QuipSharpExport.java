@@ -144,7 +144,7 @@ final class QuipSharpExport {
         if (!kept.containsKey(qidxs)) {
             add(qidxs, PublishedTensors.dtype(layout), PublishedTensors.shape(linear, layout), (writer, to) -> {
                 try (Arena scratch = Arena.ofShared()) {
-                    writer.write(to, PublishedTensors.pack(linear, layout, team, scratch));
+                    writer.write(to, packed(name, linear, scratch));
                 }
                 linear.codes().data().unload();
             });
@@ -165,6 +165,15 @@ final class QuipSharpExport {
                     + " has part scales that float16 does not hold, as a published QuIP# checkpoint must");
         }
         kept.forEach(this::addAsItIs);
+    }
+
+    private MemorySegment packed(String name, QuantizedLinear linear, Arena scratch) {
+        try {
+            return PublishedTensors.pack(linear, layout, team, scratch);
+        } catch (IllegalArgumentException e) {
+            // A code that the checkpoint's codebook version does not have.
+            throw new FormatException(file.source() + ": linear " + name + ": " + e.getMessage(), e);
+        }
     }
 
     private QidxsLayout layout() {

@@ -8,6 +8,7 @@ import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.QidxsLayout;
 import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.LazyMemory;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.io.Safetensors;
@@ -229,7 +230,8 @@ public record PublishedLinear(
      * @throws FormatException where SU or SV has numbers that float16 does not hold
      */
     public QuantizedLinear unpack(ThreadTeam team, Arena arena) {
-        CodeMatrix codes = CodeMatrix.allocate(arena, codebook, rows, cols);
+        CodeMatrix codes = new CodeMatrix(
+                codebook, rows, cols, LazyMemory.allocate(arena, CodeMatrix.bytes(codebook, rows, cols)));
         team.run(
                 Math.ceilDiv(rows, ROWS),
                 i -> layout.unpack(qidxs.data(), codes, i * ROWS, Math.min(rows, (i + 1) * ROWS)));
