@@ -1,11 +1,13 @@
 package dev.gosset.llm.model;
 
+import dev.gosset.core.memory.LazyMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
  * The keys and values of one sequence in float32: for each layer and key-value head {@code capacity} rows of
- * {@code headDim} floats, the keys after rotation. One sequence, one caller at a time.
+ * {@code headDim} floats, the keys after rotation. Memory is taken page by page as
+ * tokens come. One sequence, one caller at a time.
  */
 public final class KeyValueCache implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
@@ -25,12 +27,12 @@ public final class KeyValueCache implements AutoCloseable {
         this.keys = new MemorySegment[config.layers()];
         this.values = new MemorySegment[config.layers()];
         for (int i = 0; i < keys.length; i++) {
-            keys[i] = arena.allocate(4L * capacity * config.keyValueSize(), 64);
-            values[i] = arena.allocate(4L * capacity * config.keyValueSize(), 64);
+            keys[i] = LazyMemory.allocate(arena, 4L * capacity * config.keyValueSize());
+            values[i] = LazyMemory.allocate(arena, 4L * capacity * config.keyValueSize());
         }
     }
 
-    /** Bytes that a cache of this capacity takes. */
+    /** Bytes that a cache of this capacity takes when it is full. */
     public static long bytes(ModelConfig config, int capacity) {
         return 8L * config.layers() * capacity * config.keyValueSize();
     }
