@@ -21,6 +21,11 @@ record DirectMatrix(MatvecKernel kernel, CodeMatrix codes) implements PreparedMa
     }
 
     @Override
+    public int mostInputs() {
+        return 4;
+    }
+
+    @Override
     public long inputBytes() {
         return (4L * 8 * codes.groups() + 63) & -64L;
     }

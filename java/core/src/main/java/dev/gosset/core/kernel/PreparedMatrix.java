@@ -20,6 +20,9 @@ public interface PreparedMatrix {
     /** Ranges of rows begin at multiples of this number, and end at one or at the last row. */
     int rowStep();
 
+    /** With more inputs than this it is faster to decode the matrix and multiply by BLAS. */
+    int mostInputs();
+
     /** Bytes of one prepared input, a multiple of 64. */
     long inputBytes();
 

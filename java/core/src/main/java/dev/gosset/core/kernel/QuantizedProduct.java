@@ -13,16 +13,16 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. A few rows are
- * multiplied straight from the codes, more by tiles of rows of Q that are decoded into scratch and handed to BLAS. The
- * tiles depend on the shapes alone, so a result does not depend on the number of threads. Source: spec/quip-sharp.md,
- * section 6.
+ * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. Rows are multiplied
+ * straight from the codes, in the form that the kernel prepared; where that form says so, many rows by tiles of Q that are
+ * decoded into scratch and handed to BLAS. The tiles depend on the shapes alone, so a result does not depend on the number
+ * of threads. Source: spec/quip-sharp.md, section 6.
  *
  * <p>Thread-safe; holds views of the linear and, in the arena it was made with, the sign vectors as float32.
  */
 public final class QuantizedProduct {
-    /** Up to this many rows are multiplied straight from the codes. */
-    private static final int FEW_ROWS = 16;
+    /** Rows of x that share the decoding of each code. */
+    private static final int BATCH = 16;
 
     /** Codes of one task of a product with few rows. */
     private static final int TASK_CODES = 1 << 16;
@@ -93,34 +93,38 @@ public final class QuantizedProduct {
                     + x.rows() + " x " + x.cols() + " to " + y.rows() + " x " + y.cols());
         }
         try (Workspace.Frame frame = workspace.frame()) {
-            if (x.rows() <= FEW_ROWS) {
-                multiplyFew(x, y, frame, workspace);
+            if (x.rows() <= prepared.mostInputs()) {
+                int batch = Math.min(x.rows(), BATCH);
+                MemorySegment inputs = frame.bytes(prepared.inputBytes() * batch);
+                for (int from = 0; from < x.rows(); from += batch) {
+                    multiplyBatch(x, y, from, Math.min(batch, x.rows() - from), inputs, workspace);
+                }
             } else {
-                multiplyMany(x, y, frame, workspace);
+                multiplyDecoded(x, y, frame, workspace);
             }
             transformOutputs(y, workspace);
         }
     }
 
-    private void multiplyFew(FloatMatrix x, FloatMatrix y, Workspace.Frame frame, Workspace workspace) {
-        int count = x.rows();
-        MemorySegment inputs = frame.bytes(prepared.inputBytes() * count);
+    private void multiplyBatch(
+            FloatMatrix x, FloatMatrix y, int first, int count, MemorySegment inputs, Workspace workspace) {
         long rowBytes = 4L * Codebook.DIMENSION * codes.groups();
         long transformBytes = (transforms.scratchBytes(inTransform) + 63) & -64L;
         workspace.run(count, transformBytes + rowBytes, (t, scratch) -> {
             MemorySegment row = scratch.asSlice(transformBytes, rowBytes);
-            transformInput(x, t, row, scratch.asSlice(0, transformBytes));
+            transformInput(x, first + t, row, scratch.asSlice(0, transformBytes));
             prepared.prepareInput(row, inputs, prepared.inputBytes() * t);
         });
         int step = prepared.rowStep();
         int tile = Math.ceilDiv(Math.max(TASK_CODES / codes.groups(), 16), step) * step;
+        MemorySegment out = y.data().asSlice(4L * first * rows());
         workspace.run(Math.ceilDiv(rows(), tile), prepared.scratchBytes(count, tile), (i, scratch) -> {
             int from = i * tile;
-            prepared.multiply(inputs, count, y.data(), 4L * rows(), from, Math.min(rows(), from + tile), scratch);
+            prepared.multiply(inputs, count, out, 4L * rows(), from, Math.min(rows(), from + tile), scratch);
         });
     }
 
-    private void multiplyMany(FloatMatrix x, FloatMatrix y, Workspace.Frame frame, Workspace workspace) {
+    private void multiplyDecoded(FloatMatrix x, FloatMatrix y, Workspace.Frame frame, Workspace workspace) {
         int padded = Codebook.DIMENSION * codes.groups();
         FloatMatrix in = frame.matrix(x.rows(), padded);
         long transformBytes = transforms.scratchBytes(inTransform);

@@ -143,6 +143,12 @@ final class TableMatrix implements PreparedMatrix {
         return BLOCK;
     }
 
+    /** {@inheritDoc} Never: a lookup serves two products, BLAS needs an FMA for each. */
+    @Override
+    public int mostInputs() {
+        return Integer.MAX_VALUE;
+    }
+
     @Override
     public long inputBytes() {
         return ProductTables.bytes(codes.codebook(), groups);
