@@ -64,7 +64,7 @@ final class CommandsTest {
         JsonNode reported = JSON.readTree(report.toFile());
         assertThat(reported.get("linears")).hasSize(8);
         assertThat(reported.get("linears").get(0).get("name").asText()).isEqualTo("model.layers.0.self_attn.qkv_proj");
-        assertThat(reported.get("meanProxyError").asDouble())
+        assertThat(reported.get("mean_proxy_error").asDouble())
                 .isEqualTo(quantized.get("mean_proxy_error").asDouble());
 
         JsonNode inspected = json(Captured.run("inspect", out.toString(), "--json"));

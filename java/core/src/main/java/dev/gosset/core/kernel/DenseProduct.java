@@ -163,7 +163,7 @@ public final class DenseProduct {
         for (; j <= cols - LANES; j += LANES) {
             s0 = floats(w, j).fma(x(x, j), s0);
         }
-        float sum = s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+        float sum = VectorMath.sum(s0.add(s1).add(s2.add(s3)));
         for (; j < cols; j++) {
             sum = Math.fma(data.get(FLOAT, w + 4L * j), x.get(FLOAT_NATIVE, 4L * j), sum);
         }
@@ -181,7 +181,7 @@ public final class DenseProduct {
         for (; j <= cols - LANES; j += LANES) {
             s0 = halves(w, j).fma(x(x, j), s0);
         }
-        float sum = s0.add(s1).reduceLanes(VectorOperators.ADD);
+        float sum = VectorMath.sum(s0.add(s1));
         for (; j < cols; j++) {
             sum = Math.fma(Float.float16ToFloat(data.get(SHORT, w + 2L * j)), x.get(FLOAT_NATIVE, 4L * j), sum);
         }
@@ -199,7 +199,7 @@ public final class DenseProduct {
         for (; j <= cols - LANES; j += LANES) {
             s0 = bfloats(w, j).fma(x(x, j), s0);
         }
-        float sum = s0.add(s1).reduceLanes(VectorOperators.ADD);
+        float sum = VectorMath.sum(s0.add(s1));
         for (; j < cols; j++) {
             sum = Math.fma(Float.intBitsToFloat(data.get(SHORT, w + 2L * j) << 16), x.get(FLOAT_NATIVE, 4L * j), sum);
         }

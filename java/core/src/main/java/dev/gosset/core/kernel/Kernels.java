@@ -51,4 +51,17 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
     public static List<String> selection() {
         return KernelSelection.ofThisJvm().reasons();
     }
+
+    /**
+     * Fails with a message that names the missing flag where this JVM has no Vector API: for work that has no scalar form.
+     *
+     * @param what the work, as the first words of the message
+     * @throws GossetException where the module jdk.incubator.vector is not loaded
+     */
+    public static void requireVectorApi(String what) {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+            throw new GossetException(
+                    what + " needs the module jdk.incubator.vector, which is not loaded: start java with " + FLAG);
+        }
+    }
 }

@@ -168,6 +168,20 @@ class VectorMathTest {
         }
     }
 
+    /** The first calls are interpreted, the last compiled: they must agree to the last bit. */
+    @Test
+    void resultsDoNotChangeWhileTheMethodsWarmUp() {
+        int n = 333;
+        MemorySegment a = row(n, 1);
+        MemorySegment b = row(n, 1);
+        float dot = VectorMath.dot(a, OFFSET, b, OFFSET, n);
+        double log = VectorMath.logSumExp(a, OFFSET, n);
+        for (int round = 0; round < 50_000; round++) {
+            assertThat(VectorMath.dot(a, OFFSET, b, OFFSET, n)).isEqualTo(dot);
+            assertThat(VectorMath.logSumExp(a, OFFSET, n)).isEqualTo(log);
+        }
+    }
+
     @Test
     void allocatesNothing() {
         int n = 1000;

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
@@ -70,7 +69,7 @@ public final class QuantizationPipeline {
             "chat_template.jinja",
             "generation_config.json");
 
-    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+    private static final ObjectMapper JSON = QuantizationReport.JSON;
 
     private final SourceModel source;
     private final QuantizationSettings settings;

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.JsonFile;
 import java.io.IOException;
@@ -22,7 +23,7 @@ class ModelConfigTest {
              "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 512}""";
 
     @SuppressWarnings("UnusedVariable")
-    private static final Iterable<String> MODELS = TestModels.NAMES;
+    private static final Iterable<String> MODELS = TinyModels.NAMES;
 
     /** The configuration with the keys of {@code changes} added or, where null, removed. */
     private static ModelConfig with(String changes, String generation) {
@@ -168,7 +169,7 @@ class ModelConfigTest {
     @ParameterizedTest
     @FieldSource("MODELS")
     void groupsAddUpToTheConfiguration(String name) {
-        ModelConfig c = ModelConfig.read(TestModels.directory(name));
+        ModelConfig c = ModelConfig.read(TinyModels.directory(name));
         assertThat(LinearGroup.QKV.outputs(c)).isEqualTo((c.heads() + 2 * c.keyValueHeads()) * c.headDim());
         assertThat(LinearGroup.O.inputs(c)).isEqualTo(c.heads() * c.headDim());
         assertThat(LinearGroup.UP_GATE.parts(c))

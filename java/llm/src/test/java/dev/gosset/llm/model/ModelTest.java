@@ -10,6 +10,7 @@ import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.io.Json;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -37,7 +38,7 @@ class ModelTest {
     }
 
     private static Path copy(String model, Path directory) throws IOException {
-        try (Stream<Path> files = Files.list(TestModels.directory(model))) {
+        try (Stream<Path> files = Files.list(TinyModels.directory(model))) {
             for (Path file : files.toList()) {
                 Files.copy(file, directory.resolve(file.getFileName().toString()));
             }
@@ -98,7 +99,7 @@ class ModelTest {
 
     @Test
     void tapSeesTheInputOfEveryGroup() {
-        try (Model model = Model.open(TestModels.directory("qwen3"))) {
+        try (Model model = Model.open(TinyModels.directory("qwen3"))) {
             ModelConfig config = model.config();
             Transformer transformer = model.transformer();
             FloatMatrix hidden = FloatMatrix.allocate(arena, 5, config.hiddenSize());
@@ -128,7 +129,7 @@ class ModelTest {
 
     @Test
     void aBlockAloneIsThatBlockOfTheModel() {
-        try (Model model = Model.open(TestModels.directory("llama3"))) {
+        try (Model model = Model.open(TinyModels.directory("llama3"))) {
             Transformer transformer = model.transformer();
             int[] tokens = {5, 9, 100, 3, 77, 20};
             int width = model.config().hiddenSize();
@@ -145,7 +146,7 @@ class ModelTest {
 
     @Test
     void anotherLinearTakesTheGroupsPlace() {
-        try (Model model = Model.open(TestModels.directory("llama"))) {
+        try (Model model = Model.open(TinyModels.directory("llama"))) {
             Transformer transformer = model.transformer();
             int width = model.config().hiddenSize();
             Linear zero = new Linear() {
@@ -185,7 +186,7 @@ class ModelTest {
 
     @Test
     void refusesTokensAndSequencesThatDoNotFit() {
-        try (Model model = Model.open(TestModels.directory("llama"));
+        try (Model model = Model.open(TinyModels.directory("llama"));
                 KeyValueCache cache = new KeyValueCache(model.config(), 4)) {
             FloatMatrix logits = FloatMatrix.allocate(arena, 1, model.config().vocabularySize());
             Transformer transformer = model.transformer();
