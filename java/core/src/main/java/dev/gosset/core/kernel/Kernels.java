@@ -17,6 +17,12 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
     /** The system property that selects a family. */
     public static final String PROPERTY = "gosset.kernels";
 
+    /**
+     * The system property that selects how the vector family multiplies with codes: {@code auto} (the default), {@code
+     * tables} (see {@link TableMatvec}) or {@code points} (see {@link VectorMatvec}).
+     */
+    public static final String MATVEC = "gosset.matvec";
+
     /** What the JVM's command line must have for the Vector API kernels. */
     static final String FLAG = "--add-modules jdk.incubator.vector";
 
