@@ -9,6 +9,7 @@ import dev.gosset.core.kernel.DenseProduct;
 import dev.gosset.core.kernel.EncodeKernel;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.MatvecKernel;
+import dev.gosset.core.kernel.PreparedMatrix;
 import dev.gosset.core.kernel.QuantizedProduct;
 import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.kernel.VectorMath;
@@ -105,7 +106,10 @@ final class Cases {
         return Math.max(16, (1 << 17) / cols & -16);
     }
 
-    /** {@code y = Q x} at unit scale, codes to sums, without the transforms. Work: weights. */
+    /**
+     * {@code y = Q x} at unit scale, codes to sums, without the transforms. Ours multiplies the prepared matrix, as {@link
+     * QuantizedProduct} does, and prepares x in every run. Work: weights.
+     */
     static Case matvec(int bits, int rows, int cols, int threads) {
         Resources resources = new Resources();
         Arena arena = resources.arena();
@@ -116,14 +120,20 @@ final class Cases {
         MemorySegment x = arena.allocate(4L * padded, 64);
         x.copyFrom(Fixtures.normal(arena, cols, 1, 2));
         MemorySegment y = arena.allocate(4L * rows, 64);
-        int tile = tileRows(padded);
+        PreparedMatrix ours = Kernels.selected().matvec().prepare(codes, arena);
+        int tile = Math.ceilDiv(tileRows(padded), ours.rowStep()) * ours.rowStep();
         int tiles = Math.ceilDiv(rows, tile);
+        MemorySegment input = arena.allocate(ours.inputBytes(), 64);
+        Workspace workspace = resources.keep(new Workspace(team));
         List<Case.Contender> contenders = new ArrayList<>();
-        MatvecKernel ours = Kernels.selected().matvec();
-        contenders.add(new Case.Contender(
-                Case.OURS,
-                weights,
-                () -> team.run(tiles, i -> ours.matvec(codes, x, y, i * tile, Math.min(rows, (i + 1) * tile)))));
+        contenders.add(new Case.Contender(Case.OURS, weights, () -> {
+            ours.prepareInput(x, input, 0);
+            workspace.run(
+                    tiles,
+                    ours.scratchBytes(1, tile),
+                    (i, scratch) ->
+                            ours.multiply(input, 1, y, 4L * rows, i * tile, Math.min(rows, (i + 1) * tile), scratch));
+        }));
         MatvecKernel oracle = Kernels.scalar().matvec();
         int few = Math.min(rows, ORACLE_ROWS);
         if (threads == 1) {

@@ -10,6 +10,8 @@ import dev.gosset.llm.model.Transformer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -21,23 +23,24 @@ import java.util.Map;
  * theirs. Arguments: directory, threads, tokens to warm up with, tokens to time.
  */
 public final class ModelRun {
+    private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
+
     private ModelRun() {}
 
     /**
-     * Runs and prints one JSON object: {@code {"millis": [...]}}.
+     * Runs and prints one JSON object: {@code {"millis": [...], "cpu": [...]}}.
      *
      * @throws IOException where stdout is gone
      */
     public static void main(String[] args) throws IOException {
-        List<Double> millis =
-                run(Path.of(args[0]), Integer.parseInt(args[1]), Integer.parseInt(args[2]), Integer.parseInt(args[3]));
-        Map<String, Object> result = new LinkedHashMap<>();
-        result.put("millis", millis);
-        System.out.println(Json.MAPPER.writeValueAsString(result));
+        System.out.println(Json.MAPPER.writeValueAsString(run(
+                Path.of(args[0]), Integer.parseInt(args[1]), Integer.parseInt(args[2]), Integer.parseInt(args[3]))));
     }
 
-    static List<Double> run(Path directory, int threads, int warm, int timed) {
+    /** Per token the milliseconds of wall time, and the CPU time of all Java threads. */
+    static Map<String, List<Double>> run(Path directory, int threads, int warm, int timed) {
         List<Double> millis = new ArrayList<>();
+        List<Double> cpu = new ArrayList<>();
         try (Model model = Model.open(directory);
                 ThreadTeam team = new ThreadTeam(threads);
                 Workspace workspace = new Workspace(team);
@@ -53,13 +56,26 @@ public final class ModelRun {
             transformer.append(prompt, cache, logits, workspace);
             for (int i = 0; i < warm + timed; i++) {
                 long start = System.nanoTime();
+                long before = cpuNanos();
                 transformer.append(new int[] {argmax(logits, vocabulary)}, cache, logits, workspace);
                 if (i >= warm) {
                     millis.add((System.nanoTime() - start) / 1e6);
+                    cpu.add((cpuNanos() - before) / 1e6);
                 }
             }
         }
-        return millis;
+        Map<String, List<Double>> result = new LinkedHashMap<>();
+        result.put("millis", millis);
+        result.put("cpu", cpu);
+        return result;
+    }
+
+    private static long cpuNanos() {
+        long sum = 0;
+        for (long id : THREADS.getAllThreadIds()) {
+            sum += Math.max(0, THREADS.getThreadCpuTime(id));
+        }
+        return sum;
     }
 
     private static int argmax(FloatMatrix logits, int vocabulary) {

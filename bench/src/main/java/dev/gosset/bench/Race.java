@@ -1,5 +1,6 @@
 package dev.gosset.bench;
 
+import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import java.util.ArrayList;
@@ -18,13 +19,17 @@ import java.util.Map;
  * <p>What is quoted is the best slice of each: on a shared machine noise only ever adds time, and with enough slices
  * everyone gets a quiet one. Median and worst slice are kept beside it.
  *
- * @param warmMillis how long each contender runs first
+ * @param warmMillis how long each contender runs first, and on until the JIT compiler rests
  * @param rounds how many slices each gets
  * @param sliceMillis how long a slice is, if one run is not longer
  * @param cpuTime whether the calling thread's CPU time is measured
  */
 record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
     private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
+    private static final CompilationMXBean COMPILER = ManagementFactory.getCompilationMXBean();
+    private static final int QUIET_MILLIS = 250;
+    /** The compiler's total time when last looked at, and when it last grew. One race runs at a time in a JVM. */
+    private static final long[] lastCompiled = new long[2];
 
     /** Nanoseconds for one unit of work: the best, the median and the worst slice. */
     record Timing(double best, double median, double worst) {
@@ -47,7 +52,7 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
                 long t = System.nanoTime();
                 body.run();
                 fastest = Math.min(fastest, System.nanoTime() - t);
-            } while (System.nanoTime() - start < warmMillis * 1_000_000L);
+            } while (System.nanoTime() - start < warmMillis * 1_000_000L || isCompiling());
             repeats[i] = (int) Math.max(1, Math.min(10_000_000, sliceMillis * 1_000_000L / Math.max(1, fastest)));
             samples.add(new double[rounds]);
         }
@@ -62,6 +67,22 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
             timings.put(contenders.get(i).name(), Timing.of(samples.get(i)));
         }
         return timings;
+    }
+
+    /**
+     * Whether the JIT compiler has worked within the last quarter of a second. Pinned to the processor that it measures, and
+     * on a busy machine, it needs longer than any fixed time.
+     */
+    private boolean isCompiling() {
+        if (COMPILER == null || warmMillis < QUIET_MILLIS) {
+            return false;
+        }
+        long compiled = COMPILER.getTotalCompilationTime();
+        if (compiled != lastCompiled[0]) {
+            lastCompiled[0] = compiled;
+            lastCompiled[1] = System.nanoTime();
+        }
+        return System.nanoTime() - lastCompiled[1] < QUIET_MILLIS * 1_000_000L;
     }
 
     private double slice(Runnable body, int repeats) {

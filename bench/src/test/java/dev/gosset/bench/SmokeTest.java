@@ -77,7 +77,10 @@ class SmokeTest {
     void aRandomModelDecodes() throws IOException {
         SyntheticModel small = new SyntheticModel(256, 512, 2, 4, 2, 300);
         Path ours = small.gosset(directory.resolve("ours"), 2);
-        assertThat(ModelRun.run(ours, 1, 1, 3)).hasSize(3).allMatch(t -> t > 0);
+        assertThat(ModelRun.run(ours, 1, 1, 3))
+                .containsOnlyKeys("millis", "cpu")
+                .values()
+                .allSatisfy(times -> assertThat(times).hasSize(3).allMatch(t -> t > 0));
         assertThat(small.gguf(directory.resolve("x.gguf"), Ggml.IQ2_XXS)).isNotEmptyFile();
         assertThat(small.jlama(directory.resolve("jlama")).resolve("model.safetensors"))
                 .isNotEmptyFile();
