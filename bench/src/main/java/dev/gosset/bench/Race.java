@@ -1,6 +1,5 @@
 package dev.gosset.bench;
 
-import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import java.util.ArrayList;
@@ -26,10 +25,7 @@ import java.util.Map;
  */
 record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
     private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
-    private static final CompilationMXBean COMPILER = ManagementFactory.getCompilationMXBean();
-    private static final int QUIET_MILLIS = 250;
-    /** The compiler's total time when last looked at, and when it last grew. One race runs at a time in a JVM. */
-    private static final long[] lastCompiled = new long[2];
+    private static final long POLL_NANOS = 20_000_000;
 
     /** Nanoseconds for one unit of work: the best, the median and the worst slice. */
     record Timing(double best, double median, double worst) {
@@ -45,14 +41,7 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
         List<double[]> samples = new ArrayList<>();
         int[] repeats = new int[contenders.size()];
         for (int i = 0; i < repeats.length; i++) {
-            Runnable body = contenders.get(i).body();
-            long start = System.nanoTime();
-            long fastest = Long.MAX_VALUE;
-            do {
-                long t = System.nanoTime();
-                body.run();
-                fastest = Math.min(fastest, System.nanoTime() - t);
-            } while (System.nanoTime() - start < warmMillis * 1_000_000L || isCompiling());
+            long fastest = warm(contenders.get(i).body());
             repeats[i] = (int) Math.max(1, Math.min(10_000_000, sliceMillis * 1_000_000L / Math.max(1, fastest)));
             samples.add(new double[rounds]);
         }
@@ -70,19 +59,50 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
     }
 
     /**
-     * Whether the JIT compiler has worked within the last quarter of a second. Pinned to the processor that it measures, and
-     * on a busy machine, it needs longer than any fixed time.
+     * Runs until the time is over, the JIT compiler rests and no run has been clearly faster than all before for a while: on
+     * a busy machine, pinned to the processor that it measures, the compiler needs longer than any fixed time.
+     *
+     * @return nanoseconds of the fastest run
      */
-    private boolean isCompiling() {
-        if (COMPILER == null || warmMillis < QUIET_MILLIS) {
-            return false;
+    private long warm(Runnable body) {
+        long start = System.nanoTime();
+        long improved = start;
+        long polled = start;
+        long compiled = compilerNanos();
+        long fastest = Long.MAX_VALUE;
+        while (true) {
+            long t = System.nanoTime();
+            body.run();
+            long now = System.nanoTime();
+            if (now - t < 0.9 * fastest) {
+                improved = now;
+            }
+            fastest = Math.min(fastest, now - t);
+            if (now - polled > POLL_NANOS) {
+                polled = now;
+                long compiling = compilerNanos();
+                if (compiling - compiled > POLL_NANOS) {
+                    compiled = compiling;
+                    improved = now;
+                }
+            }
+            long quiet = Math.max(warmMillis * 350_000L, (now - start) / 4);
+            if (now - start >= warmMillis * 1_000_000L && (warmMillis < 100 || now - improved >= quiet)) {
+                return fastest;
+            }
         }
-        long compiled = COMPILER.getTotalCompilationTime();
-        if (compiled != lastCompiled[0]) {
-            lastCompiled[0] = compiled;
-            lastCompiled[1] = System.nanoTime();
+    }
+
+    /** CPU time of everything in this JVM that is not a Java thread: compilers and collectors. */
+    private static long compilerNanos() {
+        if (!(ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os)) {
+            return 0;
         }
-        return System.nanoTime() - lastCompiled[1] < QUIET_MILLIS * 1_000_000L;
+        long others = os.getProcessCpuTime();
+        for (long id : THREADS.getAllThreadIds()) {
+            others -= Math.max(0, THREADS.getThreadCpuTime(id));
+        }
+        return others;
     }
 
     private double slice(Runnable body, int repeats) {

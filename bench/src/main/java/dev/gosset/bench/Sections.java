@@ -34,7 +34,7 @@ final class Sections {
     /** The sections in their order; {@code quick} has the shapes that targets name and little more. */
     static Map<String, Section> all(boolean quick) {
         Map<String, Section> all = new LinkedHashMap<>();
-        int rounds = quick ? 9 : 25;
+        int rounds = quick ? 9 : 15;
         List<Supplier<Case>> machine = new ArrayList<>();
         if (CPeer.isPresent()) {
             machine.add(Cases::clock);

@@ -49,8 +49,8 @@ final class WholeModel {
         for (int threads = 1; threads <= Math.min(2, Runtime.getRuntime().availableProcessors()); threads++) {
             Map<String, List<String>> commands = new LinkedHashMap<>();
             String t = Integer.toString(threads);
-            String warm = quick ? "24" : "48";
-            String timed = quick ? "16" : "48";
+            String warm = quick ? "48" : "96";
+            String timed = quick ? "16" : "32";
             commands.put(Case.OURS, Child.java(ModelRun.class, List.of(ours.toString(), t, warm, timed)));
             if (xxs != null) {
                 commands.put(LLAMA_XXS, llama(xxs, t, timed));
@@ -77,7 +77,7 @@ final class WholeModel {
                                 warm,
                                 timed));
             }
-            entries.add(race(commands, threads, quick ? 1 : 3, absent, others, shape));
+            entries.add(race(commands, threads, quick ? 1 : 2, absent, others, shape));
         }
         return entries;
     }

@@ -15,6 +15,7 @@ import dev.gosset.llm.model.Model;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -42,6 +43,7 @@ final class BenchCommand implements Runnable {
     private static final int ORACLE_ROWS = 8;
     private static final int PROMPT = 32;
     private static final int TOKENS = 48;
+    private static final long POLL_NANOS = 20_000_000;
 
     @Spec
     private CommandSpec spec;
@@ -58,7 +60,7 @@ final class BenchCommand implements Runnable {
     @Option(
             names = "--milliseconds",
             paramLabel = "N",
-            defaultValue = "300",
+            defaultValue = "250",
             description = "How long to measure each figure; default: ${DEFAULT-VALUE}.")
     private int milliseconds;
 
@@ -277,15 +279,55 @@ final class BenchCommand implements Runnable {
 
     // --------------------------------------------------------------------------------------------- measuring it
 
-    /** Units a second in the best of the slices that fit into the time, after as much time to warm up. */
-    private double rate(double units, Runnable body) {
+    /**
+     * Runs until the JIT compiler rests and no run has been clearly faster than all before for a while.
+     *
+     * @return nanoseconds of the fastest run
+     */
+    private long warm(Runnable body) {
         long start = System.nanoTime();
+        long improved = start;
+        long polled = start;
+        long compiled = compilerNanos();
         long fastest = Long.MAX_VALUE;
-        do {
+        while (true) {
             long t = System.nanoTime();
             body.run();
-            fastest = Math.min(fastest, System.nanoTime() - t);
-        } while (System.nanoTime() - start < milliseconds * 1_000_000L);
+            long now = System.nanoTime();
+            if (now - t < 0.9 * fastest) {
+                improved = now;
+            }
+            if (now - polled > POLL_NANOS) {
+                polled = now;
+                long compiling = compilerNanos();
+                if (compiling - compiled > POLL_NANOS) {
+                    compiled = compiling;
+                    improved = now;
+                }
+            }
+            fastest = Math.min(fastest, now - t);
+            long quiet = Math.max(milliseconds * 500_000L, (now - start) / 4);
+            if (now - start >= milliseconds * 1_000_000L && (milliseconds < 50 || now - improved >= quiet)) {
+                return fastest;
+            }
+        }
+    }
+
+    /** CPU time of everything in this JVM that is not a Java thread: compilers and collectors. */
+    private static long compilerNanos() {
+        if (!(ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean os)) {
+            return 0;
+        }
+        long others = os.getProcessCpuTime();
+        for (long id : ManagementFactory.getThreadMXBean().getAllThreadIds()) {
+            others -= Math.max(0, ManagementFactory.getThreadMXBean().getThreadCpuTime(id));
+        }
+        return others;
+    }
+
+    /** Units a second in the best of the slices that fit into the time, once warm. */
+    private double rate(double units, Runnable body) {
+        long fastest = warm(body);
         int repeats = (int) Math.max(1, milliseconds * 50_000L / Math.max(1, fastest));
         double best = Double.POSITIVE_INFINITY;
         long measured = System.nanoTime();
