@@ -18,11 +18,11 @@ import jdk.incubator.vector.VectorSpecies;
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
  * {@link ProductTables} of x, four lookups for eight weights.
  *
- * <p><b>Layout.</b> For each block and each group of eight columns 128 bytes: the magnitude bytes of 64 rows, then their
- * sign bytes. A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3, 6, 7 in bits 0 to 6 and in bit 7 whether the
- * shift is -1/4; the sign of coordinate 0 follows from them and the parity of the magnitudes. With 3 bits each block's
- * points are followed by 64 bytes a group of residual codes; with 4 bits by its residual codes in the form of the points.
- * The rows of the last block beyond the matrix are zero codes.
+ * <p><b>Layout.</b> By chunks of 64 groups of eight columns, whose tables stay in the first-level cache; in each chunk by
+ * blocks of 64 rows; for each block and group 128 bytes: the magnitude bytes of 64 rows, then their sign bytes. A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3, 6, 7 in bits 0 to 6 and in bit 7 whether the
+ * shift is -1/4; the sign of coordinate 0 follows from them and the parity of the magnitudes. With 3
+ * bits all points are followed by the residual codes in the same order, 64 bytes for each block and group; with 4 bits by
+ * the residual codes in the form of the points. The rows of the last block beyond the matrix are zero codes.
  *
  * <p>Sums are formed in 16 and 32 bit integers, so they are exact whatever the order.
  */
@@ -46,8 +46,11 @@ final class TableMatrix implements PreparedMatrix {
     /** Bytes of the sums of a block: those of even shorts, of odd shorts, and for the odd bytes again. */
     private static final int SUM_BYTES = 4 * BLOCK;
 
+    /** Groups of columns whose tables are looked up by one block after the other, 20 KB of them. */
+    private static final int CHUNK = 64;
+
     /** Groups of columns whose indices are kept for several inputs, 8 KB of them. */
-    private static final int CHUNK = 32;
+    private static final int PIECE = 32;
 
     /** Bytes of the indices of a block for one group of columns. */
     private static final int PLANE_BYTES = 4 * BLOCK;
@@ -75,15 +78,14 @@ final class TableMatrix implements PreparedMatrix {
     private final MemorySegment data;
     private final int groups;
     private final int bits;
-    private final long blockBytes;
+    private final int blocks;
 
     TableMatrix(CodeMatrix codes, Arena arena) {
         this.codes = codes;
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
-        this.blockBytes = (long) BLOCK * bits * groups;
-        int blocks = Math.ceilDiv(codes.rows(), BLOCK);
-        this.data = arena.allocate(blocks * blockBytes, 64);
+        this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
+        this.data = arena.allocate((long) blocks * BLOCK * bits * groups, 64);
         // Memory of a confined arena is open to this thread alone.
         Thread other = Thread.ofPlatform().unstarted(() -> {});
         IntStream all = IntStream.range(0, blocks);
@@ -91,23 +93,31 @@ final class TableMatrix implements PreparedMatrix {
         (shared ? all.parallel() : all).forEach(this::pack);
     }
 
+    /** Where the codes of a block lie that belong to the groups from the beginning of a chunk on, in units of groups. */
+    private long place(int block, int begin) {
+        return (long) blocks * begin + (long) block * Math.min(CHUNK, groups - begin);
+    }
+
+    private long residuals() {
+        return (long) CODE_BYTES * blocks * groups;
+    }
+
     private void pack(int block) {
         MemorySegment from = codes.data();
         long residual = codes.residualOffset();
         int first = block * BLOCK;
         int rows = Math.min(BLOCK, codes.rows() - first);
-        long points = block * blockBytes;
-        long second = points + (long) CODE_BYTES * groups;
-        // By pieces of columns, so that the lines written to stay in the cache.
         for (int begin = 0; begin < groups; begin += CHUNK) {
-            int end = Math.min(groups, begin + CHUNK);
+            int count = Math.min(CHUNK, groups - begin);
+            long points = CODE_BYTES * place(block, begin);
+            long second = residuals() + (bits == 3 ? BLOCK : CODE_BYTES) * place(block, begin);
             for (int r = 0; r < rows; r++) {
-                long row = (long) (first + r) * groups;
-                packPoints(from, 2 * row, begin, end, points + r);
+                long row = (long) (first + r) * groups + begin;
+                packPoints(from, 2 * row, count, points + r);
                 if (bits == 4) {
-                    packPoints(from, residual + 2 * row, begin, end, second + r);
+                    packPoints(from, residual + 2 * row, count, second + r);
                 } else if (bits == 3) {
-                    for (int g = begin; g < end; g++) {
+                    for (int g = 0; g < count; g++) {
                         data.set(
                                 ValueLayout.JAVA_BYTE,
                                 second + r + (long) BLOCK * g,
@@ -118,8 +128,8 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
-    private void packPoints(MemorySegment from, long at, int begin, int end, long to) {
-        for (int g = begin; g < end; g++) {
+    private void packPoints(MemorySegment from, long at, int count, long to) {
+        for (int g = 0; g < count; g++) {
             byte b = from.get(ValueLayout.JAVA_BYTE, at + 2L * g);
             byte a = from.get(ValueLayout.JAVA_BYTE, at + 2L * g + 1);
             data.set(ValueLayout.JAVA_BYTE, to + (long) CODE_BYTES * g, a);
@@ -157,7 +167,7 @@ final class TableMatrix implements PreparedMatrix {
     @Override
     public long scratchBytes(int count, int rows) {
         long sums = (bits == 2 ? 1 : 2) * (long) SUM_BYTES;
-        return count == 1 ? sums : (long) CHUNK * PLANE_BYTES + sums * count * Math.ceilDiv(rows, BLOCK);
+        return PIECE * (long) PLANE_BYTES + sums * count * Math.ceilDiv(rows, BLOCK);
     }
 
     @Override
@@ -180,81 +190,101 @@ final class TableMatrix implements PreparedMatrix {
             int lastRow,
             MemorySegment scratch) {
         check(inputs, count, y, yStride, firstRow, lastRow, scratch);
-        if (firstRow == lastRow) {
-            return;
-        }
-        if (count != 1) {
-            multiplyMany(inputs, count, y, yStride, firstRow, lastRow, scratch);
-            return;
-        }
-        long points = ProductTables.HEADER;
-        long residuals = points + (long) ProductTables.POINT_BYTES * groups;
-        for (int row = firstRow; row < lastRow; row += BLOCK) {
-            long at = row / BLOCK * blockBytes;
-            long second = at + (long) CODE_BYTES * groups;
-            sumPoints(data, at, inputs, points, groups, scratch, 0);
-            if (bits == 4) {
-                sumPoints(data, second, inputs, points, groups, scratch, SUM_BYTES);
-            } else if (bits == 3) {
-                sumResiduals(data, second, inputs, residuals, groups, scratch, SUM_BYTES);
-            }
-            finish(scratch, 0, inputs, 0, y, 0, row, Math.min(BLOCK, lastRow - row));
-        }
-    }
-
-    /** By chunks of columns: a block's indices are formed once and looked up in the tables of each input. */
-    private void multiplyMany(
-            MemorySegment inputs,
-            int count,
-            MemorySegment y,
-            long yStride,
-            int firstRow,
-            int lastRow,
-            MemorySegment scratch) {
-        long sums = (long) CHUNK * PLANE_BYTES;
         int passes = bits == 2 ? 1 : 2;
-        int blocks = Math.ceilDiv(lastRow - firstRow, BLOCK);
-        long end = sums + (long) SUM_BYTES * passes * count * blocks;
+        long sums = PIECE * (long) PLANE_BYTES;
+        long perBlock = (long) SUM_BYTES * passes * count;
+        int last = Math.ceilDiv(lastRow, BLOCK);
+        int first = firstRow / BLOCK;
+        long end = sums + perBlock * (last - first);
         for (long at = sums; at < end; at += 8) {
             scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, at, 0);
         }
         for (int begin = 0; begin < groups; begin += CHUNK) {
-            int chunk = Math.min(CHUNK, groups - begin);
-            for (int b = 0; b < blocks; b++) {
-                for (int pass = 0; pass < passes; pass++) {
-                    boolean bytes = pass == 1 && bits == 3;
-                    long at = (firstRow / BLOCK + b) * blockBytes + (long) pass * CODE_BYTES * groups;
-                    if (bytes) {
-                        indexResiduals(data, at + (long) BLOCK * begin, chunk, scratch);
-                    } else {
-                        indexPoints(data, at + (long) CODE_BYTES * begin, chunk, scratch);
-                    }
-                    for (int t = 0; t < count; t++) {
-                        long input = inputBytes() * t + ProductTables.HEADER;
-                        long to = sums + (long) SUM_BYTES * (((long) b * count + t) * passes + pass);
-                        if (bytes) {
-                            input += (long) ProductTables.POINT_BYTES * groups;
-                            lookUpResiduals(
-                                    scratch, inputs, input + (long) ProductTables.RESIDUAL_BYTES * begin, chunk, to);
-                        } else {
-                            lookUpPoints(scratch, inputs, input + (long) ProductTables.POINT_BYTES * begin, chunk, to);
-                        }
-                    }
+            for (int block = first; block < last; block++) {
+                long to = sums + perBlock * (block - first);
+                if (count == 1) {
+                    long words = block + 1 < last ? touch(block + 1, begin) : touch(first, begin + CHUNK);
+                    scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, words);
+                    multiplyOne(inputs, block, begin, scratch, to);
+                } else {
+                    multiplyMany(inputs, count, block, begin, scratch, to);
                 }
             }
         }
-        for (int b = 0; b < blocks; b++) {
-            int row = firstRow + b * BLOCK;
+        for (int block = first; block < last; block++) {
+            int row = block * BLOCK;
             for (int t = 0; t < count; t++) {
                 finish(
                         scratch,
-                        sums + (long) SUM_BYTES * passes * ((long) b * count + t),
+                        sums + perBlock * (block - first) + (long) SUM_BYTES * passes * t,
                         inputs,
                         inputBytes() * t,
                         y,
                         yStride * t,
                         row,
                         Math.min(BLOCK, lastRow - row));
+            }
+        }
+    }
+
+    /**
+     * Reads one word of each cache line of the codes of a block and a chunk. Hardware prefetchers lose the stream of codes
+     * among those of the tables; this loop, which does nothing else, brings the next codes from memory at full speed.
+     */
+    private long touch(int block, int begin) {
+        if (begin >= groups) {
+            return 0;
+        }
+        long at = CODE_BYTES * place(block, begin);
+        long end = at + (long) CODE_BYTES * Math.min(CHUNK, groups - begin);
+        long sum = 0;
+        for (; at < end; at += 64) {
+            sum += data.get(ValueLayout.JAVA_LONG_UNALIGNED, at);
+        }
+        return sum;
+    }
+
+    /** Adds the products of a block with one chunk of an input. */
+    private void multiplyOne(MemorySegment inputs, int block, int begin, MemorySegment scratch, long to) {
+        int count = Math.min(CHUNK, groups - begin);
+        long place = place(block, begin);
+        long tables = ProductTables.HEADER + (long) ProductTables.POINT_BYTES * begin;
+        sumPoints(data, CODE_BYTES * place, inputs, tables, count, scratch, to);
+        if (bits == 4) {
+            sumPoints(data, residuals() + CODE_BYTES * place, inputs, tables, count, scratch, to + SUM_BYTES);
+        } else if (bits == 3) {
+            tables = ProductTables.HEADER
+                    + (long) ProductTables.POINT_BYTES * groups
+                    + (long) ProductTables.RESIDUAL_BYTES * begin;
+            sumResiduals(data, residuals() + BLOCK * place, inputs, tables, count, scratch, to + SUM_BYTES);
+        }
+    }
+
+    /** Adds the products of a block with one chunk of several inputs: indices are formed once and looked up for each. */
+    private void multiplyMany(MemorySegment inputs, int count, int block, int chunk, MemorySegment scratch, long sums) {
+        int passes = bits == 2 ? 1 : 2;
+        int end = Math.min(groups, chunk + CHUNK);
+        for (int begin = chunk; begin < end; begin += PIECE) {
+            int piece = Math.min(PIECE, end - begin);
+            long place = place(block, chunk) + (begin - chunk);
+            for (int pass = 0; pass < passes; pass++) {
+                boolean bytes = pass == 1 && bits == 3;
+                if (bytes) {
+                    indexResiduals(data, residuals() + BLOCK * place, piece, scratch);
+                } else {
+                    indexPoints(data, pass * residuals() + CODE_BYTES * place, piece, scratch);
+                }
+                for (int t = 0; t < count; t++) {
+                    long input = inputBytes() * t + ProductTables.HEADER;
+                    long to = sums + (long) SUM_BYTES * (t * passes + pass);
+                    if (bytes) {
+                        input += (long) ProductTables.POINT_BYTES * groups;
+                        lookUpResiduals(
+                                scratch, inputs, input + (long) ProductTables.RESIDUAL_BYTES * begin, piece, to);
+                    } else {
+                        lookUpPoints(scratch, inputs, input + (long) ProductTables.POINT_BYTES * begin, piece, to);
+                    }
+                }
             }
         }
     }
@@ -327,7 +357,7 @@ final class TableMatrix implements PreparedMatrix {
     // but the Vector API, so that C2 compiles it on its own and boxes nothing.
 
     /**
-     * The sums of a block, four vectors, go to {@code sums}. Per group of columns, 512 weights: four VPERMI2B look up the
+     * Adds to the sums of a block, four vectors of {@code sums}. Per group of columns, 512 weights: four VPERMI2B look up the
      * fields of 64 magnitude bytes; masks and shifts put them and the signs together to four planes of indices; six VPERMW
      * and two VPERMI2W look up products.
      */
@@ -341,10 +371,10 @@ final class TableMatrix implements PreparedMatrix {
         ByteVector b1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 320, ORDER);
         ByteVector b2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 384, ORDER);
         ByteVector b3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 448, ORDER);
-        IntVector u = IntVector.zero(I);
-        IntVector v = u;
-        IntVector upperU = u;
-        IntVector upperV = u;
+        IntVector u = IntVector.fromMemorySegment(I, sums, to, ORDER);
+        IntVector v = IntVector.fromMemorySegment(I, sums, to + 64, ORDER);
+        IntVector upperU = IntVector.fromMemorySegment(I, sums, to + 128, ORDER);
+        IntVector upperV = IntVector.fromMemorySegment(I, sums, to + 192, ORDER);
         for (int g = 0; g < groups; g++) {
             long p = at + (long) CODE_BYTES * g;
             long q = tablesAt + (long) ProductTables.POINT_BYTES * g;
@@ -397,10 +427,10 @@ final class TableMatrix implements PreparedMatrix {
     /** As {@link #sumPoints} for residual codes of 8 bits: eight VPERMI2B and eight VPERMW. */
     private static void sumResiduals(
             MemorySegment data, long at, MemorySegment tables, long tablesAt, int groups, MemorySegment sums, long to) {
-        IntVector u = IntVector.zero(I);
-        IntVector v = u;
-        IntVector upperU = u;
-        IntVector upperV = u;
+        IntVector u = IntVector.fromMemorySegment(I, sums, to, ORDER);
+        IntVector v = IntVector.fromMemorySegment(I, sums, to + 64, ORDER);
+        IntVector upperU = IntVector.fromMemorySegment(I, sums, to + 128, ORDER);
+        IntVector upperV = IntVector.fromMemorySegment(I, sums, to + 192, ORDER);
         ByteVector a0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 512, ORDER);
         ByteVector a1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 576, ORDER);
         ByteVector a2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 640, ORDER);
