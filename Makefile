@@ -5,10 +5,10 @@ JAVA_HOME := $(shell ./.mvn/find-jdk)
 export JAVA_HOME
 MVN := mvn -B -ntp
 
-.PHONY: help demo test format javadoc clean jdk
+.PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 jdk:
 	@test -n "$(JAVA_HOME)"
@@ -25,5 +25,17 @@ format: jdk ## rewrite the sources in the house format
 javadoc: jdk ## write the public API's pages to java/*/target/reports/apidocs
 	$(MVN) -q -DskipTests package javadoc:javadoc
 
+bench: jdk bench-native ## measure the CPU kernels against peers and limits (QUICK=1: two minutes, not fifteen)
+	bench/run table $(if $(QUICK),--quick)
+
+jmh: jdk bench-native ## the same cases under JMH; JMH_ARGS="Matvec -p shape=4096x4096"
+	bench/run jmh $(JMH_ARGS)
+
+bench-native: ## compile the C peer of the benchmarks, where there is a C compiler
+	bench/native
+
+bench-peers: ## fetch llama.cpp's and Jlama's binaries into bench/.peers, for `make bench` only
+	bench/peers
+
 clean: ## remove everything that was built
-	rm -rf target java/*/target
+	rm -rf target java/*/target bench/target

@@ -26,6 +26,7 @@ import picocli.CommandLine.Command;
             ChatCommand.class,
             InspectCommand.class,
             ConvertCommand.class,
+            BenchCommand.class,
             DoctorCommand.class,
             CommandLine.HelpCommand.class,
         })
