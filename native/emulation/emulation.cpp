@@ -10,41 +10,6 @@
 
 #include "fiber.h"
 
-// ---------------------------------------------------------------------------------------------------- half
-
-float __half2float(__half h) {
-    unsigned sign = (h.bits & 0x8000u) << 16, exponent = h.bits >> 10 & 31, fraction = h.bits & 1023;
-    if (exponent == 31) {
-        return __uint_as_float(sign | 0x7f800000u | fraction << 13);
-    }
-    float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
-                                    : std::ldexp(static_cast<float>(1024 + fraction), static_cast<int>(exponent) - 25);
-    return sign ? -magnitude : magnitude;
-}
-
-__half __float2half_rn(float f) {
-    unsigned u = __float_as_uint(f), sign = u >> 16 & 0x8000u;
-    float a = std::fabs(f);
-    if (std::isnan(f)) {
-        return {static_cast<unsigned short>(sign | 0x7fff)};
-    }
-    if (a >= 65520.0f) {
-        return {static_cast<unsigned short>(sign | 0x7c00)};
-    }
-    if (a < 6.103515625e-05f) {
-        /* Subnormal: a multiple of 2^-24, to even by lrint. */
-        return {static_cast<unsigned short>(sign | static_cast<unsigned>(std::lrint(std::ldexp(a, 24))))};
-    }
-    int e;
-    float m = std::frexp(a, &e);
-    long r = std::lrint(std::ldexp(m, 11));
-    if (r == 2048) {
-        r = 1024;
-        e++;
-    }
-    return {static_cast<unsigned short>(sign | static_cast<unsigned>((e + 14) << 10 | (r - 1024)))};
-}
-
 // ---------------------------------------------------------------------------------------------------- threads
 
 namespace emulation {

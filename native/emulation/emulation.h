@@ -19,6 +19,8 @@
 #include <cstring>
 #include <functional>
 
+#include "half.h"
+
 #define GOSSET_DEVICE static inline __attribute__((unused))
 #define GOSSET_BOTH
 #define GOSSET_TABLE static const
@@ -50,8 +52,8 @@ static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
 struct __half {
     unsigned short bits;
 };
-float __half2float(__half h);
-__half __float2half_rn(float f);
+static inline float __half2float(__half h) { return emulation::half_to_float(h.bits); }
+static inline __half __float2half_rn(float f) { return {emulation::float_to_half(f)}; }
 
 static inline float __uint_as_float(unsigned u) {
     float f;
@@ -151,6 +153,10 @@ static inline uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) 
 }
 static inline uint4 load_once(const uint4 *p) { return *p; }
 static inline uint2 load_once(const uint2 *p) { return *p; }
+
+typedef const unsigned char *SharedAddress;
+static inline SharedAddress shared_address(const void *p) { return static_cast<SharedAddress>(p); }
+static inline uint2 load_shared(SharedAddress at) { return *reinterpret_cast<const uint2 *>(at); }
 
 static inline void multiply_tile(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], GOSSET_PLACE) {
     struct Operand {

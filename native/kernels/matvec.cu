@@ -40,7 +40,7 @@ struct Load<4> {
 };
 
 template <int bits>
-GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int64_t plane, int64_t at) {
+GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int plane, int at) {
     l.codes = load_once(packed + at);
     if constexpr (bits == 3) {
         l.residual = load_once(reinterpret_cast<const uint2 *>(packed + plane) + at);
@@ -49,15 +49,18 @@ GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int64_
     }
 }
 
-/* The A fragment of step i: rows g and g + 8, one code each. */
-GOSSET_DEVICE void e8p_fragment(const unsigned char *table, uint32_t a0, uint32_t parities0, uint32_t signs0,
+/*
+ * The A fragment of step i: rows g and g + 8, one code each. entry is the distance of table entries in bytes, always
+ * 8 kReplicas. It comes from the host so that the compiler cannot know it: of a known power of two it makes shifts and
+ * masks, which compete for the integer units that everything else here needs, and the multiplier stands idle.
+ */
+GOSSET_DEVICE void e8p_fragment(SharedAddress table, uint32_t entry, uint32_t a0, uint32_t parities0, uint32_t signs0,
                                 uint32_t a1, uint32_t parities1, uint32_t signs1, int i, uint32_t (&a)[4]) {
-    constexpr int kEntry = 8 * kReplicas;
     /* The parity bit, which stands at 2 i, chooses the half of the table by one multiplication. */
-    uint32_t at0 = (a0 >> 8 * i & 255u) * kEntry + (parities0 & 1u << 2 * i) * (256u * kEntry >> 2 * i);
-    uint32_t at1 = (a1 >> 8 * i & 255u) * kEntry + (parities1 & 1u << 2 * i) * (256u * kEntry >> 2 * i);
-    uint2 m0 = *reinterpret_cast<const uint2 *>(table + at0);
-    uint2 m1 = *reinterpret_cast<const uint2 *>(table + at1);
+    uint2 m0 = load_shared(table + permute_bytes(a0, 0, 0x4440u + i) * entry +
+                           (parities0 & 1u << 2 * i) * (entry << (8 - 2 * i)));
+    uint2 m1 = load_shared(table + permute_bytes(a1, 0, 0x4440u + i) * entry +
+                           (parities1 & 1u << 2 * i) * (entry << (8 - 2 * i)));
     a[0] = signed_quads(m0.x, sign_masks(signs0, i, 0));
     a[1] = signed_quads(m1.x, sign_masks(signs1, i, 0));
     a[2] = signed_quads(m0.y, sign_masks(signs0, i, 1));
@@ -67,13 +70,13 @@ GOSSET_DEVICE void e8p_fragment(const unsigned char *table, uint32_t a0, uint32_
 /*
  * Shared memory: the replicated tables (E8P, and for 3 bits E81B behind it), then two buffers of sums, used in turn.
  * fragments: B fragments, each 8 columns. The vectors of this launch are columns first_column .. first_column + columns -
- * 1 of the activations' all_columns.
+ * 1 of the activations' all_columns. single: there is one vector, so that addresses of activations are constants.
  */
-template <int bits, int fragments>
-__global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
+template <int bits, int fragments, bool single>
+__global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bits == 4 && single)) ? 2 : 1)
     matvec_kernel(int m, int tiles, int units, const uint4 *__restrict__ packed, const uint2 *__restrict__ activations,
                   int all_columns, int first_column, int columns, const float *__restrict__ scale, float residual_factor,
-                  float *__restrict__ y) {
+                  uint32_t entry, float *__restrict__ y) {
     constexpr int kPlanes = bits == 2 ? 1 : 2;
     /* Units in flight: 4 bits load twice as much for each. */
     constexpr int kAhead = bits == 4 ? 2 : 3;
@@ -90,19 +93,24 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     int block = static_cast<int>(blockIdx.x), stride = static_cast<int>(gridDim.x);
     int my_tiles = (tiles - block + stride - 1) / stride;
     int steps = my_tiles * rounds;
-    int64_t plane = static_cast<int64_t>(tiles) * units * kLanes;
+    int plane = tiles * units * kLanes;
+    const int row_columns = single ? 2 : all_columns;
+    columns = single ? 2 : columns;
 
     /* Step s is unit `warp + kWarps (s mod rounds)` of tile `block + stride (s div rounds)`. */
+    const int end_unit = warp + rounds * kWarps;
     Load<bits> ring[kAhead];
-    int fetch_tile = block, fetch_unit = warp;
+    int fetch_tile = block, fetch_unit = warp, fetch_at = (block * units + warp) * kLanes + lane;
     auto fetch_next = [&](Load<bits> &l) {
         if (fetch_tile < tiles && fetch_unit < units) {
-            fetch(l, packed, plane, (static_cast<int64_t>(fetch_tile) * units + fetch_unit) * kLanes + lane);
+            fetch(l, packed, plane, fetch_at);
         }
         fetch_unit += kWarps;
-        if (fetch_unit - warp >= rounds * kWarps) {
+        fetch_at += kWarps * kLanes;
+        if (fetch_unit == end_unit) {
             fetch_unit = warp;
             fetch_tile += stride;
+            fetch_at = (fetch_tile * units + warp) * kLanes + lane;
         }
     };
 #pragma unroll
@@ -119,7 +127,8 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     }
     __syncthreads();
 
-    const unsigned char *my_table = shared + 8 * (lane % kReplicas);
+    const SharedAddress my_table = shared_address(shared + 8 * (lane % kReplicas));
+    const uint2 *my_activations = activations + q * row_columns + first_column + g;
     int32_t acc[kPlanes][fragments][4];
     auto clear = [&] {
 #pragma unroll
@@ -136,6 +145,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
     clear();
 
     int unit = warp, tile = block;
+    int32_t *mine = sums;
     for (int base = 0; base < steps; base += kAhead) {
 #pragma unroll
         for (int d = 0; d < kAhead; d++) {
@@ -154,8 +164,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                     rsign0 = true_signs(r.z, rparity0);
                     rsign1 = true_signs(r.w, rparity1);
                 }
-                const uint2 *x = activations + (static_cast<int64_t>(unit) * kUnitCodes + q) * all_columns +
-                                 first_column + g;
+                const uint2 *x = my_activations + unit * (kUnitCodes * row_columns);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     uint32_t b[fragments][2];
@@ -163,22 +172,22 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                     for (int f = 0; f < fragments; f++) {
                         uint2 v = make_uint2(0, 0);
                         if (8 * f + g < columns) {
-                            v = x[4 * i * all_columns + 8 * f];
+                            v = x[4 * i * row_columns + 8 * f];
                         }
                         b[f][0] = v.x;
                         b[f][1] = v.y;
                     }
                     uint32_t a[4];
-                    e8p_fragment(my_table, c.x, parity0, sign0, c.y, parity1, sign1, i, a);
+                    e8p_fragment(my_table, entry, c.x, parity0, sign0, c.y, parity1, sign1, i, a);
 #pragma unroll
                     for (int f = 0; f < fragments; f++) {
                         multiply_tile(acc[0][f], a, b[f]);
                     }
                     if constexpr (bits == 3) {
-                        const unsigned char *points = my_table + 512 * kReplicas * 8;
+                        const SharedAddress points = my_table + 512 * kReplicas * 8;
                         uint2 r = ring[d].residual;
-                        uint2 m0 = *reinterpret_cast<const uint2 *>(points + (r.x >> 8 * i & 255u) * 8 * kReplicas);
-                        uint2 m1 = *reinterpret_cast<const uint2 *>(points + (r.y >> 8 * i & 255u) * 8 * kReplicas);
+                        uint2 m0 = load_shared(points + (r.x >> 8 * i & 255u) * 8 * kReplicas);
+                        uint2 m1 = load_shared(points + (r.y >> 8 * i & 255u) * 8 * kReplicas);
                         uint32_t ra[4] = {m0.x, m1.x, m0.y, m1.y};
 #pragma unroll
                         for (int f = 0; f < fragments; f++) {
@@ -187,7 +196,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                     } else if constexpr (bits == 4) {
                         uint4 r = ring[d].residual;
                         uint32_t ra[4];
-                        e8p_fragment(my_table, r.x, rparity0, rsign0, r.y, rparity1, rsign1, i, ra);
+                        e8p_fragment(my_table, entry, r.x, rparity0, rsign0, r.y, rparity1, rsign1, i, ra);
 #pragma unroll
                         for (int f = 0; f < fragments; f++) {
                             multiply_tile(acc[kPlanes - 1][f], ra, b[f]);
@@ -197,9 +206,8 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
             }
             fetch_next(ring[d]);
             unit += kWarps;
-            if (unit - warp >= rounds * kWarps) {
+            if (unit == end_unit) {
                 /* The tile is done. The next one adds into the other buffer, so that one barrier is enough. */
-                int32_t *mine = sums + ((tile - block) / stride % 2) * kSums;
 #pragma unroll
                 for (int p = 0; p < kPlanes; p++) {
 #pragma unroll
@@ -233,6 +241,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && bits != 3 ? 2 : 1)
                         y[static_cast<int64_t>(v) * m + out] = sum * scale[v];
                     }
                 }
+                mine = mine == sums ? sums + kSums : sums;
                 unit = warp;
                 tile += stride;
             }
@@ -245,12 +254,12 @@ int64_t shared_bytes() {
     return (512 + (bits == 3 ? 256 : 0)) * kReplicas * 8 + 2 * 4 * (bits == 2 ? 1 : 2) * kTileRows * 8 * fragments;
 }
 
-template <int bits, int fragments>
+template <int bits, int fragments, bool single>
 cudaError_t launch(const PackedShape &shape, int batch, const void *packed, const void *activations, const float *scale,
                    float residual_factor, float *y, const Limits &limits, cudaStream_t stream) {
     constexpr int kVectors = 4 * fragments;
     int64_t shared = shared_bytes<bits, fragments>();
-    auto kernel = matvec_kernel<bits, fragments>;
+    auto kernel = matvec_kernel<bits, fragments, single>;
     cudaError_t e =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
     if (e != cudaSuccess) {
@@ -262,11 +271,12 @@ cudaError_t launch(const PackedShape &shape, int batch, const void *packed, cons
     int tiles = static_cast<int>(shape.tiles), units = static_cast<int>(shape.units), m = shape.m;
     const uint4 *codes = static_cast<const uint4 *>(packed);
     const uint2 *x = static_cast<const uint2 *>(activations);
+    uint32_t entry = 8 * kReplicas;
     for (int vector = 0; vector < batch; vector += kVectors) {
         int columns = 2 * (batch - vector < kVectors ? batch - vector : kVectors);
         int first_column = 2 * vector, all_columns = 2 * batch;
         GOSSET_LAUNCH(kernel, grid, kThreads, static_cast<size_t>(shared), stream, m, tiles, units, codes, x,
-                      all_columns, first_column, columns, scale, residual_factor, y);
+                      all_columns, first_column, columns, scale, residual_factor, entry, y);
     }
     return cudaGetLastError();
 }
@@ -274,11 +284,11 @@ cudaError_t launch(const PackedShape &shape, int batch, const void *packed, cons
 template <int bits>
 cudaError_t dispatch(const PackedShape &shape, int batch, const void *packed, const void *activations,
                      const float *scale, float residual_factor, float *y, const Limits &limits, cudaStream_t stream) {
-    auto chosen = launch<bits, 1>;
+    auto chosen = batch == 1 ? launch<bits, 1, true> : launch<bits, 1, false>;
     if (batch > 8 && limits.shared_bytes >= shared_bytes<bits, 4>()) {
-        chosen = launch<bits, 4>;
+        chosen = launch<bits, 4, false>;
     } else if (batch > 4 && limits.shared_bytes >= shared_bytes<bits, 2>()) {
-        chosen = launch<bits, 2>;
+        chosen = launch<bits, 2, false>;
     }
     return chosen(shape, batch, packed, activations, scale, residual_factor, y, limits, stream);
 }

@@ -46,6 +46,17 @@ GOSSET_DEVICE uint2 load_once(const uint2 *p) {
     return v;
 }
 
+/* Shared memory by its 32-bit address: generic pointers cost several instructions where one does. */
+typedef uint32_t SharedAddress;
+GOSSET_DEVICE SharedAddress shared_address(const void *p) {
+    return static_cast<SharedAddress>(__cvta_generic_to_shared(p));
+}
+GOSSET_DEVICE uint2 load_shared(SharedAddress at) {
+    uint2 v;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(at));
+    return v;
+}
+
 /*
  * d += A B on the tensor cores, A 16 x 32 and B 32 x 8 int8, d int32; all 32 lanes together. Lane 4 g + t holds
  * a[0]: row g, columns 4t..4t+3; a[1]: row g + 8, the same; a[2], a[3]: 16 columns further; b[0]: rows 4t..4t+3 of column

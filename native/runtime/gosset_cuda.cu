@@ -79,7 +79,10 @@ bool good_small(int n, int k, int kind, gosset_address data) {
 }
 
 bool good_bits(int bits) { return bits >= 2 && bits <= 4; }
-bool good_shape(int m, int n) { return m >= 1 && m <= kLargest && n >= 1 && n <= 1 << 20; }
+/* The kernels count the 16-byte lanes of a packed matrix, and the activations of a batch, in int. */
+bool good_shape(int m, int n) {
+    return m >= 1 && m <= kLargest && n >= 1 && n <= 1 << 20 && gosset::packed_shape(m, n).lanes() < 1 << 30;
+}
 bool good_scale(int bits, float scale) { return bits == 2 || (scale > 0 && scale < 1e30f); }
 bool aligned(gosset_address a) { return a != 0 && a % 16 == 0; }
 
