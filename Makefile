@@ -5,10 +5,11 @@ JAVA_HOME := $(shell ./.mvn/find-jdk)
 export JAVA_HOME
 MVN := mvn -B -ntp
 
-.PHONY: help demo test format javadoc clean jdk native native-test bindings gpu-test gpu-bench
+.PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
+	gpu-test gpu-bench
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 jdk:
 	@test -n "$(JAVA_HOME)"
@@ -26,6 +27,18 @@ format: jdk ## rewrite the sources in the house format
 javadoc: jdk ## write the public API's pages to java/*/target/reports/apidocs
 	$(MVN) -q -DskipTests package javadoc:javadoc
 
+bench: jdk bench-native ## measure the CPU kernels against peers and limits (QUICK=1: two minutes, not fifteen)
+	bench/run table $(if $(QUICK),--quick)
+
+jmh: jdk bench-native ## the same cases under JMH; JMH_ARGS="Matvec -p shape=4096x4096"
+	bench/run jmh $(JMH_ARGS)
+
+bench-native: ## compile the C peer of the benchmarks, where there is a C compiler
+	bench/native
+
+bench-peers: ## fetch llama.cpp's and Jlama's binaries into bench/.peers, for `make bench` only
+	bench/peers
+
 native: ## compile the CUDA library (where there is nvcc) and its emulation
 	$(MAKE) -C native all
 
@@ -42,4 +55,4 @@ gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
 	$(MAKE) -C native gpu-bench
 
 clean: ## remove everything that was built
-	rm -rf target java/*/target bindings/target native/target
+	rm -rf target java/*/target bench/target bindings/target native/target

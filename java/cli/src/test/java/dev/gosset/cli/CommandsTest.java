@@ -64,7 +64,7 @@ final class CommandsTest {
         JsonNode reported = JSON.readTree(report.toFile());
         assertThat(reported.get("linears")).hasSize(8);
         assertThat(reported.get("linears").get(0).get("name").asText()).isEqualTo("model.layers.0.self_attn.qkv_proj");
-        assertThat(reported.get("meanProxyError").asDouble())
+        assertThat(reported.get("mean_proxy_error").asDouble())
                 .isEqualTo(quantized.get("mean_proxy_error").asDouble());
 
         JsonNode inspected = json(Captured.run("inspect", out.toString(), "--json"));
@@ -147,6 +147,17 @@ final class CommandsTest {
     }
 
     @Test
+    void benchMeasuresKernelsAndAModel() throws Exception {
+        JsonNode fields = json(Captured.run("bench", "--json", "--milliseconds", "1", "--model", model.toString()));
+        assertThat(fields.get("kernels")).isNotEmpty();
+        assertThat(fields.get("figures"))
+                .hasSize(5 + 6 + 2)
+                .allMatch(f -> f.get("per_second").asDouble() > 0);
+        assertThat(Captured.run("bench", "--milliseconds", "1").out())
+                .contains("transform", "11008 x 4096", "of reading");
+    }
+
+    @Test
     void wrongUsageEndsWithTwo() {
         for (String[] args : new String[][] {
             {},
@@ -160,6 +171,7 @@ final class CommandsTest {
             {"generate", model.toString(), "--prompt", "x", "--device", "tpu"},
             {"generate", model.toString(), "--prompt", "x", "--threads", "0"},
             {"eval"},
+            {"bench", "--milliseconds", "0"},
         }) {
             Captured run = Captured.run(args);
             assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(2);
@@ -172,7 +184,8 @@ final class CommandsTest {
     void helpIsCompleteAndEndsWithZero() {
         Captured run = Captured.run("--help");
         assertThat(run.exit()).isZero();
-        assertThat(run.out()).contains("demo", "quantize", "hessian", "eval", "generate", "chat", "inspect", "doctor");
+        assertThat(run.out())
+                .contains("demo", "quantize", "hessian", "eval", "generate", "chat", "inspect", "bench", "doctor");
         Captured quantize = Captured.run("quantize", "--help");
         assertThat(quantize.exit()).isZero();
         assertThat(quantize.out()).contains("--bits", "--resume", "--report", "--calibration", "--codebook");

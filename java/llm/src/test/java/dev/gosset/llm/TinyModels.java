@@ -15,7 +15,7 @@ import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
-/** The small random models of the test resources as directories of their own, with a tokenizer of whole words. */
+/** The small random models of the test resources, made by src/test/python/make_models.py. */
 public final class TinyModels {
     /** All of them: one for each family, attention form and dtype. */
     public static final List<String> NAMES = List.of("llama", "llama3", "llama-linear", "mistral", "qwen2", "qwen3");
@@ -24,16 +24,24 @@ public final class TinyModels {
 
     private TinyModels() {}
 
-    /** Copies a model to a new directory and adds a tokenizer of the words w0, w1, ... for its vocabulary. */
-    public static Path copy(String name, Path directory) throws IOException {
-        Files.createDirectories(directory);
-        URI resource;
+    /** Where a model lies among the test resources: without a tokenizer, not to be written. */
+    public static Path directory(String name) {
+        return Path.of(resource(name));
+    }
+
+    private static URI resource(String name) {
         try {
-            resource = Objects.requireNonNull(TinyModels.class.getResource("/models/" + name), name)
+            return Objects.requireNonNull(TinyModels.class.getResource("/models/" + name), name)
                     .toURI();
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /** Copies a model to a new directory and adds a tokenizer of the words w0, w1, ... for its vocabulary. */
+    public static Path copy(String name, Path directory) throws IOException {
+        Files.createDirectories(directory);
+        URI resource = resource(name);
         if (resource.getScheme().equals("jar")) {
             try (FileSystem jar = FileSystems.newFileSystem(resource, Map.of())) {
                 copyFiles(jar.getPath("/models/" + name), directory);
@@ -55,7 +63,7 @@ public final class TinyModels {
         }
     }
 
-    private static void writeTokenizer(Path directory, int vocabulary) throws IOException {
+    static void writeTokenizer(Path directory, int vocabulary) throws IOException {
         ObjectNode root = JSON.createObjectNode();
         root.put("version", "1.0");
         root.putArray("added_tokens");

@@ -41,11 +41,12 @@ record KernelSelection(Kernels kernels, List<String> reasons) {
             }
             case "auto", "vector" -> {
                 if (obstacle == null) {
-                    Kernels vector = VectorKernels.create();
+                    VectorKernels.Choice vector = VectorKernels.create(System.getProperty(Kernels.MATVEC, "auto"));
                     return new KernelSelection(
-                            vector,
+                            vector.kernels(),
                             List.of(
                                     "vector: chosen, " + VectorKernels.bits() + " bit vectors",
+                                    vector.matvec(),
                                     "scalar: rejected, "
                                             + (mode.equals("auto") ? "slower" : Kernels.PROPERTY + "=vector")));
                 }

@@ -17,6 +17,12 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
     /** The system property that selects a family. */
     public static final String PROPERTY = "gosset.kernels";
 
+    /**
+     * The system property that selects how the vector family multiplies with codes: {@code auto} (the default), {@code
+     * tables} (see {@link TableMatvec}) or {@code points} (see {@link VectorMatvec}).
+     */
+    public static final String MATVEC = "gosset.matvec";
+
     /** What the JVM's command line must have for the Vector API kernels. */
     static final String FLAG = "--add-modules jdk.incubator.vector";
 
@@ -50,5 +56,18 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
      */
     public static List<String> selection() {
         return KernelSelection.ofThisJvm().reasons();
+    }
+
+    /**
+     * Fails with a message that names the missing flag where this JVM has no Vector API: for work that has no scalar form.
+     *
+     * @param what the work, as the first words of the message
+     * @throws GossetException where the module jdk.incubator.vector is not loaded
+     */
+    public static void requireVectorApi(String what) {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+            throw new GossetException(
+                    what + " needs the module jdk.incubator.vector, which is not loaded: start java with " + FLAG);
+        }
     }
 }

@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /** Products with a matrix of codes, at unit scale, float32. Implementations are stateless and thread-safe. */
@@ -20,4 +21,14 @@ public interface MatvecKernel {
      * @param out native, {@code 4 * 8 * codes.groups() * (lastRow - firstRow)} bytes, row-major
      */
     void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out);
+
+    /**
+     * The matrix in the form that this kernel multiplies fastest. A kernel that reads codes as they are stored makes no
+     * copy; one that needs another layout repacks them into the arena, at no more bits per weight.
+     *
+     * @param arena owns what the form needs
+     */
+    default PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
+        return new DirectMatrix(this, codes);
+    }
 }

@@ -13,16 +13,19 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. A few rows are
- * multiplied straight from the codes, more by tiles of rows of Q that are decoded into scratch and handed to BLAS. The
- * tiles depend on the shapes alone, so a result does not depend on the number of threads. Source: spec/quip-sharp.md,
- * section 6.
+ * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. Rows are multiplied
+ * straight from the codes, in the form that the kernel prepared; where that form says so, many rows by tiles of Q that are
+ * decoded into scratch and handed to BLAS. The tiles depend on the shapes alone, so a result does not depend on the number
+ * of threads. Source: spec/quip-sharp.md, section 6.
  *
  * <p>Thread-safe; holds views of the linear and, in the arena it was made with, the sign vectors as float32.
  */
 public final class QuantizedProduct {
-    /** Up to this many rows are multiplied straight from the codes. */
-    private static final int FEW_ROWS = 4;
+    /** Rows of x that share the decoding of each code. */
+    private static final int BATCH = 16;
+
+    /** Codes of one task of a product with few rows. */
+    private static final int TASK_CODES = 1 << 16;
 
     /** Rows of x that one task transforms. */
     private static final int TRANSFORM_ROWS = 4;
@@ -33,19 +36,21 @@ public final class QuantizedProduct {
     private final CodeMatrix codes;
     private final TransformKernel transforms;
     private final MatvecKernel matvecs;
+    private final PreparedMatrix prepared;
     private final HadamardTransform inTransform;
     private final HadamardTransform outTransform;
     private final FloatMatrix su;
     private final FloatMatrix sv;
 
     /**
-     * @param arena owns the float32 copies of SU and SV
+     * @param arena owns the float32 copies of SU and SV, and the repacked codes where the products want them
      */
     public QuantizedProduct(QuantizedLinear linear, TransformKernel transforms, MatvecKernel matvecs, Arena arena) {
         this.linear = linear;
         this.codes = linear.codes();
         this.transforms = transforms;
         this.matvecs = matvecs;
+        this.prepared = matvecs.prepare(codes, arena);
         this.inTransform = HadamardTransform.of(linear.cols());
         this.outTransform = HadamardTransform.of(linear.rows());
         this.su = FloatMatrix.allocate(arena, 1, linear.cols());
@@ -87,50 +92,64 @@ public final class QuantizedProduct {
             throw new IllegalArgumentException("a quantized linear of " + rows() + " x " + cols() + " cannot take "
                     + x.rows() + " x " + x.cols() + " to " + y.rows() + " x " + y.cols());
         }
-        int padded = Codebook.DIMENSION * codes.groups();
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix in = frame.matrix(x.rows(), padded);
-            transformInputs(x, in, workspace);
-            if (x.rows() <= FEW_ROWS) {
-                int tile = Math.max(16, (1 << 17) / padded);
-                workspace.team().run(Math.ceilDiv(rows(), tile), i -> {
-                    int from = i * tile;
-                    for (int t = 0; t < x.rows(); t++) {
-                        matvecs.matvec(codes, in.row(t), y.row(t), from, Math.min(rows(), from + tile));
-                    }
-                });
+            if (x.rows() <= prepared.mostInputs()) {
+                int batch = Math.min(x.rows(), BATCH);
+                MemorySegment inputs = frame.bytes(prepared.inputBytes() * batch);
+                for (int from = 0; from < x.rows(); from += batch) {
+                    multiplyBatch(x, y, from, Math.min(batch, x.rows() - from), inputs, workspace);
+                }
             } else {
-                int tile = rows() >= 2048 ? 256 : 128;
-                workspace.run(
-                        Math.ceilDiv(rows(), tile),
-                        4L * tile * padded,
-                        (i, decoded) -> multiplyTile(in, y, i * tile, Math.min(rows(), (i + 1) * tile), decoded));
+                multiplyDecoded(x, y, frame, workspace);
             }
             transformOutputs(y, workspace);
         }
     }
 
-    /** Rows of U^T (SU x), each followed by zeros up to a multiple of eight columns. */
-    private void transformInputs(FloatMatrix x, FloatMatrix in, Workspace workspace) {
-        int n = cols();
-        boolean direct = in.cols() == n;
+    private void multiplyBatch(
+            FloatMatrix x, FloatMatrix y, int first, int count, MemorySegment inputs, Workspace workspace) {
+        long rowBytes = 4L * Codebook.DIMENSION * codes.groups();
         long transformBytes = (transforms.scratchBytes(inTransform) + 63) & -64L;
-        long rowBytes = direct ? 0 : 4L * n;
-        workspace.run(Math.ceilDiv(x.rows(), TRANSFORM_ROWS), transformBytes + rowBytes, (task, scratch) -> {
-            MemorySegment forTransform = scratch.asSlice(0, transformBytes);
+        workspace.run(count, transformBytes + rowBytes, (t, scratch) -> {
+            MemorySegment row = scratch.asSlice(transformBytes, rowBytes);
+            transformInput(x, first + t, row, scratch.asSlice(0, transformBytes));
+            prepared.prepareInput(row, inputs, prepared.inputBytes() * t);
+        });
+        int step = prepared.rowStep();
+        int tile = Math.ceilDiv(Math.max(TASK_CODES / codes.groups(), 16), step) * step;
+        MemorySegment out = y.data().asSlice(4L * first * rows());
+        workspace.run(Math.ceilDiv(rows(), tile), prepared.scratchBytes(count, tile), (i, scratch) -> {
+            int from = i * tile;
+            prepared.multiply(inputs, count, out, 4L * rows(), from, Math.min(rows(), from + tile), scratch);
+        });
+    }
+
+    private void multiplyDecoded(FloatMatrix x, FloatMatrix y, Workspace.Frame frame, Workspace workspace) {
+        int padded = Codebook.DIMENSION * codes.groups();
+        FloatMatrix in = frame.matrix(x.rows(), padded);
+        long transformBytes = transforms.scratchBytes(inTransform);
+        workspace.run(Math.ceilDiv(x.rows(), TRANSFORM_ROWS), transformBytes, (task, scratch) -> {
             int from = task * TRANSFORM_ROWS;
             int to = Math.min(x.rows(), from + TRANSFORM_ROWS);
             for (int t = from; t < to; t++) {
-                MemorySegment row = direct ? in.row(t) : scratch.asSlice(transformBytes, rowBytes);
-                VectorMath.multiply(x.data(), 4L * t * n, su.data(), 0, row, 0, n);
-                transforms.apply(inTransform, true, row, 1, forTransform);
-                if (!direct) {
-                    MemorySegment target = in.row(t);
-                    target.asSlice(4L * n).fill((byte) 0);
-                    MemorySegment.copy(row, 0, target, 0, 4L * n);
-                }
+                transformInput(x, t, in.row(t), scratch);
             }
         });
+        int tile = rows() >= 2048 ? 256 : 128;
+        workspace.run(
+                Math.ceilDiv(rows(), tile),
+                4L * tile * padded,
+                (i, decoded) -> multiplyTile(in, y, i * tile, Math.min(rows(), (i + 1) * tile), decoded));
+    }
+
+    /** Row t of U^T (SU x), followed by zeros up to a multiple of eight columns. */
+    private void transformInput(FloatMatrix x, int t, MemorySegment row, MemorySegment scratch) {
+        int n = cols();
+        for (long at = 4L * n; at < row.byteSize(); at += 4) {
+            row.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, 0);
+        }
+        VectorMath.multiply(x.data(), 4L * t * n, su.data(), 0, row, 0, n);
+        transforms.apply(inTransform, true, row, 1, scratch);
     }
 
     private void multiplyTile(FloatMatrix in, FloatMatrix y, int from, int to, MemorySegment decoded) {

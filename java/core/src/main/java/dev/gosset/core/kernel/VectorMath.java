@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -16,6 +17,13 @@ public final class VectorMath {
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
     private static final int LANES = SPECIES.length();
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+
+    // Lane i meets lane i ^ 8, then i ^ 4, i ^ 2, i ^ 1; a shuffle wider than the vector is not used.
+    private static final VectorShuffle<Float> FLIP_8 = flip(8);
+    private static final VectorShuffle<Float> FLIP_4 = flip(4);
+    private static final VectorShuffle<Float> FLIP_2 = flip(2);
+    private static final VectorShuffle<Float> FLIP_1 = flip(1);
+
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     // exp(x) = 2^k * e^r with k = round(x / ln 2) and |r| <= ln(2) / 2, where a polynomial of degree 7 (Cephes, expf)
@@ -36,6 +44,28 @@ public final class VectorMath {
 
     private VectorMath() {}
 
+    private static VectorShuffle<Float> flip(int distance) {
+        return VectorShuffle.fromOp(SPECIES, i -> (i ^ distance) % LANES);
+    }
+
+    /**
+     * The sum of the lanes of a vector of the preferred species, always in the same order. {@code reduceLanes} promises
+     * none: the interpreter and the compiler add differently, and a result would change while a method warms up.
+     */
+    static float sum(FloatVector v) {
+        FloatVector s = v;
+        if (LANES > 8) {
+            s = s.add(s.rearrange(FLIP_8));
+        }
+        if (LANES > 4) {
+            s = s.add(s.rearrange(FLIP_4));
+        }
+        if (LANES > 2) {
+            s = s.add(s.rearrange(FLIP_2));
+        }
+        return s.add(s.rearrange(FLIP_1)).lane(0);
+    }
+
     /** {@code sum_i a[i] b[i]}. */
     public static float dot(MemorySegment a, long aOffset, MemorySegment b, long bOffset, int n) {
         FloatVector s0 = FloatVector.zero(SPECIES);
@@ -48,7 +78,7 @@ public final class VectorMath {
         for (; i <= n - LANES; i += LANES) {
             s0 = load(a, aOffset, i).fma(load(b, bOffset, i), s0);
         }
-        float sum = s0.add(s1).reduceLanes(VectorOperators.ADD);
+        float sum = sum(s0.add(s1));
         for (; i < n; i++) {
             sum = Math.fma(get(a, aOffset, i), get(b, bOffset, i), sum);
         }
@@ -130,21 +160,34 @@ public final class VectorMath {
 
     /** In place: {@code x <- exp(x - max) / sum exp(x - max)}. */
     public static void softmax(MemorySegment x, long offset, int n) {
-        float max = max(x, offset, n);
+        exponentials(x, offset, n, max(x, offset, n));
+        scale(1 / total(x, offset, n), x, offset, x, offset, n);
+    }
+
+    // One loop with the exponential and the sum goes past C2's node budget at 128 bits, and then boxes.
+
+    /** In place: {@code x <- exp(x - shift)}. */
+    private static void exponentials(MemorySegment x, long offset, int n, float shift) {
+        int i = 0;
+        for (; i <= n - LANES; i += LANES) {
+            store(exp(load(x, offset, i).sub(shift)), x, offset, i);
+        }
+        for (; i < n; i++) {
+            set(x, offset, i, exp(get(x, offset, i) - shift));
+        }
+    }
+
+    private static float total(MemorySegment x, long offset, int n) {
         FloatVector sums = FloatVector.zero(SPECIES);
         int i = 0;
         for (; i <= n - LANES; i += LANES) {
-            FloatVector e = exp(load(x, offset, i).sub(max));
-            store(e, x, offset, i);
-            sums = sums.add(e);
+            sums = sums.add(load(x, offset, i));
         }
-        float sum = sums.reduceLanes(VectorOperators.ADD);
+        float sum = sum(sums);
         for (; i < n; i++) {
-            float e = exp(get(x, offset, i) - max);
-            set(x, offset, i, e);
-            sum += e;
+            sum += get(x, offset, i);
         }
-        scale(1 / sum, x, offset, x, offset, n);
+        return sum;
     }
 
     /** {@code log sum_i exp(x[i])}, the lanes summed in float32, good to about 1e-6. */
@@ -155,7 +198,7 @@ public final class VectorMath {
         for (; i <= n - LANES; i += LANES) {
             sums = sums.add(exp(load(x, offset, i).sub(max)));
         }
-        double sum = sums.reduceLanes(VectorOperators.ADD);
+        double sum = sum(sums);
         for (; i < n; i++) {
             sum += exp(get(x, offset, i) - max);
         }

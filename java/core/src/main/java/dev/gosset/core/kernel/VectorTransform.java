@@ -13,8 +13,9 @@ import jdk.incubator.vector.VectorSpecies;
  * The transform in the Vector API, float32 throughout: {@code U = (M_K (x) S_p) / sqrt(n)} with p = n / K.
  *
  * <p>A row is K strips of p floats. Each strip gets its Sylvester product: the first stages inside registers (one
- * permutation and one FMA each) fused with two stages across four registers, the rest radix-8, -4 and -2 passes, in blocks
- * that stay in the L1 cache. Then M_K mixes the strips: a tile of columns, copied to scratch so that no two streams
+ * permutation and one FMA each) fused with two stages across four registers, the rest radix-4 and -2 passes, in blocks that
+ * stay in the L1 cache: radix 8 holds so many operations that C2 boxes some of them once it has seen segments of several
+ * kinds of arena. Then M_K mixes the strips: a tile of columns, copied to scratch so that no two streams
  * collide in the cache, is multiplied four rows at a time. The entries +-1 of a Hadamard matrix go through the same FMA as
  * those of a Hartley matrix: it is exact, and no slower than an addition. The factor 1/sqrt(n) enters with the first load.
  *
@@ -195,18 +196,11 @@ public final class VectorTransform implements TransformKernel {
     private static void block(MemorySegment x, long at, int size, float scale) {
         fours(x, at, size, scale);
         int h = 4 * LANES;
-        while (h < size) {
-            int ratio = size / h;
-            if (ratio == 2) {
-                radix2(x, at, size, h);
-                h *= 2;
-            } else if (ratio == 4 || ratio == 16) {
-                radix4(x, at, size, h);
-                h *= 4;
-            } else {
-                radix8(x, at, size, h);
-                h *= 8;
-            }
+        for (; h <= size / 4; h *= 4) {
+            radix4(x, at, size, h);
+        }
+        if (h < size) {
+            radix2(x, at, size, h);
         }
     }
 
@@ -367,48 +361,6 @@ public final class VectorTransform implements TransformKernel {
                 f1.add(h1).intoMemorySegment(x, k + step, ORDER);
                 e1.sub(g1).intoMemorySegment(x, k + 2 * step, ORDER);
                 f1.sub(h1).intoMemorySegment(x, k + 3 * step, ORDER);
-            }
-        }
-    }
-
-    /** The stages h, 2 h and 4 h. */
-    private static void radix8(MemorySegment x, long at, int size, int h) {
-        long step = 4L * h;
-        for (int first = 0; first < size; first += 8 * h) {
-            for (int i = first; i < first + h; i += LANES) {
-                long j = at + 4L * i;
-                FloatVector a0 = FloatVector.fromMemorySegment(S, x, j, ORDER);
-                FloatVector a1 = FloatVector.fromMemorySegment(S, x, j + step, ORDER);
-                FloatVector a2 = FloatVector.fromMemorySegment(S, x, j + 2 * step, ORDER);
-                FloatVector a3 = FloatVector.fromMemorySegment(S, x, j + 3 * step, ORDER);
-                FloatVector a4 = FloatVector.fromMemorySegment(S, x, j + 4 * step, ORDER);
-                FloatVector a5 = FloatVector.fromMemorySegment(S, x, j + 5 * step, ORDER);
-                FloatVector a6 = FloatVector.fromMemorySegment(S, x, j + 6 * step, ORDER);
-                FloatVector a7 = FloatVector.fromMemorySegment(S, x, j + 7 * step, ORDER);
-                FloatVector b0 = a0.add(a1);
-                FloatVector b1 = a0.sub(a1);
-                FloatVector b2 = a2.add(a3);
-                FloatVector b3 = a2.sub(a3);
-                FloatVector b4 = a4.add(a5);
-                FloatVector b5 = a4.sub(a5);
-                FloatVector b6 = a6.add(a7);
-                FloatVector b7 = a6.sub(a7);
-                FloatVector c0 = b0.add(b2);
-                FloatVector c2 = b0.sub(b2);
-                FloatVector c1 = b1.add(b3);
-                FloatVector c3 = b1.sub(b3);
-                FloatVector c4 = b4.add(b6);
-                FloatVector c6 = b4.sub(b6);
-                FloatVector c5 = b5.add(b7);
-                FloatVector c7 = b5.sub(b7);
-                c0.add(c4).intoMemorySegment(x, j, ORDER);
-                c1.add(c5).intoMemorySegment(x, j + step, ORDER);
-                c2.add(c6).intoMemorySegment(x, j + 2 * step, ORDER);
-                c3.add(c7).intoMemorySegment(x, j + 3 * step, ORDER);
-                c0.sub(c4).intoMemorySegment(x, j + 4 * step, ORDER);
-                c1.sub(c5).intoMemorySegment(x, j + 5 * step, ORDER);
-                c2.sub(c6).intoMemorySegment(x, j + 6 * step, ORDER);
-                c3.sub(c7).intoMemorySegment(x, j + 7 * step, ORDER);
             }
         }
     }

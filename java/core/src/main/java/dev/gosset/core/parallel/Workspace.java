@@ -107,6 +107,13 @@ public final class Workspace implements AutoCloseable {
      */
     public void run(int tasks, long scratchBytes, Task task) {
         try (Frame frame = frame()) {
+            if (tasks <= 1 || team.threads() == 1) {
+                MemorySegment scratch = frame.bytes(scratchBytes);
+                for (int i = 0; i < tasks; i++) {
+                    task.accept(i, scratch);
+                }
+                return;
+            }
             ConcurrentLinkedQueue<MemorySegment> free = new ConcurrentLinkedQueue<>();
             for (int i = Math.min(tasks, team.threads()); i > 0; i--) {
                 free.add(frame.bytes(scratchBytes));

@@ -111,7 +111,8 @@ class KernelsTest {
         assertThat(run.err()).isEmpty();
         assertThat(run.out().get(0)).isEqualTo("name vector first 5.0");
         assertThat(run.out().get(1)).matches("vector: chosen, \\d+ bit vectors");
-        assertThat(run.out().get(2)).startsWith("scalar: rejected");
+        assertThat(run.out().get(2)).startsWith("matvec: ");
+        assertThat(run.out().get(3)).startsWith("scalar: rejected");
     }
 
     @Test

@@ -1,5 +1,6 @@
 package dev.gosset.llm.model;
 
+import dev.gosset.core.kernel.Kernels;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 
@@ -29,8 +30,10 @@ public final class Model implements AutoCloseable {
      *
      * @throws dev.gosset.core.FormatException where the directory holds something it must not
      * @throws dev.gosset.core.UnsupportedModelException where it holds a model that Gosset does not know
+     * @throws dev.gosset.core.GossetException where the JVM was started without the Vector API
      */
     public static Model open(Path path) {
+        Kernels.requireVectorApi("running a model");
         return new Model(ModelDirectory.open(path));
     }
 

@@ -3,9 +3,11 @@ package dev.gosset.llm.model;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gosset.core.Golden;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.TinyModels;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -20,8 +22,11 @@ import org.junit.jupiter.params.provider.FieldSource;
 class AgreementTest {
     private static final double TOLERANCE = 1e-4;
 
+    /** With keys and values in float16, each wrong by up to 2^-11 of itself. */
+    private static final double HALF_TOLERANCE = 2e-3;
+
     @SuppressWarnings("UnusedVariable")
-    private static final Iterable<String> MODELS = TestModels.NAMES;
+    private static final Iterable<String> MODELS = TinyModels.NAMES;
 
     private final ThreadTeam team = new ThreadTeam(2);
     private final Workspace workspace = new Workspace(team);
@@ -70,7 +75,7 @@ class AgreementTest {
     @ParameterizedTest
     @FieldSource("MODELS")
     void wholeSequences(String name) {
-        Path directory = TestModels.directory(name);
+        Path directory = TinyModels.directory(name);
         Golden golden = Golden.read(directory.resolve("expected.safetensors"));
         try (Model model = Model.open(directory)) {
             for (int i = 0; i < 3; i++) {
@@ -84,27 +89,31 @@ class AgreementTest {
     @ParameterizedTest
     @FieldSource("MODELS")
     void tokenByToken(String name) {
-        pieces(name, 1);
+        pieces(name, 1, Dtype.F32, TOLERANCE);
+        pieces(name, 1, Dtype.F16, HALF_TOLERANCE);
     }
 
     @ParameterizedTest
     @FieldSource("MODELS")
     void prefillInChunks(String name) {
-        pieces(name, 3);
-        pieces(name, 17);
-        pieces(name, 80);
+        pieces(name, 3, Dtype.F32, TOLERANCE);
+        pieces(name, 3, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 17, Dtype.F32, TOLERANCE);
+        pieces(name, 17, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 80, Dtype.F32, TOLERANCE);
+        pieces(name, 80, Dtype.F16, HALF_TOLERANCE);
     }
 
     /** The sequence in pieces of {@code size} tokens through a cache that just holds it. */
-    private void pieces(String name, int size) {
-        Path directory = TestModels.directory(name);
+    private void pieces(String name, int size, Dtype dtype, double tolerance) {
+        Path directory = TinyModels.directory(name);
         Golden golden = Golden.read(directory.resolve("expected.safetensors"));
         try (Model model = Model.open(directory)) {
             Expected expected = Expected.of(golden, 2);
             int[] tokens = expected.tokens();
             FloatMatrix logits =
                     FloatMatrix.allocate(arena, tokens.length, model.config().vocabularySize());
-            try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length)) {
+            try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, dtype)) {
                 for (int from = 0; from < tokens.length; from += size) {
                     int to = Math.min(tokens.length, from + size);
                     int[] piece = Arrays.copyOfRange(tokens, from, to);
@@ -112,7 +121,9 @@ class AgreementTest {
                     assertThat(cache.length()).isEqualTo(to);
                 }
             }
-            assertThat(expected.difference(logits)).as("pieces of %d", size).isLessThan(TOLERANCE);
+            assertThat(expected.difference(logits))
+                    .as("pieces of %d, cache in %s", size, dtype)
+                    .isLessThan(tolerance);
         }
     }
 
@@ -124,16 +135,16 @@ class AgreementTest {
         try (Model model = Model.open(models.resolve("small-llama"))) {
             Expected expected = Expected.of(golden, prompt);
             FloatMatrix logits = whole(model, expected.tokens());
-            double difference = expected.difference(logits);
-            System.out.printf("small-llama prompt %d: %.2e of the greatest logit%n", prompt, difference);
-            assertThat(difference).isLessThan(TOLERANCE);
+            assertThat(expected.difference(logits)).isLessThan(TOLERANCE);
+            FloatMatrix again = whole(model, expected.tokens());
+            assertThat(again.data().mismatch(logits.data())).isEqualTo(-1);
         }
     }
 
     @ParameterizedTest
     @FieldSource("MODELS")
     void threadsChangeNothing(String name) {
-        Path directory = TestModels.directory(name);
+        Path directory = TinyModels.directory(name);
         int[] tokens = Expected.of(Golden.read(directory.resolve("expected.safetensors")), 2)
                 .tokens();
         try (Model model = Model.open(directory);
@@ -152,11 +163,11 @@ class AgreementTest {
 
     @Test
     void cutCacheContinuesAsIfNothingHadFollowed() {
-        Path directory = TestModels.directory("mistral");
+        Path directory = TinyModels.directory("mistral");
         Expected expected = Expected.of(Golden.read(directory.resolve("expected.safetensors")), 2);
         int[] tokens = expected.tokens();
         try (Model model = Model.open(directory);
-                KeyValueCache cache = new KeyValueCache(model.config(), tokens.length)) {
+                KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, Dtype.F32)) {
             int vocabulary = model.config().vocabularySize();
             FloatMatrix logits = FloatMatrix.allocate(arena, tokens.length, vocabulary);
             FloatMatrix none = logits.rows(0, 0);

@@ -1,0 +1,121 @@
+package dev.gosset.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gosset.core.kernel.Kernels;
+import dev.gosset.llm.io.Json;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import org.openjdk.jmh.runner.options.VerboseMode;
+
+/** Runs every benchmark once on something small, so that none of them rots. */
+class SmokeTest {
+    private static final Race ONCE = new Race(1, 2, 1, false);
+
+    @TempDir
+    private Path directory;
+
+    @Test
+    void everyCaseRunsAndTheTableShowsIt() throws IOException {
+        List<Supplier<Case>> makers = List.of(
+                () -> Cases.transform(256),
+                () -> Cases.transform(768),
+                () -> Cases.matvec(2, 64, 256, 1),
+                () -> Cases.matvec(2, 64, 256, 2),
+                () -> Cases.matvec(3, 40, 64, 1),
+                () -> Cases.matvec(4, 40, 64, 1),
+                () -> Cases.linear(2, 128, 256, 1, 1),
+                () -> Cases.linear(4, 128, 256, 3, 2),
+                () -> Cases.linear(2, 128, 256, 64, 1),
+                () -> Cases.encode(2, 64),
+                () -> Cases.encode(3, 64),
+                () -> Cases.encode(4, 64),
+                () -> Cases.quantize(2, 64, 128, 1, 1),
+                () -> Cases.head(64, 128, 1),
+                () -> Cases.steps(0),
+                () -> Cases.steps(1),
+                () -> Cases.steps(2),
+                () -> Cases.memory(2, 1 << 20));
+        List<Entry> entries = new ArrayList<>();
+        for (Supplier<Case> maker : makers) {
+            try (Case work = maker.get()) {
+                Map<String, Race.Timing> nanos = ONCE.run(work.contenders());
+                assertThat(nanos).containsKey(Case.OURS);
+                assertThat(nanos.values()).allMatch(t -> t.best() > 0 && t.best() <= t.worst());
+                entries.add(Entry.of(work, nanos));
+            }
+        }
+        Targets.judge(entries);
+        Path file = directory.resolve("entries.json");
+        Json.MAPPER.writeValue(file.toFile(), entries);
+        assertThat(Json.MAPPER.readTree(file.toFile())).hasSize(makers.size());
+        Map<String, Object> run = Map.of("date", "today", "cpu model name", "any", "jvm", "any");
+        assertThat(Table.of(run, entries)).contains("transform", "2 bit 64x256", "targets:");
+        assertThat(Chart.of(run, entries)).startsWith("<svg").endsWith("</svg>\n");
+    }
+
+    @Test
+    void theSuiteHasSections() {
+        assertThat(Sections.all(true)).containsKeys("machine", "transform", "matvec", "matvec-2", "quantize");
+        assertThat(Sections.all(false)).containsKeys("rest", "prefill", "encode", "linear");
+    }
+
+    @Test
+    void aRandomModelDecodes() throws IOException {
+        SyntheticModel small = new SyntheticModel(256, 512, 2, 4, 2, 300);
+        Path ours = small.gosset(directory.resolve("ours"), 2);
+        assertThat(ModelRun.run(ours, 1, 1, 3))
+                .containsOnlyKeys("millis", "cpu")
+                .values()
+                .allSatisfy(times -> assertThat(times).hasSize(3).allMatch(t -> t > 0));
+        assertThat(small.gguf(directory.resolve("x.gguf"), Ggml.IQ2_XXS)).isNotEmptyFile();
+        assertThat(small.jlama(directory.resolve("jlama")).resolve("model.safetensors"))
+                .isNotEmptyFile();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "TransformBenchmark -p n=256",
+                "MatvecBenchmark -p bits=2 -p shape=64x256 -p threads=1",
+                "LinearBenchmark -p bits=3 -p shape=64x256 -p batch=2 -p threads=1",
+                "EncodeBenchmark -p bits=2",
+                "QuantizeBenchmark -p bits=2 -p size=128 -p greedyPasses=1 -p threads=1",
+                "HeadBenchmark -p shape=64x256 -p threads=1",
+                "StepsBenchmark -p step=0"
+            })
+    void jmhRuns(String benchmark) throws RunnerException {
+        String[] words = benchmark.split(" ");
+        OptionsBuilder options = new OptionsBuilder();
+        options.include("\\." + words[0] + "\\.")
+                .forks(0)
+                .verbosity(VerboseMode.SILENT)
+                .warmupIterations(0)
+                .measurementIterations(1)
+                .measurementTime(TimeValue.milliseconds(1))
+                .param("contender", Case.OURS);
+        for (int i = 2; i < words.length; i += 2) {
+            options.param(words[i].substring(0, words[i].indexOf('=')), words[i].substring(words[i].indexOf('=') + 1));
+        }
+        options.shouldFailOnError(true);
+        assertThat(new Runner(options.build()).run()).hasSize(1).allMatch(SmokeTest::hasScore);
+        assertThat(Kernels.selection()).isNotEmpty();
+    }
+
+    private static boolean hasScore(RunResult result) {
+        return result.getPrimaryResult().getScore() > 0;
+    }
+}

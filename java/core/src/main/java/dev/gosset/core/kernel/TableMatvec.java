@@ -1,0 +1,83 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.codebook.E8p;
+import dev.gosset.core.codebook.E8pResidual;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * Matrix-vector products without multiplications, for 512-bit vectors with byte permutations (AVX-512 VBMI): x becomes
+ * tables of 16-bit products that the bits of the codes index. {@link #prepare} repacks a matrix into blocks of 64 rows, at
+ * the same number of bits per weight, at most 63 rows of padding.
+ *
+ * <p>Entries of the tables are rounded to 16 bits, so y differs from the exact product: by at most {@code 2.04 G / scale}
+ * with G groups of eight columns and {@code scale = 32700 / (sqrt(17) max_g |x_g|)}, and by about 1.3e-4 of itself for
+ * Gaussian x; for 3 and 4 bits the residual's error adds to it, about half as much again. Sums are exact integers, so a row
+ * depends on nothing but its codes and x.
+ *
+ * <p>{@link #matvec} and {@link #decode}, on codes as they are stored, are those of {@link VectorMatvec}. Stateless,
+ * thread-safe; products allocate nothing.
+ */
+public final class TableMatvec implements MatvecKernel {
+    private static final Path CPU = Path.of("/proc/cpuinfo");
+    private final VectorMatvec stored = new VectorMatvec();
+
+    @Override
+    public void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
+        stored.matvec(codes, x, y, firstRow, lastRow);
+    }
+
+    @Override
+    public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
+        stored.decode(codes, firstRow, lastRow, out);
+    }
+
+    @Override
+    public PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
+        // The codebooks of the first checkpoints have codes of another build, which the tables do not know.
+        boolean known = codes.codebook() instanceof E8p || codes.codebook() instanceof E8pResidual;
+        return known && codes.groups() <= TableMatrix.MOST_GROUPS
+                ? new TableMatrix(codes, arena)
+                : stored.prepare(codes, arena);
+    }
+
+    /** Why this kernel cannot run well in this JVM, or null where it can. */
+    static String obstacle() {
+        int bits = FloatVector.SPECIES_PREFERRED.vectorBitSize();
+        if (bits != 512) {
+            return "vectors of " + bits + " bits, 512 are needed";
+        }
+        if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
+            return "a big-endian machine";
+        }
+        if (!Files.isReadable(CPU)) {
+            return "whether the processor has AVX-512 VBMI is unknown without " + CPU;
+        }
+        return obstacle(CPU);
+    }
+
+    /** Java does not tell what the processor can do, the first "flags" line of Linux's cpuinfo does. */
+    static String obstacle(Path cpuinfo) {
+        try (var lines = Files.lines(cpuinfo)) {
+            List<String> flags = List.of(lines.filter(l -> l.startsWith("flags"))
+                    .findFirst()
+                    .orElse("")
+                    .split("\\s+"));
+            for (String flag : List.of("avx512bw", "avx512vbmi", "avx512_bitalg")) {
+                if (!flags.contains(flag)) {
+                    return "the processor has no " + flag;
+                }
+            }
+            return null;
+        } catch (IOException | java.io.UncheckedIOException e) {
+            return cpuinfo + " cannot be read: " + e.getMessage();
+        }
+    }
+}

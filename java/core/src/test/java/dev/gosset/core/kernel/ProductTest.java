@@ -1,0 +1,231 @@
+package dev.gosset.core.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Tensor;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Products of a batch of rows with stored and with coded matrices, against float64. */
+class ProductTest {
+    private final Arena arena = Arena.ofShared();
+    private final ThreadTeam team = new ThreadTeam(3);
+    private final Workspace workspace = new Workspace(team);
+    private final Random random = new Random(5);
+
+    @AfterEach
+    void close() {
+        workspace.close();
+        team.close();
+        arena.close();
+    }
+
+    private FloatMatrix gaussian(int rows, int cols) {
+        FloatMatrix m = FloatMatrix.allocate(arena, rows, cols);
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < cols; j++) {
+                m.set(i, j, (float) random.nextGaussian());
+            }
+        }
+        return m;
+    }
+
+    /** A matrix stored at an odd address; every eighth element is tiny, a subnormal half. */
+    private Tensor stored(Dtype dtype, int rows, int cols) {
+        int size = dtype.bytes();
+        MemorySegment data = arena.allocate((long) size * rows * cols + 2).asSlice(2, (long) size * rows * cols);
+        for (int i = 0; i < rows * cols; i++) {
+            float v = (float) (random.nextGaussian() * (i % 8 == 3 ? 1e-6 : 1));
+            switch (dtype) {
+                case F16 -> data.setAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i, Float.floatToFloat16(v));
+                case BF16 ->
+                    data.setAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i, (short) (Float.floatToIntBits(v) >>> 16));
+                default -> data.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, i, v);
+            }
+        }
+        return new Tensor("w", dtype, List.of((long) rows, (long) cols), data, Path.of("test"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "F32, 1, 1, 1",
+        "F16, 1, 1, 1",
+        "BF16, 1, 1, 1",
+        "F32, 1, 300, 129",
+        "F16, 1, 300, 129",
+        "BF16, 1, 300, 129",
+        "F32, 2, 130, 64",
+        "F16, 5, 130, 64",
+        "BF16, 5, 130, 65",
+        "F16, 3, 2050, 40",
+        "F16, 1, 9000, 33",
+        "F32, 7, 1, 17"
+    })
+    void storedMatrix(Dtype dtype, int tokens, int rows, int cols) {
+        Tensor weight = stored(dtype, rows, cols);
+        float[] w = weight.toFloatArray();
+        FloatMatrix x = gaussian(tokens, cols);
+        FloatMatrix y = FloatMatrix.allocate(arena, tokens, rows + 3);
+        y.data().fill((byte) 0x7f);
+        new DenseProduct(weight).apply(x, y, 2, workspace);
+        float untouched = Float.intBitsToFloat(0x7f7f7f7f);
+        for (int t = 0; t < tokens; t++) {
+            for (int i = 0; i < rows; i++) {
+                double sum = 0;
+                double size = 0;
+                for (int j = 0; j < cols; j++) {
+                    sum += (double) w[i * cols + j] * x.get(t, j);
+                    size += Math.abs((double) w[i * cols + j] * x.get(t, j));
+                }
+                assertThat((double) y.get(t, i + 2)).isCloseTo(sum, within(1e-6 * size));
+            }
+            assertThat(y.get(t, 1)).isEqualTo(untouched);
+            assertThat(y.get(t, rows + 2)).isEqualTo(untouched);
+        }
+    }
+
+    @Test
+    void everyHalfIsWidenedExactly() {
+        int all = 1 << 16;
+        MemorySegment data = arena.allocate(2L * all);
+        for (int i = 0; i < all; i++) {
+            data.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) i);
+        }
+        // One row of 64 per product with a unit vector: 0 * infinity would be NaN, so infinities have rows of one
+        // column.
+        DenseProduct product =
+                new DenseProduct(new Tensor("w", Dtype.F16, List.of((long) all / 32, 32L), data, Path.of("test")));
+        FloatMatrix y = FloatMatrix.allocate(arena, 1, all / 32);
+        for (int j = 0; j < 32; j++) {
+            FloatMatrix x = FloatMatrix.allocate(arena, 1, 32);
+            x.set(0, j, 1);
+            product.apply(x, y, 0, workspace);
+            for (int i = 0; i < all / 32; i++) {
+                int bits = i * 32 + j;
+                float expected = Float.float16ToFloat((short) bits);
+                boolean finiteRow = ((i * 32) & 0x7c00) != 0x7c00;
+                if (finiteRow) {
+                    assertThat(y.get(0, i)).isEqualTo(expected == 0 ? 0f : expected);
+                } else {
+                    assertThat(Float.isFinite(y.get(0, i))).isFalse();
+                }
+            }
+        }
+    }
+
+    @Test
+    void refusesWhatIsNoMatrixOfFloats() {
+        MemorySegment data = arena.allocate(64);
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> new DenseProduct(new Tensor("w", Dtype.I64, List.of(2L, 4L), data, Path.of("f"))))
+                .withMessageContaining("is I64, expected F32, F16 or BF16");
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> new DenseProduct(new Tensor("w", Dtype.F32, List.of(16L), data, Path.of("f"))))
+                .withMessageContaining("expected a matrix");
+    }
+
+    private QuantizedLinear quantized(int bits, int rows, int cols) {
+        CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(bits), rows, cols);
+        for (int i = 0; i < rows; i++) {
+            for (int g = 0; g < codes.groups(); g++) {
+                codes.setCode(i, g, random.nextInt() & (bits == 2 ? 0xffff : bits == 3 ? 0xffffff : -1));
+            }
+        }
+        MemorySegment su = arena.allocate(2L * cols);
+        MemorySegment sv = arena.allocate(2L * rows);
+        for (int j = 0; j < cols; j++) {
+            su.setAtIndex(ValueLayout.JAVA_SHORT, j, Float.floatToFloat16(random.nextBoolean() ? 1 : -1.125f));
+        }
+        for (int i = 0; i < rows; i++) {
+            sv.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(random.nextBoolean() ? 0.25f : -0.5f));
+        }
+        int first = rows / 3 + 1;
+        return new QuantizedLinear(
+                codes,
+                su,
+                sv,
+                rows < 3
+                        ? List.of(new QuantizedLinear.Part("a", rows, 1.5f))
+                        : List.of(
+                                new QuantizedLinear.Part("a", first, 1.5f),
+                                new QuantizedLinear.Part("b", rows - first, 0.75f)));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "2, 1, 64, 128", "3, 1, 64, 128", "4, 1, 64, 128", "2, 4, 96, 56", "2, 5, 96, 56", "3, 9, 300, 112",
+        "4, 33, 130, 64", "2, 1, 40, 50", "3, 3, 40, 50", "4, 70, 40, 50", "2, 6, 1, 8", "2, 2, 2100, 24",
+        "2, 7, 2100, 24", "4, 5, 8, 3"
+    })
+    void codedMatrix(int bits, int tokens, int rows, int cols) {
+        QuantizedLinear linear = quantized(bits, rows, cols);
+        FloatMatrix x = gaussian(tokens, cols);
+        for (Kernels kernels : List.of(
+                Kernels.scalar(),
+                new Kernels("float32", new VectorTransform(), new VectorEncode(), new VectorMatvec()),
+                Kernels.selected())) {
+            // Product tables round to 16 bits; the other kernels compute in float32.
+            double tolerance = kernels.matvec() instanceof TableMatvec ? 1e-3 : 3e-6;
+            QuantizedProduct product = new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena);
+            FloatMatrix y = FloatMatrix.allocate(arena, tokens, rows);
+            product.apply(x, y, workspace);
+            for (int t = 0; t < tokens; t++) {
+                double[] in = new double[cols];
+                for (int j = 0; j < cols; j++) {
+                    in[j] = x.get(t, j);
+                }
+                double[] expected = LinearOracle.apply(linear, in);
+                double largest = 0;
+                for (double e : expected) {
+                    largest = Math.max(largest, Math.abs(e));
+                }
+                for (int i = 0; i < rows; i++) {
+                    assertThat((double) y.get(t, i)).isCloseTo(expected[i], within(tolerance * largest + 1e-6));
+                }
+            }
+        }
+    }
+
+    @Test
+    void threadsChangeNothing() {
+        QuantizedLinear linear = quantized(2, 600, 256);
+        Tensor weight = stored(Dtype.F16, 600, 256);
+        Kernels kernels = Kernels.selected();
+        QuantizedProduct coded = new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena);
+        DenseProduct dense = new DenseProduct(weight);
+        for (int tokens : new int[] {1, 3, 40}) {
+            FloatMatrix x = gaussian(tokens, 256);
+            FloatMatrix[] y = new FloatMatrix[4];
+            for (int i = 0; i < 4; i++) {
+                y[i] = FloatMatrix.allocate(arena, tokens, 600);
+            }
+            coded.apply(x, y[0], workspace);
+            dense.apply(x, y[1], 0, workspace);
+            try (ThreadTeam one = new ThreadTeam(1);
+                    Workspace alone = new Workspace(one)) {
+                coded.apply(x, y[2], alone);
+                dense.apply(x, y[3], 0, alone);
+            }
+            assertThat(y[0].data().mismatch(y[2].data())).isEqualTo(-1);
+            assertThat(y[1].data().mismatch(y[3].data())).isEqualTo(-1);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+package dev.gosset.llm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.generate.GenerationOptions;
+import dev.gosset.llm.generate.TextGenerator;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class LanguageModelTest {
+    @TempDir
+    private Path temporary;
+
+    private Path directory;
+
+    @BeforeEach
+    void makeModel() throws IOException {
+        directory = TinyModels.copy("llama3", temporary.resolve("model"));
+    }
+
+    @Test
+    void streamsExactlyTheTextItReturns() {
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            StringBuilder streamed = new StringBuilder();
+            TextGenerator.Result result =
+                    model.generate("w3 w4 w5", GenerationOptions.defaults().withMaxTokens(20), streamed::append);
+            assertThat(streamed).hasToString(result.text());
+            assertThat(result.promptTokens()).isEqualTo(3);
+            assertThat(result.tokens()).isBetween(0, 20);
+        }
+    }
+
+    /** A prompt that shares its beginning with the text before is not computed again, and nothing changes by that. */
+    @Test
+    void aSharedBeginningChangesNothing() {
+        GenerationOptions options = GenerationOptions.greedy(12);
+        try (LanguageModel model = LanguageModel.open(directory);
+                LanguageModel fresh = LanguageModel.open(directory)) {
+            model.generate("w3 w4 w5 w6 w7", options, piece -> {});
+            String again =
+                    model.generate("w3 w4 w5 w60 w8", options, piece -> {}).text();
+            assertThat(again)
+                    .isEqualTo(fresh.generate("w3 w4 w5 w60 w8", options, piece -> {})
+                            .text());
+            String shorter = model.generate("w3 w4", options, piece -> {}).text();
+            try (LanguageModel other = LanguageModel.open(directory)) {
+                assertThat(shorter)
+                        .isEqualTo(other.generate("w3 w4", options, piece -> {}).text());
+            }
+        }
+    }
+
+    @Test
+    void theThreadsDoNotChangeTheText() {
+        GenerationOptions options =
+                GenerationOptions.defaults().withMaxTokens(30).withSeed(11);
+        String expected = null;
+        for (int threads : new int[] {1, 2, 5}) {
+            try (ThreadTeam team = new ThreadTeam(threads);
+                    LanguageModel model = LanguageModel.open(directory, team)) {
+                String text = model.generate("w9 w8 w7", options, piece -> {}).text();
+                expected = expected == null ? text : expected;
+                assertThat(text).isEqualTo(expected);
+            }
+        }
+    }
+
+    @Test
+    void aFullContextEndsTheText() {
+        try (ThreadTeam team = new ThreadTeam(1);
+                LanguageModel model = LanguageModel.open(directory, team);
+                TextGenerator generator = model.newGenerator(8, team)) {
+            int[] prompt = model.tokenizer().encode("w3 w4 w5 w6 w7", true);
+            TextGenerator.Result result =
+                    generator.generate(prompt, new GenerationOptions(100, 5, 0, 1, 3), piece -> {});
+            assertThat(result.end()).isNotEqualTo(TextGenerator.End.MAX_TOKENS);
+            assertThat(result.tokens()).isLessThanOrEqualTo(4);
+            int[] tooLong = model.tokenizer().encode("w3 w4 w5 w6 w7 w8 w9 w10", true);
+            assertThatThrownBy(() -> generator.generate(tooLong, GenerationOptions.greedy(1), piece -> {}))
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining("8 tokens");
+        }
+    }
+
+    /** Without the flag a program hears which one is missing, in words. */
+    @Test
+    void aJvmWithoutTheVectorApiSaysWhichFlagIsMissing() throws Exception {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Opens.class.getName(),
+                        directory.toString())
+                .redirectErrorStream(true)
+                .redirectOutput(temporary.resolve("out").toFile())
+                .start();
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+        List<String> lines = Files.readAllLines(temporary.resolve("out"), StandardCharsets.UTF_8);
+        assertThat(lines).anyMatch(l -> l.contains("--add-modules jdk.incubator.vector"));
+        assertThat(process.exitValue()).isEqualTo(5);
+    }
+
+    /** Run in a child JVM. */
+    public static final class Opens {
+        private Opens() {}
+
+        public static void main(String[] args) {
+            try (LanguageModel model = LanguageModel.open(Path.of(args[0]))) {
+                System.out.println("opened " + model.config());
+            } catch (dev.gosset.core.GossetException e) {
+                System.out.println(e.getMessage());
+                System.exit(5);
+            }
+        }
+    }
+}

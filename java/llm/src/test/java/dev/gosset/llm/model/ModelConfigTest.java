@@ -1,0 +1,185 @@
+package dev.gosset.llm.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gosset.core.FormatException;
+import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.io.Json;
+import dev.gosset.llm.io.JsonFile;
+import java.io.IOException;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.FieldSource;
+
+class ModelConfigTest {
+    private static final String LLAMA = """
+            {"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3,
+             "num_attention_heads": 4, "vocab_size": 100, "max_position_embeddings": 512}""";
+
+    @SuppressWarnings("UnusedVariable")
+    private static final Iterable<String> MODELS = TinyModels.NAMES;
+
+    /** The configuration with the keys of {@code changes} added or, where null, removed. */
+    private static ModelConfig with(String changes, String generation) {
+        try {
+            ObjectNode json = (ObjectNode) Json.MAPPER.readTree(LLAMA);
+            Json.MAPPER.readTree(changes).properties().forEach(e -> {
+                if (e.getValue().isTextual() && e.getValue().textValue().equals("REMOVE")) {
+                    json.remove(e.getKey());
+                } else {
+                    json.set(e.getKey(), e.getValue());
+                }
+            });
+            return ModelConfig.parse(
+                    JsonFile.parse("config.json", json.toString()),
+                    JsonFile.parse("generation_config.json", generation));
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static ModelConfig with(String changes) {
+        return with(changes, "{}");
+    }
+
+    @Test
+    void fillsInWhatOldFilesLeaveOut() {
+        ModelConfig c = with("{}");
+        assertThat(c.family()).isEqualTo(ModelFamily.LLAMA);
+        assertThat(c.headDim()).isEqualTo(16);
+        assertThat(c.keyValueHeads()).isEqualTo(4);
+        assertThat(c.rotaryTheta()).isEqualTo(10_000);
+        assertThat(c.rotaryScaling()).isEqualTo(new RotaryScaling.None());
+        assertThat(c.normEpsilon()).isEqualTo(1e-6f);
+        assertThat(c.windows()).containsExactly(0, 0, 0);
+        assertThat(c.tiedEmbeddings()).isFalse();
+        assertThat(c.bosTokenId()).isEqualTo(-1);
+        assertThat(c.eosTokenIds()).isEmpty();
+    }
+
+    @Test
+    void readsBothSpellingsOfTheRotaryEmbedding() {
+        RotaryScaling llama3 = new RotaryScaling.Llama3(8, 1, 4, 8192);
+        String values =
+                "\"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\":"
+                        + " 8192";
+        ModelConfig old =
+                with("{\"rope_theta\": 500000.0, \"rope_scaling\": {\"rope_type\": \"llama3\", " + values + "}}");
+        ModelConfig now =
+                with("{\"rope_parameters\": {\"rope_theta\": 500000.0, \"rope_type\": \"llama3\", " + values + "}}");
+        assertThat(old).isEqualTo(now);
+        assertThat(now.rotaryTheta()).isEqualTo(500_000);
+        assertThat(now.rotaryScaling()).isEqualTo(llama3);
+        assertThat(with("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}")
+                        .rotaryScaling())
+                .isEqualTo(new RotaryScaling.Linear(2));
+        assertThat(with("{\"rope_scaling\": null}").rotaryScaling()).isEqualTo(new RotaryScaling.None());
+    }
+
+    @Test
+    void llama3SlowsLongWavesAndKeepsShortOnes() {
+        RotaryScaling scaling = new RotaryScaling.Llama3(8, 1, 4, 8192);
+        assertThat(scaling.scale(1)).isEqualTo(1);
+        assertThat(scaling.scale(1e-4)).isEqualTo(1e-4 / 8);
+        double between = 2 * Math.PI / 4096;
+        assertThat(scaling.scale(between)).isCloseTo(between * ((2 - 1) / 3.0 * 7 / 8 + 1 / 8.0), within(1e-12));
+    }
+
+    @Test
+    void generationConfigurationGoesFirstForTheEnd() {
+        assertThat(with("{\"eos_token_id\": 7}").eosTokenIds()).containsExactly(7);
+        assertThat(with("{\"eos_token_id\": [7, 8]}").eosTokenIds()).containsExactly(7, 8);
+        assertThat(with("{\"eos_token_id\": 7}", "{\"eos_token_id\": [9, 10]}").eosTokenIds())
+                .containsExactly(9, 10);
+    }
+
+    @Test
+    void windowsFollowTheFamily() {
+        String mistral = "\"architectures\": [\"MistralForCausalLM\"]";
+        String qwen = "\"architectures\": [\"Qwen2ForCausalLM\"]";
+        assertThat(with("{\"sliding_window\": 5}").windows()).containsOnly(0);
+        assertThat(with("{" + mistral + ", \"sliding_window\": 5}").windows()).containsExactly(5, 5, 5);
+        assertThat(with("{" + mistral + ", \"sliding_window\": null}").windows())
+                .containsOnly(0);
+        assertThat(with("{" + mistral + "}").windows()).containsOnly(4096);
+        assertThat(with("{" + qwen + ", \"sliding_window\": 5, \"max_window_layers\": 1}")
+                        .windows())
+                .containsOnly(0);
+        assertThat(with("{" + qwen + ", \"use_sliding_window\": true, \"sliding_window\": 5, \"max_window_layers\": 1}")
+                        .windows())
+                .containsExactly(0, 5, 5);
+        assertThat(with("{" + qwen
+                                + ", \"use_sliding_window\": true, \"sliding_window\": 5, \"layer_types\":"
+                                + " [\"sliding_attention\", \"full_attention\", \"sliding_attention\"]}")
+                        .windows())
+                .containsExactly(5, 0, 5);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{'hidden_size': 'REMOVE'}              | config.json: hidden_size is missing, expected a whole number",
+                "{'hidden_size': -4}                    | hidden_size: found -4, expected a whole number from 1",
+                "{'hidden_size': 64.5}                  | hidden_size: found 64.5",
+                "{'hidden_size': 4294967360}            | hidden_size: found 4294967360",
+                "{'vocab_size': 0}                      | vocab_size: found 0",
+                "{'vocab_size': true}                   | vocab_size: found true",
+                "{'num_hidden_layers': 1000000}         | num_hidden_layers: found 1000000",
+                "{'num_attention_heads': 5}             | num_attention_heads: found 5, expected a divisor of hidden_size 64",
+                "{'num_key_value_heads': 3}             | num_key_value_heads: found 3, expected a divisor of num_attention_heads 4",
+                "{'head_dim': 7}                        | head_dim: found 7, expected an even number",
+                "{'hidden_act': 'gelu'}                 | hidden_act: found \"gelu\", expected \"silu\"",
+                "{'rms_norm_eps': 0}                    | rms_norm_eps: found 0",
+                "{'rope_theta': -1}                     | rope_theta: found -1",
+                "{'rope_scaling': {'type': 'yarn'}}     | rope_scaling.type: found \"yarn\", expected \"default\", \"linear\" or",
+                "{'rope_scaling': {'type': 'linear'}}   | rope_scaling.factor is missing",
+                "{'rope_scaling': 3}                    | rope_scaling: found 3, expected an object",
+                "{'rope_theta': 5, 'rope_parameters': {'rope_theta': 6}} | rope_parameters.rope_theta: found 6, expected the same",
+                "{'partial_rotary_factor': 0.5}         | partial_rotary_factor: found 0.5, expected 1",
+                "{'tie_word_embeddings': 'yes'}         | tie_word_embeddings: found \"yes\", expected true or false",
+                "{'eos_token_id': 100}                  | eos_token_id: found 100, expected whole numbers from 0 to 99",
+                "{'architectures': 'Llama'}             | architectures: found \"Llama\", expected a list of texts",
+            })
+    void saysWhatIsWrong(String changes, String message) {
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> with(changes.replace('\'', '"')))
+                .withMessageStartingWith("config.json: ")
+                .withMessageContaining(message);
+    }
+
+    @Test
+    void listsTheKnownArchitectures() {
+        assertThatExceptionOfType(UnsupportedModelException.class)
+                .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
+                .withMessage("config.json: found architecture FalconForCausalLM, known are LlamaForCausalLM,"
+                        + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
+        assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
+                        .family())
+                .isEqualTo(ModelFamily.QWEN3);
+    }
+
+    @ParameterizedTest
+    @FieldSource("MODELS")
+    void groupsAddUpToTheConfiguration(String name) {
+        ModelConfig c = ModelConfig.read(TinyModels.directory(name));
+        assertThat(LinearGroup.QKV.outputs(c)).isEqualTo((c.heads() + 2 * c.keyValueHeads()) * c.headDim());
+        assertThat(LinearGroup.O.inputs(c)).isEqualTo(c.heads() * c.headDim());
+        assertThat(LinearGroup.UP_GATE.parts(c))
+                .containsExactly(
+                        new LinearGroup.Part("mlp.up_proj", c.intermediateSize()),
+                        new LinearGroup.Part("mlp.gate_proj", c.intermediateSize()));
+        assertThat(LinearGroup.DOWN.outputs(c)).isEqualTo(c.hiddenSize());
+        assertThat(LinearGroup.QKV.fullName(3)).isEqualTo("model.layers.3.self_attn.qkv_proj");
+        assertThat(LinearGroup.QKV.parts(c).getLast().bias(1)).isEqualTo("model.layers.1.self_attn.v_proj.bias");
+        assertThat(List.of(LinearGroup.values()).stream().map(LinearGroup::hessianTag))
+                .containsExactly("qkv", "o", "up", "down");
+    }
+}

@@ -1,0 +1,203 @@
+package dev.gosset.llm.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gosset.core.FormatException;
+import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.io.Json;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ModelTest {
+    private final ThreadTeam team = new ThreadTeam(1);
+    private final Workspace workspace = new Workspace(team);
+    private final Arena arena = Arena.ofConfined();
+
+    @AfterEach
+    void close() {
+        arena.close();
+        workspace.close();
+        team.close();
+    }
+
+    private static Path copy(String model, Path directory) throws IOException {
+        try (Stream<Path> files = Files.list(TinyModels.directory(model))) {
+            for (Path file : files.toList()) {
+                Files.copy(file, directory.resolve(file.getFileName().toString()));
+            }
+        }
+        return directory;
+    }
+
+    private static void change(Path directory, String key, String value) throws IOException {
+        Path file = directory.resolve("config.json");
+        ObjectNode json = (ObjectNode) Json.readObject(file);
+        json.set(key, Json.MAPPER.readTree(value));
+        Files.writeString(file, json.toString());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "llama | vocab_size | 101 | 'model.embed_tokens.weight' has the shape [100, 32], expected [101, 32]",
+                "llama | intermediate_size | 80 | 'model.layers.0.mlp.up_proj.weight' has the shape [72, 32], expected [80, 32]",
+                "llama | num_hidden_layers | 3 | has no tensor model.layers.2.input_layernorm.weight",
+                "llama | attention_bias | true | has no tensor model.layers.0.self_attn.q_proj.bias",
+                "llama | head_dim | 16 | 'model.layers.0.self_attn.q_proj.weight' has the shape [32, 32], expected [64, 32]",
+                "llama3 | tie_word_embeddings | false | has no tensor lm_head.weight",
+                "qwen3 | architectures | [\"Qwen2ForCausalLM\"] | has no tensor model.layers.0.self_attn.q_proj.bias",
+                "qwen3 | head_dim | 8 | 'model.layers.0.self_attn.q_norm.weight' has the shape [16], expected [8]",
+            })
+    void checksEveryTensorAgainstTheConfiguration(
+            String model, String key, String value, String message, @TempDir Path directory) throws IOException {
+        change(copy(model, directory), key, value);
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> Model.open(directory))
+                .withMessageContaining(directory.toString())
+                .withMessageContaining(message.replace("'", "").strip().split(" has ")[0])
+                .withMessageContaining(
+                        message.substring(message.indexOf("has ")).strip());
+    }
+
+    @Test
+    void refusesWhatIsNoModel(@TempDir Path directory) throws IOException {
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> Model.open(directory.resolve("absent")))
+                .withMessageContaining("found nothing, expected the directory of a model");
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> Model.open(directory))
+                .withMessageContaining("config.json: no such file");
+        copy("llama", directory);
+        change(directory, "quantization_config", "{\"quant_method\": \"awq\"}");
+        assertThatExceptionOfType(UnsupportedModelException.class)
+                .isThrownBy(() -> Model.open(directory))
+                .withMessageContaining("found the quant_method awq, known are gosset");
+        change(directory, "quantization_config", "{\"quant_method\": \"gosset\"}");
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> Model.open(directory))
+                .withMessageContaining("weights.arrow: no such file");
+    }
+
+    @Test
+    void tapSeesTheInputOfEveryGroup() {
+        try (Model model = Model.open(TinyModels.directory("qwen3"))) {
+            ModelConfig config = model.config();
+            Transformer transformer = model.transformer();
+            FloatMatrix hidden = FloatMatrix.allocate(arena, 5, config.hiddenSize());
+            transformer.embed(new int[] {1, 2, 3, 4, 5}, hidden);
+            List<LinearGroup> seen = new ArrayList<>();
+            FloatMatrix[] inputs = new FloatMatrix[4];
+            transformer
+                    .block(0)
+                    .forward(
+                            hidden,
+                            (group, input) -> {
+                                seen.add(group);
+                                inputs[group.ordinal()] = input.copy(arena);
+                            },
+                            workspace);
+            assertThat(seen).containsExactly(LinearGroup.values());
+            for (LinearGroup group : LinearGroup.values()) {
+                FloatMatrix input = inputs[group.ordinal()];
+                assertThat(input.rows()).isEqualTo(5);
+                assertThat(input.cols()).isEqualTo(group.inputs(config));
+                for (float v : input.toArray()) {
+                    assertThat(v).isFinite();
+                }
+            }
+        }
+    }
+
+    @Test
+    void aBlockAloneIsThatBlockOfTheModel() {
+        try (Model model = Model.open(TinyModels.directory("llama3"))) {
+            Transformer transformer = model.transformer();
+            int[] tokens = {5, 9, 100, 3, 77, 20};
+            int width = model.config().hiddenSize();
+            FloatMatrix whole = FloatMatrix.allocate(arena, tokens.length, width);
+            transformer.hidden(tokens, whole, workspace);
+            FloatMatrix stepwise = FloatMatrix.allocate(arena, tokens.length, width);
+            transformer.embed(tokens, stepwise);
+            for (TransformerBlock block : transformer.blocks()) {
+                block.forward(stepwise, ActivationTap.NONE, workspace);
+            }
+            assertThat(stepwise.data().mismatch(whole.data())).isEqualTo(-1);
+        }
+    }
+
+    @Test
+    void anotherLinearTakesTheGroupsPlace() {
+        try (Model model = Model.open(TinyModels.directory("llama"))) {
+            Transformer transformer = model.transformer();
+            int width = model.config().hiddenSize();
+            Linear zero = new Linear() {
+                @Override
+                public int inputs() {
+                    return 72;
+                }
+
+                @Override
+                public int outputs() {
+                    return width;
+                }
+
+                @Override
+                public void forward(FloatMatrix x, FloatMatrix y, Workspace w) {
+                    y.data().fill((byte) 0);
+                }
+            };
+            TransformerBlock block = transformer.block(1);
+            TransformerBlock mute = block.with(LinearGroup.DOWN, zero);
+            FloatMatrix a = FloatMatrix.allocate(arena, 3, width);
+            transformer.embed(new int[] {1, 2, 3}, a);
+            FloatMatrix b = a.copy(arena);
+            block.forward(a, ActivationTap.NONE, workspace);
+            mute.forward(b, ActivationTap.NONE, workspace);
+            assertThat(a.data().mismatch(b.data())).isNotEqualTo(-1);
+            FloatMatrix c = FloatMatrix.allocate(arena, 3, width);
+            transformer.with(mute).hidden(new int[] {1, 2, 3}, c, workspace);
+            FloatMatrix d = FloatMatrix.allocate(arena, 3, width);
+            transformer.embed(new int[] {1, 2, 3}, d);
+            transformer.block(0).forward(d, ActivationTap.NONE, workspace);
+            mute.forward(d, ActivationTap.NONE, workspace);
+            assertThat(c.data().mismatch(d.data())).isEqualTo(-1);
+            assertThatIllegalArgumentException().isThrownBy(() -> block.with(LinearGroup.QKV, zero));
+        }
+    }
+
+    @Test
+    void refusesTokensAndSequencesThatDoNotFit() {
+        try (Model model = Model.open(TinyModels.directory("llama"));
+                KeyValueCache cache = new KeyValueCache(model.config(), 4)) {
+            FloatMatrix logits = FloatMatrix.allocate(arena, 1, model.config().vocabularySize());
+            Transformer transformer = model.transformer();
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> transformer.append(new int[] {100}, cache, logits, workspace))
+                    .withMessageContaining("token 0 is 100, expected an id from 0 to 99");
+            transformer.append(new int[] {1, 2, 3}, cache, logits, workspace);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> transformer.append(new int[] {1, 2}, cache, logits, workspace))
+                    .withMessageContaining("2 tokens do not fit a cache of 4 that holds 3");
+            assertThatIllegalArgumentException().isThrownBy(() -> cache.truncate(4));
+        }
+    }
+}
