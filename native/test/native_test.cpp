@@ -848,10 +848,13 @@ void test_runtime() {
     CHECK((x.read() == std::vector<float>{1, 2, 3, 4}), "recording must not run");
     OK(gosset_event_record(from, stream));
     OK(gosset_graph_launch(graph, stream));
+    OK(gosset_stream_synchronize(stream));
     CHECK((x.read() == std::vector<float>{10, -2, -4, 0}), "first replay");
     OK(gosset_graph_launch(graph, stream));
+    OK(gosset_stream_synchronize(stream));
     CHECK((x.read() == std::vector<float>{4, 8, 12, 16}), "second replay");
     OK(gosset_event_record(to, stream));
+    OK(gosset_event_synchronize(to));
     float ms = -1;
     OK(gosset_event_elapsed(from, to, &ms));
     CHECK(ms >= 0, "%g ms", static_cast<double>(ms));
