@@ -5,7 +5,8 @@ JAVA_HOME := $(shell ./.mvn/find-jdk)
 export JAVA_HOME
 MVN := mvn -B -ntp
 
-.PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh
+.PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
+	gpu-test gpu-bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,6 +18,7 @@ demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compa
 	./gosset demo
 
 test: jdk ## build, check the format, run every test
+	$(MAKE) -C native ci
 	$(MVN) verify
 
 format: jdk ## rewrite the sources in the house format
@@ -37,5 +39,20 @@ bench-native: ## compile the C peer of the benchmarks, where there is a C compil
 bench-peers: ## fetch llama.cpp's and Jlama's binaries into bench/.peers, for `make bench` only
 	bench/peers
 
+native: ## compile the CUDA library (where there is nvcc) and its emulation
+	$(MAKE) -C native all
+
+native-test: ## test the kernels on the emulation, with AddressSanitizer and UBSan too
+	$(MAKE) -C native test
+
+bindings: ## regenerate bindings/ with jextract
+	bindings/generate
+
+gpu-test: ## on a machine with a GPU: every kernel against the oracle, memcheck, racecheck
+	$(MAKE) -C native gpu-test
+
+gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
+	$(MAKE) -C native gpu-bench
+
 clean: ## remove everything that was built
-	rm -rf target java/*/target bench/target
+	rm -rf target java/*/target bench/target bindings/target native/target

@@ -3,6 +3,8 @@ package dev.gosset.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.LanguageModel;
+import java.nio.file.Path;
 import java.util.Map;
 import picocli.CommandLine.Option;
 
@@ -41,6 +43,30 @@ final class CommonOptions {
 
         @Option(names = "--device", paramLabel = "cpu", description = "Where to compute; only cpu for now.")
         String device = "cpu";
+
+        @Option(
+                names = "--tokenizer",
+                paramLabel = "DIR",
+                description = "Take the tokenizer from this directory instead of the model's, for models without one.")
+        Path tokenizer;
+
+        /** Opens a model to run, with its own tokenizer or the one that was asked for. */
+        LanguageModel open(Path model, ThreadTeam team) {
+            sayTokenizer();
+            return LanguageModel.open(model, tokenizer, team);
+        }
+
+        /** The directory that the tokenizer of {@code model} comes from. */
+        Path tokenizerOf(Path model) {
+            sayTokenizer();
+            return tokenizer == null ? model : tokenizer;
+        }
+
+        private void sayTokenizer() {
+            if (tokenizer != null) {
+                System.err.println("tokenizer: " + tokenizer.resolve("tokenizer.json"));
+            }
+        }
 
         ThreadTeam team(picocli.CommandLine.Model.CommandSpec spec) {
             if (threads < 1 || threads > 4096) {

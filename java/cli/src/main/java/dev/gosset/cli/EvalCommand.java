@@ -76,7 +76,7 @@ final class EvalCommand implements Runnable {
         public void run() {
             try (ThreadTeam team = run.team(spec);
                     Workspace workspace = new Workspace(team);
-                    LanguageModel lm = LanguageModel.open(model, team);
+                    LanguageModel lm = run.open(model, team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 int limit = lm.config().maxPositions();
                 int size = context == null ? Math.min(2048, limit) : context;
@@ -150,7 +150,7 @@ final class EvalCommand implements Runnable {
             }
             try (ThreadTeam team = run.team(spec);
                     Workspace workspace = new Workspace(team);
-                    LanguageModel lm = LanguageModel.open(model, team);
+                    LanguageModel lm = run.open(model, team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 MultipleChoice result =
                         MultipleChoice.measure(lm.transformer(), lm.tokenizer(), questions, workspace, progress);

@@ -39,7 +39,7 @@ final class HessianCommand implements Runnable {
         CalibrationText text = calibration.settings(spec, null);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
-            HessianCollection result = HessianCollection.run(model, text, out, team, progress);
+            HessianCollection result = HessianCollection.run(model, run.tokenizerOf(model), text, out, team, progress);
             if (common.json) {
                 Map<String, Object> fields = new LinkedHashMap<>();
                 fields.put("hessians", out.toString());

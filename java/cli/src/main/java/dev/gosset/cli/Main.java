@@ -25,6 +25,7 @@ import picocli.CommandLine.Command;
             GenerateCommand.class,
             ChatCommand.class,
             InspectCommand.class,
+            ConvertCommand.class,
             BenchCommand.class,
             DoctorCommand.class,
             CommandLine.HelpCommand.class,

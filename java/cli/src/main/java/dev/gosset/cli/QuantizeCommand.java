@@ -105,7 +105,8 @@ final class QuantizeCommand implements Runnable {
                 new QuantizationSettings(rounding(), seed, calibration.settings(spec, hessians), hessians);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
-            QuantizationReport result = QuantizationPipeline.run(model, out, settings, resume, team, progress);
+            QuantizationReport result =
+                    QuantizationPipeline.run(model, run.tokenizerOf(model), out, settings, resume, team, progress);
             if (report != null) {
                 CrashSafeFile.write(report, result.toJson());
             }

@@ -23,7 +23,8 @@ public record QuantizedLinear(CodeMatrix codes, MemorySegment su, MemorySegment 
      *
      * @param name the linear's own name, such as {@code q_proj}
      * @param rows its number of outputs
-     * @param scale a factor of its outputs, a value that float16 holds exactly
+     * @param scale a factor of its outputs. float16 holds it exactly, except in linears read from old checkpoints,
+     *     whose weight scale is a number of its own and part of this one
      */
     public record Part(String name, int rows, float scale) {}
 

@@ -1,13 +1,16 @@
 package dev.gosset.llm;
 
+import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -53,7 +56,7 @@ public final class LanguageModel implements AutoCloseable {
     public static LanguageModel open(Path directory) {
         ThreadTeam team = ThreadTeam.ofProcessors();
         try {
-            return open(directory, team, true);
+            return open(directory, null, team, true);
         } catch (RuntimeException e) {
             team.close();
             throw e;
@@ -62,13 +65,36 @@ public final class LanguageModel implements AutoCloseable {
 
     /** Opens a model that computes on the given threads; the team stays the caller's. */
     public static LanguageModel open(Path directory, ThreadTeam team) {
-        return open(directory, team, false);
+        return open(directory, null, team, false);
     }
 
-    private static LanguageModel open(Path directory, ThreadTeam team, boolean ownsTeam) {
+    /**
+     * Opens a model with the tokenizer of another directory: published QuIP# checkpoints often have none of their own and
+     * use that of the model they were made from.
+     *
+     * @param tokenizer a directory with tokenizer.json; null for the model's own
+     */
+    public static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team) {
+        return open(directory, tokenizer, team, false);
+    }
+
+    private static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team, boolean ownsTeam) {
+        if (tokenizer == null
+                && Files.isRegularFile(directory.resolve("config.json"))
+                && !Files.isRegularFile(directory.resolve("tokenizer.json"))) {
+            // Now, rather than after the weights are read.
+            String base = JsonFile.read(directory.resolve("config.json"))
+                    .node()
+                    .path("_name_or_path")
+                    .asText("");
+            throw new FormatException(directory.resolve("tokenizer.json")
+                    + ": no such file, expected the tokenizer; where the model comes without one, name a directory that"
+                    + " has it with --tokenizer DIR"
+                    + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
+        }
         Model model = Model.open(directory);
         try {
-            return new LanguageModel(model, Tokenizer.open(directory), team, ownsTeam);
+            return new LanguageModel(model, Tokenizer.open(tokenizer == null ? directory : tokenizer), team, ownsTeam);
         } catch (RuntimeException e) {
             model.close();
             throw e;

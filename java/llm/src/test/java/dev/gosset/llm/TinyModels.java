@@ -63,7 +63,7 @@ public final class TinyModels {
         }
     }
 
-    private static void writeTokenizer(Path directory, int vocabulary) throws IOException {
+    static void writeTokenizer(Path directory, int vocabulary) throws IOException {
         ObjectNode root = JSON.createObjectNode();
         root.put("version", "1.0");
         root.putArray("added_tokens");

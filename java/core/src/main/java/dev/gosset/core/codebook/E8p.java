@@ -131,6 +131,11 @@ public final class E8p implements Codebook {
         return packed;
     }
 
+    /** The sum of row a of S, modulo 2. */
+    int parity(int a) {
+        return parity[a];
+    }
+
     /** The coordinate whose sign bit k of a code is: 0, 2, 4, 6, 1, 3, 5, 7. */
     public static int coordinate(int bit) {
         return bit < 4 ? 2 * bit : 2 * bit - 7;

@@ -29,6 +29,22 @@ public final class E8pResidual implements Codebook {
         this.residualScale = residualScale;
     }
 
+    /**
+     * This codebook with another residual scale, as {@code resid_scale_override} of published checkpoints asks for. Its
+     * {@link #name} has the scale behind a colon, {@code E8P12RVQ4B:3.6}, unless it is the usual one.
+     *
+     * @throws IllegalArgumentException if the scale is not a finite number above 0
+     */
+    public E8pResidual withResidualScale(double scale) {
+        if (!(scale > 0 && scale < Double.POSITIVE_INFINITY)) {
+            throw new IllegalArgumentException("a residual scale must be a number above 0, found " + scale);
+        }
+        E8pResidual usual = bits == 3 ? RVQ3B : RVQ4B;
+        return scale == usual.residualScale
+                ? usual
+                : new E8pResidual(usual.name + ":" + scale, id, version, bits, optimalScale, scale);
+    }
+
     @Override
     public String name() {
         return name;

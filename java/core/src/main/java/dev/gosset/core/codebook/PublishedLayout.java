@@ -26,7 +26,7 @@ import java.nio.ByteOrder;
  */
 public final class PublishedLayout {
     private static final ValueLayout.OfLong WORD = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final ValueLayout.OfShort CODE = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfInt CODES = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private PublishedLayout() {}
 
@@ -48,9 +48,8 @@ public final class PublishedLayout {
      * @throws IllegalArgumentException if the shape is not one that the layout can hold or {@code words} has another size
      */
     public static CodeMatrix unpack(Arena arena, Codebook codebook, int rows, int cols, MemorySegment words) {
-        check(codebook, rows, cols, words);
         CodeMatrix codes = CodeMatrix.allocate(arena, codebook, rows, cols);
-        transfer(codes, words, false);
+        QidxsLayout.TILES.unpack(words, codes, 0, rows);
         return codes;
     }
 
@@ -61,31 +60,24 @@ public final class PublishedLayout {
      * @throws IllegalArgumentException if the shape is not one that the layout can hold or {@code words} has another size
      */
     public static void pack(CodeMatrix codes, MemorySegment words) {
-        check(codes.codebook(), codes.rows(), codes.cols(), words);
-        transfer(codes, words, true);
+        QidxsLayout.TILES.pack(codes, words, 0, codes.rows());
     }
 
-    private static void check(Codebook codebook, int rows, int cols, MemorySegment words) {
-        if (!holds(rows, cols)) {
-            throw new IllegalArgumentException("the published layout holds matrices with rows a multiple of 16 and"
-                    + " columns a multiple of 64, found " + rows + " x " + cols);
-        }
-        long expected = 8L * rows * wordsPerRow(codebook, cols);
-        if (words.byteSize() != expected) {
-            throw new IllegalArgumentException("Qidxs of a " + rows + " x " + cols + " " + codebook.name()
-                    + " matrix has " + expected + " bytes, found " + words.byteSize());
-        }
-    }
-
-    private static void transfer(CodeMatrix codes, MemorySegment words, boolean pack) {
+    /** Rows {@code from .. to - 1}, both multiples of 16. All arguments are checked. */
+    static void transfer(CodeMatrix codes, MemorySegment words, int from, int to, boolean pack) {
         long residual = codes.residualOffset();
-        transferE8p(codes, 0, words, 0, pack);
-        if (codes.codebook().bits() == 4) {
-            transferE8p(codes, residual, words, 8L * (codes.cols() / 32), pack);
-        } else if (codes.codebook().bits() == 3) {
-            long rowBytes = 8L * wordsPerRow(codes.codebook(), codes.cols());
+        int bits = codes.codebook().bits();
+        long rowBytes = 8L * wordsPerRow(codes.codebook(), codes.cols());
+        for (int row = from; row < to; row += 16) {
+            strip(codes.data(), codes.groups(), 0, row, words, row * rowBytes, rowBytes, pack);
+            if (bits == 4) {
+                long second = row * rowBytes + 8L * (codes.cols() / 32);
+                strip(codes.data(), codes.groups(), residual, row, words, second, rowBytes, pack);
+            }
+        }
+        if (bits == 3) {
             int groups = codes.groups();
-            for (int row = 0; row < codes.rows(); row++) {
+            for (int row = from; row < to; row++) {
                 long at = row * rowBytes + 8L * (codes.cols() / 32);
                 if (pack) {
                     MemorySegment.copy(codes.data(), residual + (long) row * groups, words, at, groups);
@@ -97,56 +89,80 @@ public final class PublishedLayout {
     }
 
     /**
-     * One plane of 16-bit codes, row-major from byte {@code plane} of the codes on, and the words of one E8P tensor, whose
-     * share of each row of {@code words} begins at byte {@code column}.
+     * 16 rows of one plane of 16-bit codes. A strip of n / 64 tiles fills exactly 16 rows of n / 32 words of the tensor.
+     *
+     * @param plane byte offset of the plane in {@code data}
+     * @param at byte offset of the strip's first word; the next row of words is {@code rowBytes} on
      */
-    private static void transferE8p(CodeMatrix codes, long plane, MemorySegment words, long column, boolean pack) {
-        MemorySegment data = codes.data();
-        int groups = codes.groups();
-        int perRow = codes.cols() / 32;
-        long rowBytes = 8L * wordsPerRow(codes.codebook(), codes.cols());
-        for (long word = 0, total = (long) codes.rows() * perRow; word < total; word++) {
-            long at = word / perRow * rowBytes + column + word % perRow * 8;
-            long tile = word / 32;
-            long lane = word % 32;
-            // The first of the word's four codes; the others are one row below, one group to the right, and both.
-            long row = tile / (groups / 8) * 16 + lane / 4 * 2;
-            long group = tile % (groups / 8) * 8 + lane % 4 * 2;
-            long first = plane + 2 * (row * groups + group);
-            long below = first + 2L * groups;
+    private static void strip(
+            MemorySegment data,
+            int groups,
+            long plane,
+            int firstRow,
+            MemorySegment words,
+            long at,
+            long rowBytes,
+            boolean pack) {
+        int perRow = groups / 4;
+        long first = plane + 2L * firstRow * groups;
+        for (int r = 0; r < 16; r++) {
             if (pack) {
-                words.set(
-                        WORD,
-                        at,
-                        interleave(data.get(CODE, first), 0)
-                                | interleave(data.get(CODE, below), 1)
-                                | interleave(data.get(CODE, first + 2), 2)
-                                | interleave(data.get(CODE, below + 2), 3));
+                packRow(data, first, groups, words, at + r * rowBytes, r * perRow, perRow);
             } else {
-                long w = words.get(WORD, at);
-                data.set(CODE, first, extract(w, 0));
-                data.set(CODE, below, extract(w, 1));
-                data.set(CODE, first + 2, extract(w, 2));
-                data.set(CODE, below + 2, extract(w, 3));
+                unpackRow(data, first, groups, words, at + r * rowBytes, r * perRow, perRow);
             }
         }
     }
 
-    /** Code i of a word: its magnitude is byte i, its sign bit j is bit 32 + 4 j + i. */
-    private static short extract(long word, int i) {
-        long b = word >>> (32 + i) & 0x11111111L;
-        // Every fourth bit to neighbouring bits, by halves.
-        b = (b | b >>> 3) & 0x03030303L;
-        b = (b | b >>> 6) & 0x000f000fL;
-        b = (b | b >>> 12) & 0xff;
-        return (short) ((word >>> (8 * i) & 0xff) << 8 | b);
+    // Word w of a strip: tile w / 32, lane w % 32. The first of its four codes is in row lane / 4 * 2 of the strip and
+    // group
+    // tile * 8 + lane % 4 * 2; the others are one row below, one group to the right, and both. So its four codes are
+    // two
+    // ints, one below the other.
+
+    private static void unpackRow(
+            MemorySegment data, long first, int groups, MemorySegment words, long at, int firstWord, int count) {
+        long below = 2L * groups;
+        for (int j = 0; j < count; j++) {
+            int w = firstWord + j;
+            long out = first + (w >>> 2 & 7) * 2L * below + (w >>> 5) * 16L + (w & 3) * 4L;
+            long word = words.get(WORD, at + 8L * j);
+            data.set(CODES, out, pair(word));
+            data.set(CODES, out + below, pair(word >>> 8 & 0x00ff_ffffL | word >>> 33 << 32));
+        }
     }
 
-    private static long interleave(short code, int i) {
-        long b = code & 0xff;
-        b = (b | b << 12) & 0x000f000fL;
-        b = (b | b << 6) & 0x03030303L;
-        b = (b | b << 3) & 0x11111111L;
-        return b << (32 + i) | (long) (code >>> 8 & 0xff) << (8 * i);
+    private static void packRow(
+            MemorySegment data, long first, int groups, MemorySegment words, long at, int firstWord, int count) {
+        long below = 2L * groups;
+        for (int j = 0; j < count; j++) {
+            int w = firstWord + j;
+            long in = first + (w >>> 2 & 7) * 2L * below + (w >>> 5) * 16L + (w & 3) * 4L;
+            long upper = unpair(data.get(CODES, in));
+            long lower = unpair(data.get(CODES, in + below));
+            words.set(WORD, at + 8L * j, upper | (lower & 0x00ff_00ffL) << 8 | (lower >>> 32) << 33);
+        }
+    }
+
+    /**
+     * Codes 0 and 2 of a word, the second in the upper half: magnitudes are bytes 0 and 2, sign bits j are bits 32 + 4 j and
+     * 34 + 4 j.
+     */
+    private static int pair(long word) {
+        // Every fourth bit to neighbouring bits, by halves, for both codes at once.
+        long b = word >>> 32 & 0x1111_1111L | (word >>> 34 & 0x1111_1111L) << 32;
+        b = (b | b >>> 3) & 0x0303_0303_0303_0303L;
+        b = (b | b >>> 6) & 0x000f_000f_000f_000fL;
+        b = (b | b >>> 12) & 0xff_0000_00ffL;
+        return (int) (word << 8 & 0xff00_ff00L | b | b >>> 16);
+    }
+
+    /** The inverse: the bits of a word that belong to codes 0 and 2. */
+    private static long unpair(int pair) {
+        long b = pair & 0xffL | (pair & 0xff_0000L) << 16;
+        b = (b | b << 12) & 0x000f_000f_000f_000fL;
+        b = (b | b << 6) & 0x0303_0303_0303_0303L;
+        b = (b | b << 3) & 0x1111_1111_1111_1111L;
+        return pair >>> 8 & 0xff_00ffL | (b & 0xffff_ffffL) << 32 | b >>> 32 << 34;
     }
 }

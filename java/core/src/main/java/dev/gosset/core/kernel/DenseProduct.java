@@ -12,7 +12,6 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -31,15 +30,24 @@ public final class DenseProduct {
     private static final VectorSpecies<Short> SHORTS =
             VectorSpecies.of(short.class, VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
     private static final int LANES = FLOATS.length();
+    /** Rows that share the loads of x. */
+    private static final int BLOCK = 4;
+
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+    private static final ByteOrder NATIVE = ByteOrder.nativeOrder();
     private static final ValueLayout.OfFloat FLOAT_NATIVE = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
     /** A half's exponent is biased by 15, a float's by 127: their difference as a factor. */
     private static final float HALF_TO_FLOAT = 0x1p112f;
 
-    private static final int HALF_INFINITY = 0x7c00;
+    /** A half's bits, sign-extended and moved to a float's place. */
+    private static final int HALF_BITS = 0x8fffe000;
+
+    /** The exponent among them, all ones for infinity and NaN. */
+    private static final int HALF_EXPONENT = 0x0f800000;
+
     private static final int FLOAT_INFINITY = 0x7f800000;
 
     private final Tensor weight;
@@ -98,9 +106,9 @@ public final class DenseProduct {
         }
         if (x.rows() == 1) {
             int tile = Math.max(8, (1 << 16) / cols);
-            workspace.team().run(Math.ceilDiv(rows, tile), i -> {
+            workspace.run(Math.ceilDiv(rows, tile), 4L * BLOCK * LANES, (i, sums) -> {
                 int from = i * tile;
-                matvec(x.data(), y.data(), column, from, Math.min(rows, from + tile));
+                matvec(x.data(), y.data(), column, from, Math.min(rows, from + tile), sums);
             });
         } else if (x.rows() > 1) {
             int tile = rows >= 2048 ? 256 : 128;
@@ -137,105 +145,191 @@ public final class DenseProduct {
                 y.cols());
     }
 
-    private void matvec(MemorySegment x, MemorySegment y, int column, int from, int to) {
-        for (int i = from; i < to; i++) {
-            float sum = switch (dtype) {
-                case F32 -> dotFloat(4L * i * cols, x);
-                case F16 -> dotHalf(2L * i * cols, x);
-                default -> dotBfloat(2L * i * cols, x);
-            };
-            y.set(FLOAT_NATIVE, 4L * (column + i), sum);
+    private void matvec(MemorySegment x, MemorySegment y, int column, int from, int to, MemorySegment sums) {
+        long rowBytes = (long) dtype.bytes() * cols;
+        int whole = cols / LANES * LANES;
+        for (int i = from; i < to; i += BLOCK) {
+            int count = Math.min(BLOCK, to - i);
+            long at = rowBytes * i;
+            // Where less than four rows are left their sums are those of one row, four times.
+            long stride = count == BLOCK ? rowBytes : 0;
+            for (int r = 0; r < count; r++) {
+                if (r == 0 || stride == 0) {
+                    switch (dtype) {
+                        case F32 -> sumFloats(data, at + rowBytes * r, stride, whole, x, sums);
+                        case F16 -> sumHalves(data, at + rowBytes * r, stride, whole, x, sums);
+                        default -> sumBfloats(data, at + rowBytes * r, stride, whole, x, sums);
+                    }
+                }
+                float sum = 0;
+                for (int lane = 0; lane < LANES; lane++) {
+                    sum += sums.get(FLOAT_NATIVE, 4L * ((stride == 0 ? 0 : r) * LANES + lane));
+                }
+                for (int j = whole; j < cols; j++) {
+                    sum = Math.fma(element(at + rowBytes * r, j), x.get(FLOAT_NATIVE, 4L * j), sum);
+                }
+                y.set(FLOAT_NATIVE, 4L * (column + i + r), sum);
+            }
         }
     }
 
-    private float dotFloat(long w, MemorySegment x) {
-        FloatVector s0 = FloatVector.zero(FLOATS);
-        FloatVector s1 = FloatVector.zero(FLOATS);
-        FloatVector s2 = FloatVector.zero(FLOATS);
-        FloatVector s3 = FloatVector.zero(FLOATS);
-        int j = 0;
-        for (; j <= cols - 4 * LANES; j += 4 * LANES) {
-            s0 = floats(w, j).fma(x(x, j), s0);
-            s1 = floats(w, j + LANES).fma(x(x, j + LANES), s1);
-            s2 = floats(w, j + 2 * LANES).fma(x(x, j + 2 * LANES), s2);
-            s3 = floats(w, j + 3 * LANES).fma(x(x, j + 3 * LANES), s3);
-        }
-        for (; j <= cols - LANES; j += LANES) {
-            s0 = floats(w, j).fma(x(x, j), s0);
-        }
-        float sum = VectorMath.sum(s0.add(s1).add(s2.add(s3)));
-        for (; j < cols; j++) {
-            sum = Math.fma(data.get(FLOAT, w + 4L * j), x.get(FLOAT_NATIVE, 4L * j), sum);
-        }
-        return sum;
+    private float element(long row, int j) {
+        return switch (dtype) {
+            case F32 -> data.get(FLOAT, row + 4L * j);
+            case F16 -> Float.float16ToFloat(data.get(SHORT, row + 2L * j));
+            default -> Float.intBitsToFloat(data.get(SHORT, row + 2L * j) << 16);
+        };
     }
 
-    private float dotHalf(long w, MemorySegment x) {
-        FloatVector s0 = FloatVector.zero(FLOATS);
-        FloatVector s1 = FloatVector.zero(FLOATS);
-        int j = 0;
-        for (; j <= cols - 2 * LANES; j += 2 * LANES) {
-            s0 = halves(w, j).fma(x(x, j), s0);
-            s1 = halves(w, j + LANES).fma(x(x, j + LANES), s1);
-        }
-        for (; j <= cols - LANES; j += LANES) {
-            s0 = halves(w, j).fma(x(x, j), s0);
-        }
-        float sum = VectorMath.sum(s0.add(s1));
-        for (; j < cols; j++) {
-            sum = Math.fma(Float.float16ToFloat(data.get(SHORT, w + 2L * j)), x.get(FLOAT_NATIVE, 4L * j), sum);
-        }
-        return sum;
-    }
+    // As in VectorTransform: every method that holds a vector is longer than 325 bytecodes, loops inside and calls
+    // nothing
+    // but the Vector API, so that C2 compiles it on its own and boxes nothing. Four rows share the loads of x.
 
-    private float dotBfloat(long w, MemorySegment x) {
+    private static void sumFloats(
+            MemorySegment data, long at, long stride, int cols, MemorySegment x, MemorySegment sums) {
         FloatVector s0 = FloatVector.zero(FLOATS);
-        FloatVector s1 = FloatVector.zero(FLOATS);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
+        FloatVector t0 = s0;
+        FloatVector t1 = s0;
+        FloatVector t2 = s0;
+        FloatVector t3 = s0;
         int j = 0;
         for (; j <= cols - 2 * LANES; j += 2 * LANES) {
-            s0 = bfloats(w, j).fma(x(x, j), s0);
-            s1 = bfloats(w, j + LANES).fma(x(x, j + LANES), s1);
+            long p = at + 4L * j;
+            long q = p + 4L * LANES;
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
+            FloatVector w = FloatVector.fromMemorySegment(FLOATS, x, 4L * (j + LANES), NATIVE);
+            s0 = FloatVector.fromMemorySegment(FLOATS, data, p, ORDER).fma(v, s0);
+            t0 = FloatVector.fromMemorySegment(FLOATS, data, q, ORDER).fma(w, t0);
+            s1 = FloatVector.fromMemorySegment(FLOATS, data, p + stride, ORDER).fma(v, s1);
+            t1 = FloatVector.fromMemorySegment(FLOATS, data, q + stride, ORDER).fma(w, t1);
+            s2 = FloatVector.fromMemorySegment(FLOATS, data, p + 2 * stride, ORDER)
+                    .fma(v, s2);
+            t2 = FloatVector.fromMemorySegment(FLOATS, data, q + 2 * stride, ORDER)
+                    .fma(w, t2);
+            s3 = FloatVector.fromMemorySegment(FLOATS, data, p + 3 * stride, ORDER)
+                    .fma(v, s3);
+            t3 = FloatVector.fromMemorySegment(FLOATS, data, q + 3 * stride, ORDER)
+                    .fma(w, t3);
         }
-        for (; j <= cols - LANES; j += LANES) {
-            s0 = bfloats(w, j).fma(x(x, j), s0);
+        if (j < cols) {
+            long p = at + 4L * j;
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
+            s0 = FloatVector.fromMemorySegment(FLOATS, data, p, ORDER).fma(v, s0);
+            s1 = FloatVector.fromMemorySegment(FLOATS, data, p + stride, ORDER).fma(v, s1);
+            s2 = FloatVector.fromMemorySegment(FLOATS, data, p + 2 * stride, ORDER)
+                    .fma(v, s2);
+            s3 = FloatVector.fromMemorySegment(FLOATS, data, p + 3 * stride, ORDER)
+                    .fma(v, s3);
         }
-        float sum = VectorMath.sum(s0.add(s1));
-        for (; j < cols; j++) {
-            sum = Math.fma(Float.intBitsToFloat(data.get(SHORT, w + 2L * j) << 16), x.get(FLOAT_NATIVE, 4L * j), sum);
-        }
-        return sum;
-    }
-
-    private static FloatVector x(MemorySegment x, int j) {
-        return FloatVector.fromMemorySegment(FLOATS, x, 4L * j, ByteOrder.nativeOrder());
-    }
-
-    private FloatVector floats(long w, int j) {
-        return FloatVector.fromMemorySegment(FLOATS, data, w + 4L * j, ORDER);
-    }
-
-    private IntVector shorts(long w, int j) {
-        return (IntVector) ShortVector.fromMemorySegment(SHORTS, data, w + 2L * j, ORDER)
-                .convertShape(VectorOperators.S2I, INTS, 0);
+        s0.add(t0).intoMemorySegment(sums, 0, NATIVE);
+        s1.add(t1).intoMemorySegment(sums, 4L * LANES, NATIVE);
+        s2.add(t2).intoMemorySegment(sums, 8L * LANES, NATIVE);
+        s3.add(t3).intoMemorySegment(sums, 12L * LANES, NATIVE);
     }
 
     /** vpmovsxwd, vpslld: a bfloat is the upper half of a float. */
-    private FloatVector bfloats(long w, int j) {
-        return shorts(w, j).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+    private static void sumBfloats(
+            MemorySegment data, long at, long stride, int cols, MemorySegment x, MemorySegment sums) {
+        FloatVector s0 = FloatVector.zero(FLOATS);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
+        for (int j = 0; j < cols; j += LANES) {
+            long p = at + 2L * j;
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
+            IntVector a = (IntVector)
+                    ShortVector.fromMemorySegment(SHORTS, data, p, ORDER).convertShape(VectorOperators.S2I, INTS, 0);
+            IntVector b = (IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + stride, ORDER)
+                    .convertShape(VectorOperators.S2I, INTS, 0);
+            IntVector c = (IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 2 * stride, ORDER)
+                    .convertShape(VectorOperators.S2I, INTS, 0);
+            IntVector d = (IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 3 * stride, ORDER)
+                    .convertShape(VectorOperators.S2I, INTS, 0);
+            s0 = a.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s0);
+            s1 = b.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s1);
+            s2 = c.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s2);
+            s3 = d.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s3);
+        }
+        s0.intoMemorySegment(sums, 0, NATIVE);
+        s1.intoMemorySegment(sums, 4L * LANES, NATIVE);
+        s2.intoMemorySegment(sums, 8L * LANES, NATIVE);
+        s3.intoMemorySegment(sums, 12L * LANES, NATIVE);
     }
 
-    /** vpmovsxwd, shifts and masks, vmulps: exact, subnormals included. */
-    private FloatVector halves(long w, int j) {
-        IntVector h = shorts(w, j);
-        IntVector magnitude = h.and(0x7fff);
-        FloatVector scaled = magnitude
-                .lanewise(VectorOperators.LSHL, 13)
-                .reinterpretAsFloats()
-                .mul(HALF_TO_FLOAT);
-        VectorMask<Integer> special = magnitude.compare(VectorOperators.GE, HALF_INFINITY);
-        return scaled.reinterpretAsInts()
-                .lanewise(VectorOperators.OR, FLOAT_INFINITY, special)
-                .or(h.and(0x80000000))
-                .reinterpretAsFloats();
+    /**
+     * vpmovsxwd, vpslld, vpandd: the sign in its place and the other bits at the top of a float's mantissa and exponent,
+     * then vmulps: exact, subnormals included. Infinity and NaN get a float's largest exponent.
+     */
+    private static void sumHalves(
+            MemorySegment data, long at, long stride, int cols, MemorySegment x, MemorySegment sums) {
+        FloatVector s0 = FloatVector.zero(FLOATS);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
+        for (int j = 0; j < cols; j += LANES) {
+            long p = at + 2L * j;
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
+            IntVector a = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p, ORDER)
+                            .convertShape(VectorOperators.S2I, INTS, 0))
+                    .lanewise(VectorOperators.LSHL, 13)
+                    .and(HALF_BITS);
+            IntVector b = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + stride, ORDER)
+                            .convertShape(VectorOperators.S2I, INTS, 0))
+                    .lanewise(VectorOperators.LSHL, 13)
+                    .and(HALF_BITS);
+            IntVector c = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 2 * stride, ORDER)
+                            .convertShape(VectorOperators.S2I, INTS, 0))
+                    .lanewise(VectorOperators.LSHL, 13)
+                    .and(HALF_BITS);
+            IntVector d = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 3 * stride, ORDER)
+                            .convertShape(VectorOperators.S2I, INTS, 0))
+                    .lanewise(VectorOperators.LSHL, 13)
+                    .and(HALF_BITS);
+            FloatVector e = a.reinterpretAsFloats().mul(HALF_TO_FLOAT);
+            FloatVector f = b.reinterpretAsFloats().mul(HALF_TO_FLOAT);
+            FloatVector g = c.reinterpretAsFloats().mul(HALF_TO_FLOAT);
+            FloatVector h = d.reinterpretAsFloats().mul(HALF_TO_FLOAT);
+            // finite halves are below 65536
+            IntVector any = a.and(HALF_EXPONENT)
+                    .max(b.and(HALF_EXPONENT))
+                    .max(c.and(HALF_EXPONENT).max(d.and(HALF_EXPONENT)));
+            if (any.compare(VectorOperators.EQ, HALF_EXPONENT).anyTrue()) {
+                e = e.reinterpretAsInts()
+                        .lanewise(
+                                VectorOperators.OR,
+                                FLOAT_INFINITY,
+                                a.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
+                        .reinterpretAsFloats();
+                f = f.reinterpretAsInts()
+                        .lanewise(
+                                VectorOperators.OR,
+                                FLOAT_INFINITY,
+                                b.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
+                        .reinterpretAsFloats();
+                g = g.reinterpretAsInts()
+                        .lanewise(
+                                VectorOperators.OR,
+                                FLOAT_INFINITY,
+                                c.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
+                        .reinterpretAsFloats();
+                h = h.reinterpretAsInts()
+                        .lanewise(
+                                VectorOperators.OR,
+                                FLOAT_INFINITY,
+                                d.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
+                        .reinterpretAsFloats();
+            }
+            s0 = e.fma(v, s0);
+            s1 = f.fma(v, s1);
+            s2 = g.fma(v, s2);
+            s3 = h.fma(v, s3);
+        }
+        s0.intoMemorySegment(sums, 0, NATIVE);
+        s1.intoMemorySegment(sums, 4L * LANES, NATIVE);
+        s2.intoMemorySegment(sums, 8L * LANES, NATIVE);
+        s3.intoMemorySegment(sums, 12L * LANES, NATIVE);
     }
 }

@@ -3,6 +3,7 @@ package dev.gosset.core.kernel;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.E81b;
 import dev.gosset.core.codebook.E8p;
+import dev.gosset.core.codebook.E8pResidual;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -63,6 +64,17 @@ final class PointTables {
     }
 
     private PointTables() {}
+
+    /** Whether a codebook's points are in these tables: the codebooks of old checkpoints have none. */
+    static boolean hold(Codebook codebook) {
+        return codebook instanceof E8p || codebook instanceof E8pResidual;
+    }
+
+    /** Whether {@link #SCALES} too has what a codebook needs: some old checkpoints have a residual scale of their own. */
+    static boolean holdScaled(Codebook codebook) {
+        return hold(codebook)
+                && codebook.residualScale() == Codebook.ofBits(codebook.bits()).residualScale();
+    }
 
     /** Byte offset of the magnitude row of an E8P code, whatever lies above its 16 bits. */
     static int magnitudeRow(int code) {

@@ -1,8 +1,10 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.codebook.D4;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.codebook.E8pResidual;
+import dev.gosset.core.codebook.HalfInteger;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -37,8 +39,8 @@ public final class ScalarEncode implements EncodeKernel {
     /** The eight float32 values of a code: what every kernel must deliver bit by bit. */
     static void decode(Codebook codebook, int code, double[] scratch, float[] out) {
         switch (codebook) {
-            case E8p e8p -> {
-                e8p.decode(code, scratch, 0);
+            case E8p _, D4 _, HalfInteger _ -> {
+                codebook.decode(code, scratch, 0);
                 for (int c = 0; c < DIMENSION; c++) {
                     out[c] = (float) scratch[c];
                 }

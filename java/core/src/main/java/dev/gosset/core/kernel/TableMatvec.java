@@ -1,6 +1,8 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.codebook.E8p;
+import dev.gosset.core.codebook.E8pResidual;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -39,7 +41,11 @@ public final class TableMatvec implements MatvecKernel {
 
     @Override
     public PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
-        return codes.groups() > TableMatrix.MOST_GROUPS ? stored.prepare(codes, arena) : new TableMatrix(codes, arena);
+        // The codebooks of the first checkpoints have codes of another build, which the tables do not know.
+        boolean known = codes.codebook() instanceof E8p || codes.codebook() instanceof E8pResidual;
+        return known && codes.groups() <= TableMatrix.MOST_GROUPS
+                ? new TableMatrix(codes, arena)
+                : stored.prepare(codes, arena);
     }
 
     /** Why this kernel cannot run well in this JVM, or null where it can. */

@@ -54,6 +54,9 @@ public final class VectorEncode implements EncodeKernel {
     private static final int DIMENSION = Codebook.DIMENSION;
     private static final int ROW = PointTables.ROW;
 
+    /** For codebooks whose points are not in the tables. */
+    private static final ScalarEncode PLAIN = new ScalarEncode();
+
     /** Vectors that pass through the stages together. */
     private static final int CHUNK = 64;
 
@@ -209,6 +212,10 @@ public final class VectorEncode implements EncodeKernel {
     @Override
     public void nearest(Codebook codebook, MemorySegment x, int count, MemorySegment values, MemorySegment codes) {
         Arguments.check(x, count, values, codes);
+        if (!PointTables.holdScaled(codebook)) {
+            PLAIN.nearest(codebook, x, count, values, codes);
+            return;
+        }
         MemorySegment s = SCRATCHES.get();
         int bits = codebook.bits();
         for (int start = 0; start < count; start += CHUNK) {

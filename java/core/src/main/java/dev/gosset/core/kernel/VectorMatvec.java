@@ -35,6 +35,9 @@ public final class VectorMatvec implements MatvecKernel {
     private static final int BYTE_ROWS = 255 * ROW;
     private static final int HALF = ROW / 2;
 
+    /** For the codebooks of old checkpoints, which are read but have no kernel of their own. */
+    private static final ScalarMatvec PLAIN = new ScalarMatvec();
+
     /** Rows that share the loads of x. */
     private static final int BLOCK = 4;
 
@@ -46,6 +49,10 @@ public final class VectorMatvec implements MatvecKernel {
     @Override
     public void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
         Arguments.check(codes, x, y, firstRow, lastRow);
+        if (!PointTables.hold(codes.codebook())) {
+            PLAIN.matvec(codes, x, y, firstRow, lastRow);
+            return;
+        }
         float scale = (float) codes.codebook().residualScale();
         int bits = codes.codebook().bits();
         long residual = codes.residualOffset();
@@ -71,6 +78,10 @@ public final class VectorMatvec implements MatvecKernel {
     @Override
     public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
         Arguments.check(codes, firstRow, lastRow, out);
+        if (!PointTables.holdScaled(codes.codebook())) {
+            PLAIN.decode(codes, firstRow, lastRow, out);
+            return;
+        }
         int bits = codes.codebook().bits();
         MemorySegment data = codes.data();
         int groups = codes.groups();

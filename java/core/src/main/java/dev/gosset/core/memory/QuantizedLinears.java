@@ -25,7 +25,8 @@ import java.util.Optional;
  * <tr><td>{@code L.sv}</td><td>{@code sv}</td><td>F16</td><td>[m]</td></tr>
  * <tr><td>{@code L.part_names}</td><td>{@code part_names}</td><td>U8</td><td>UTF-8 text, one name per line</td></tr>
  * <tr><td>{@code L.part_rows}</td><td>{@code part_rows}</td><td>I32</td><td>[p], which add up to m</td></tr>
- * <tr><td>{@code L.part_scales}</td><td>{@code part_scales}</td><td>F16</td><td>[p]</td></tr>
+ * <tr><td>{@code L.part_scales}</td><td>{@code part_scales}</td><td>F16, or F32 where F16 does not hold them
+ * all</td><td>[p]</td></tr>
  * </table>
  */
 public final class QuantizedLinears {
@@ -49,28 +50,33 @@ public final class QuantizedLinears {
     /**
      * Appends a linear to a weight file.
      *
-     * @throws IllegalArgumentException if a part's name is empty or has a line break, or if its scale is not a finite value
-     *     that float16 holds exactly
+     * @throws IllegalArgumentException if a part's name is empty or has a line break, or if its scale is not finite
      */
     public static void write(WeightFileWriter writer, String name, QuantizedLinear linear) {
         List<QuantizedLinear.Part> parts = linear.parts();
         ByteBuffer rows = ByteBuffer.allocate(4 * parts.size()).order(ByteOrder.LITTLE_ENDIAN);
-        ByteBuffer scales = ByteBuffer.allocate(2 * parts.size()).order(ByteOrder.LITTLE_ENDIAN);
+        boolean halves =
+                parts.stream().allMatch(p -> Float.float16ToFloat(Float.floatToFloat16(p.scale())) == p.scale());
+        Dtype scaleType = halves ? Dtype.F16 : Dtype.F32;
+        ByteBuffer scales =
+                ByteBuffer.allocate(scaleType.bytes() * parts.size()).order(ByteOrder.LITTLE_ENDIAN);
         StringBuilder names = new StringBuilder();
         for (QuantizedLinear.Part part : parts) {
-            short scale = Float.floatToFloat16(part.scale());
             if (part.name().isEmpty()
                     || part.name().indexOf('\n') >= 0
                     || part.rows() < 1
-                    || !Float.isFinite(part.scale())
-                    || Float.float16ToFloat(scale) != part.scale()) {
+                    || !Float.isFinite(part.scale())) {
                 throw new IllegalArgumentException(
                         "linear " + Quoted.of(name) + " has the part " + Quoted.of(part.name())
                                 + " of " + part.rows() + " rows with the scale " + part.scale()
-                                + ", expected a name of one line, a row and a scale that float16 holds");
+                                + ", expected a name of one line, a row and a finite scale");
             }
             rows.putInt(part.rows());
-            scales.putShort(scale);
+            if (halves) {
+                scales.putShort(Float.floatToFloat16(part.scale()));
+            } else {
+                scales.putFloat(part.scale());
+            }
             names.append(names.isEmpty() ? "" : "\n").append(part.name());
         }
         byte[] text = names.toString().getBytes(StandardCharsets.UTF_8);
@@ -94,7 +100,7 @@ public final class QuantizedLinears {
         writer.add(
                 name + "." + PART_SCALES,
                 PART_SCALES,
-                Dtype.F16,
+                scaleType,
                 List.of(p),
                 none,
                 MemorySegment.ofArray(scales.array()));
@@ -126,9 +132,11 @@ public final class QuantizedLinears {
         Tensor names = row(file, name, PART_NAMES, Dtype.U8);
         List<String> lines = lines(names);
         Tensor rows = row(file, name, PART_ROWS, Dtype.I32).requireShape(lines.size());
-        Tensor scales = row(file, name, PART_SCALES, Dtype.F16)
-                .requireShape(lines.size())
-                .requireFinite();
+        Tensor scales = file.tensor(name + "." + PART_SCALES);
+        if (scales.dtype() != Dtype.F16 && scales.dtype() != Dtype.F32) {
+            throw new FormatException(scales + " is " + scales.dtype() + ", expected F16 or F32");
+        }
+        scales.requireShape(lines.size()).requireFinite();
         float[] scale = scales.toFloatArray();
         List<QuantizedLinear.Part> parts = new ArrayList<>();
         long sum = 0;

@@ -21,8 +21,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.Endianness;
@@ -481,12 +479,7 @@ public final class WeightFile {
                 try {
                     return Codebook.named(name);
                 } catch (IllegalArgumentException e) {
-                    throw wrong(
-                            where + " has the codebook " + Quoted.of(name),
-                            IntStream.rangeClosed(2, 4)
-                                    .mapToObj(b -> Codebook.ofBits(b).name())
-                                    .collect(Collectors.joining(", ")),
-                            e);
+                    throw wrong(where + " has the codebook " + Quoted.of(name), Codebook.KNOWN, e);
                 }
             }
 

@@ -243,7 +243,6 @@ final class WeightFileTest {
                 WeightFileWriter writer = WeightFileWriter.create(dir.resolve("x"), Map.of())) {
             CodeMatrix codes = CodeMatrix.allocate(arena, e8p, 16, 8);
             for (QuantizedLinear.Part part : List.of(
-                    new QuantizedLinear.Part("p", 16, 0.1f),
                     new QuantizedLinear.Part("", 16, 1),
                     new QuantizedLinear.Part("a\nb", 16, 1),
                     new QuantizedLinear.Part("p", 16, Float.NaN))) {
@@ -252,6 +251,25 @@ final class WeightFileTest {
                         .isInstanceOf(IllegalArgumentException.class)
                         .hasMessageContaining("'x'");
             }
+        }
+    }
+
+    /** A part's scale that float16 does not hold is kept in float32. */
+    @Test
+    void keepsScalesOfOldCheckpointsExactly() {
+        Path path = dir.resolve("scales.arrow");
+        try (Arena arena = Arena.ofConfined()) {
+            CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(2), 16, 8);
+            List<QuantizedLinear.Part> parts =
+                    List.of(new QuantizedLinear.Part("a", 10, 0.1f), new QuantizedLinear.Part("b", 6, 0.5f));
+            try (WeightFileWriter writer = WeightFileWriter.create(path, Map.of())) {
+                QuantizedLinears.write(
+                        writer, "x", new QuantizedLinear(codes, arena.allocate(16), arena.allocate(32), parts));
+                writer.commit();
+            }
+            WeightFile file = WeightFile.open(path, arena);
+            assertThat(file.tensor("x.part_scales").dtype()).isEqualTo(Dtype.F32);
+            assertThat(QuantizedLinears.read(file, "x").parts()).isEqualTo(parts);
         }
     }
 

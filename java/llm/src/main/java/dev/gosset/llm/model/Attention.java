@@ -1,6 +1,7 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
@@ -37,8 +38,9 @@ final class Attention {
 
     /**
      * @param qkv tokens x (q, k, v): the queries are read from it
-     * @param keys for each key-value head {@code capacity} rows of dim floats
+     * @param keys for each key-value head {@code capacity} rows of dim floats or halves
      * @param values the same
+     * @param halves whether they are float16
      * @param out tokens x (heads * dim)
      */
     void attend(
@@ -46,6 +48,7 @@ final class Attention {
             int first,
             MemorySegment keys,
             MemorySegment values,
+            boolean halves,
             int capacity,
             FloatMatrix out,
             Workspace workspace) {
@@ -53,22 +56,34 @@ final class Attention {
         int tiles = Math.ceilDiv(tokens, TILE);
         int rows = Math.min(tokens, TILE);
         int span = window == 0 ? first + tokens : Math.min(first + tokens, window + rows);
-        workspace.run(heads * tiles, 4L * rows * (span + 2L * dim), (task, scratch) -> {
+        long bytesPerRow = (halves ? 2L : 4L) * dim;
+        long scoreBytes = 4L * rows * (span + 2L * dim);
+        long wideBytes = halves && rows >= FEW_TOKENS ? 8L * span * dim : 0;
+        workspace.run(heads * tiles, scoreBytes + wideBytes, (task, scratch) -> {
             int head = task % heads;
             // The longest tiles first: the team then ends together.
             int from = (tiles - 1 - task / heads) * TILE;
             int count = Math.min(tokens - from, TILE);
             int high = first + from + count;
             int low = window == 0 ? 0 : Math.max(0, first + from - window + 1);
-            long base = 4L * dim * ((long) (head / (heads / keyValueHeads)) * capacity + low);
-            long bytes = 4L * dim * (high - low);
+            long base = bytesPerRow * ((long) (head / (heads / keyValueHeads)) * capacity + low);
+            long bytes = bytesPerRow * (high - low);
             MemorySegment k = keys.asSlice(base, bytes);
             MemorySegment v = values.asSlice(base, bytes);
             if (count < FEW_TOKENS) {
                 for (int t = from; t < from + count; t++) {
-                    attendOne(qkv, head, t, first + t - low, high - low, k, v, out, scratch);
+                    attendOne(qkv, head, t, first + t - low, high - low, k, v, halves, out, scratch);
                 }
             } else {
+                if (halves) {
+                    int n = (high - low) * dim;
+                    MemorySegment wideKeys = scratch.asSlice(scoreBytes, 4L * n);
+                    MemorySegment wideValues = scratch.asSlice(scoreBytes + 4L * n, 4L * n);
+                    VectorAttention.widen(k, 0, wideKeys, 0, n);
+                    VectorAttention.widen(v, 0, wideValues, 0, n);
+                    k = wideKeys;
+                    v = wideValues;
+                }
                 attendMany(qkv, head, from, count, first + from - low, high - low, k, v, out, scratch);
             }
         });
@@ -85,6 +100,7 @@ final class Attention {
             int span,
             MemorySegment k,
             MemorySegment v,
+            boolean halves,
             FloatMatrix out,
             MemorySegment scratch) {
         int begin = window == 0 ? 0 : Math.max(0, position - window + 1);
@@ -92,11 +108,19 @@ final class Attention {
         MemorySegment q = scratch;
         long scores = 4L * dim;
         VectorMath.scale(scale, qkv.data(), 4L * ((long) token * qkv.cols() + (long) head * dim), q, 0, dim);
-        for (int j = begin; j < end; j++) {
-            scratch.set(FLOAT, scores + 4L * (j - begin), VectorMath.dot(q, 0, k, 4L * j * dim, dim));
+        if (halves) {
+            VectorAttention.scores(q, 0, k, 2L * begin * dim, end - begin, dim, scratch, scores);
+        } else {
+            for (int j = begin; j < end; j++) {
+                scratch.set(FLOAT, scores + 4L * (j - begin), VectorMath.dot(q, 0, k, 4L * j * dim, dim));
+            }
         }
         VectorMath.softmax(scratch, scores, end - begin);
         long o = 4L * ((long) token * out.cols() + (long) head * dim);
+        if (halves) {
+            VectorAttention.mix(scratch, scores, v, 2L * begin * dim, end - begin, dim, out.data(), o);
+            return;
+        }
         out.data().asSlice(o, 4L * dim).fill((byte) 0);
         for (int j = begin; j < end; j++) {
             VectorMath.addScaled(scratch.get(FLOAT, scores + 4L * (j - begin)), v, 4L * j * dim, out.data(), o, dim);

@@ -41,13 +41,18 @@ public record GossetWeights(WeightFile file) implements WeightSource {
                 : Optional.empty();
     }
 
-    @Override
-    public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+    /**
+     * The quantized form of a group, checked against the shapes of the configuration.
+     *
+     * @throws FormatException where it does not fit them
+     */
+    public Optional<QuantizedLinear> quantizedLinear(ModelConfig config, int layer, LinearGroup group) {
         Optional<QuantizedLinear> quantized = quantizedLinear(layer, group);
-        if (quantized.isEmpty()) {
-            return WeightSource.super.linear(config, layer, group, arena);
-        }
-        QuantizedLinear linear = quantized.get();
+        quantized.ifPresent(linear -> requireFit(config, layer, group, linear));
+        return quantized;
+    }
+
+    private void requireFit(ModelConfig config, int layer, LinearGroup group, QuantizedLinear linear) {
         List<LinearGroup.Part> expected = group.parts(config);
         boolean fits = linear.cols() == group.inputs(config) && linear.parts().size() == expected.size();
         for (int i = 0; fits && i < expected.size(); i++) {
@@ -64,7 +69,15 @@ public record GossetWeights(WeightFile file) implements WeightSource {
                     + group.inputs(config) + " inputs and "
                     + expected.stream().map(p -> p.shortName() + " " + p.rows()).toList());
         }
+    }
+
+    @Override
+    public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+        Optional<QuantizedLinear> quantized = quantizedLinear(config, layer, group);
+        if (quantized.isEmpty()) {
+            return WeightSource.super.linear(config, layer, group, arena);
+        }
         Kernels kernels = Kernels.selected();
-        return new CodedLinear(new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena));
+        return new CodedLinear(new QuantizedProduct(quantized.get(), kernels.transform(), kernels.matvec(), arena));
     }
 }

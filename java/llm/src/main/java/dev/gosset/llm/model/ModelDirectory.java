@@ -43,7 +43,7 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
     }
 
     private static Kind kind(JsonFile json) {
-        if (json.has("quip_params")) {
+        if (json.has(QuipParams.KEY)) {
             return Kind.QUIP_SHARP;
         }
         if (!json.has("quantization_config")) {
@@ -66,9 +66,7 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
         return switch (kind) {
             case ORIGINAL -> new OriginalWeights(Safetensors.open(path, arena));
             case GOSSET -> new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena));
-            case QUIP_SHARP ->
-                throw new UnsupportedModelException(path + ": a published QuIP# checkpoint (quip_params in config.json)"
-                        + " cannot be opened yet, convert it first");
+            case QUIP_SHARP -> new QuipSharpWeights(QuipSharpCheckpoint.open(path, config, arena), config, arena);
         };
     }
 }

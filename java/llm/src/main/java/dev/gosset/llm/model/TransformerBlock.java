@@ -1,6 +1,8 @@
 package dev.gosset.llm.model;
 
+import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
@@ -125,8 +127,9 @@ public final class TransformerBlock {
                 long bytes = 4L * capacity * config.keyValueSize();
                 MemorySegment keys = cache == null ? inner.bytes(bytes) : cache.keys(layer);
                 MemorySegment values = cache == null ? inner.bytes(bytes) : cache.values(layer);
-                rotate(qkv, first, keys, values, capacity, workspace);
-                attention.attend(qkv, first, keys, values, capacity, mixed, workspace);
+                boolean halves = cache != null && cache.dtype() == Dtype.F16;
+                rotate(qkv, first, keys, values, halves, capacity, workspace);
+                attention.attend(qkv, first, keys, values, halves, capacity, mixed, workspace);
             }
             addOutput(LinearGroup.O, mixed, hidden, tap, workspace);
         }
@@ -174,7 +177,13 @@ public final class TransformerBlock {
 
     /** Normalizes and turns queries and keys where they lie, and copies keys and values to their places by head. */
     private void rotate(
-            FloatMatrix qkv, int first, MemorySegment keys, MemorySegment values, int capacity, Workspace workspace) {
+            FloatMatrix qkv,
+            int first,
+            MemorySegment keys,
+            MemorySegment values,
+            boolean halves,
+            int capacity,
+            Workspace workspace) {
         RotaryTable.Angles angles = rotary.upTo(first + qkv.rows());
         int dim = config.headDim();
         int half = rotary.half();
@@ -192,8 +201,14 @@ public final class TransformerBlock {
                     if (h >= config.heads()) {
                         int keyHead = h - config.heads();
                         long place = 4L * dim * ((long) keyHead * capacity + position);
-                        MemorySegment.copy(data, at, keys, place, 4L * dim);
-                        MemorySegment.copy(data, at + 4L * config.keyValueSize(), values, place, 4L * dim);
+                        long value = at + 4L * config.keyValueSize();
+                        if (halves) {
+                            VectorAttention.narrow(data, at, keys, place / 2, dim);
+                            VectorAttention.narrow(data, value, values, place / 2, dim);
+                        } else {
+                            MemorySegment.copy(data, at, keys, place, 4L * dim);
+                            MemorySegment.copy(data, value, values, place, 4L * dim);
+                        }
                     }
                 }
             }

@@ -36,10 +36,20 @@ public record HessianCollection(int files, long tokens, double seconds) {
      */
     public static HessianCollection run(
             Path model, CalibrationText text, Path out, ThreadTeam team, Progress progress) {
+        return run(model, model, text, out, team, progress);
+    }
+
+    /**
+     * Collects with the tokenizer of another directory.
+     *
+     * @param tokenizer a directory with tokenizer.json
+     */
+    public static HessianCollection run(
+            Path model, Path tokenizer, CalibrationText text, Path out, ThreadTeam team, Progress progress) {
         long started = System.nanoTime();
         WorkDirectory.requireFree(out);
         try (SourceModel source = SourceModel.open(model)) {
-            List<int[]> sequences = text.tokenize(Tokenizer.open(model), source.config());
+            List<int[]> sequences = text.tokenize(Tokenizer.open(tokenizer), source.config());
             source.check(team, progress);
             Path absolute = out.toAbsolutePath().normalize();
             Path temporary = Files.createTempDirectory(absolute.getParent(), "." + absolute.getFileName() + ".");

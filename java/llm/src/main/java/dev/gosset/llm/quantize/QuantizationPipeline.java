@@ -72,6 +72,7 @@ public final class QuantizationPipeline {
     private static final ObjectMapper JSON = QuantizationReport.JSON;
 
     private final SourceModel source;
+    private final Path tokenizer;
     private final QuantizationSettings settings;
     private final List<int[]> sequences;
     private final WorkDirectory work;
@@ -80,12 +81,14 @@ public final class QuantizationPipeline {
 
     private QuantizationPipeline(
             SourceModel source,
+            Path tokenizer,
             QuantizationSettings settings,
             List<int[]> sequences,
             WorkDirectory work,
             ThreadTeam team,
             Progress progress) {
         this.source = source;
+        this.tokenizer = tokenizer;
         this.settings = settings;
         this.sequences = sequences;
         this.work = work;
@@ -104,16 +107,33 @@ public final class QuantizationPipeline {
      */
     public static QuantizationReport run(
             Path model, Path out, QuantizationSettings settings, boolean resume, ThreadTeam team, Progress progress) {
+        return run(model, model, out, settings, resume, team, progress);
+    }
+
+    /**
+     * Quantizes a model with the tokenizer of another directory, which the result gets too; else as {@link #run(Path, Path,
+     * QuantizationSettings, boolean, ThreadTeam, Progress)}.
+     *
+     * @param tokenizer a directory with tokenizer.json
+     */
+    public static QuantizationReport run(
+            Path model,
+            Path tokenizer,
+            Path out,
+            QuantizationSettings settings,
+            boolean resume,
+            ThreadTeam team,
+            Progress progress) {
         long started = System.nanoTime();
         boolean maybeFinished = resume && Files.exists(out.resolve(REPORT));
         if (!maybeFinished) {
             WorkDirectory.requireFree(out);
         }
         try (SourceModel source = SourceModel.open(model)) {
-            Tokenizer tokenizer = Tokenizer.open(model);
+            Tokenizer words = Tokenizer.open(tokenizer);
             List<int[]> sequences = settings.calibration() == null
                     ? List.of()
-                    : settings.calibration().tokenize(tokenizer, source.config());
+                    : settings.calibration().tokenize(words, source.config());
             if (settings.hessians() != null) {
                 requireHessians(source.config(), settings.hessians());
             }
@@ -128,7 +148,7 @@ public final class QuantizationPipeline {
             try (WorkDirectory work = WorkDirectory.open(out, recorded, resume)) {
                 try {
                     QuantizationPipeline pipeline =
-                            new QuantizationPipeline(source, settings, sequences, work, team, progress);
+                            new QuantizationPipeline(source, tokenizer, settings, sequences, work, team, progress);
                     pipeline.requireSpace();
                     pipeline.quantizeBlocks();
                     QuantizationReport report = pipeline.assemble(recorded, started);
@@ -368,7 +388,8 @@ public final class QuantizationPipeline {
             bytes = Files.size(out.resolve(WEIGHTS));
             writeConfig(out);
             for (String name : COPIED) {
-                Path from = source.model().directory().path().resolve(name);
+                boolean ofModel = name.equals("generation_config.json");
+                Path from = (ofModel ? source.model().directory().path() : tokenizer).resolve(name);
                 if (Files.isRegularFile(from)) {
                     CrashSafeFile.write(out.resolve(name), Files.readAllBytes(from));
                 }

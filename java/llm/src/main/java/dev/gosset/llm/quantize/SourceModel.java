@@ -27,13 +27,12 @@ final class SourceModel implements AutoCloseable {
     }
 
     static SourceModel open(Path directory) {
-        Model model = Model.open(directory);
-        if (model.directory().kind() != ModelDirectory.Kind.ORIGINAL) {
-            ModelDirectory.Kind kind = model.directory().kind();
-            model.close();
+        ModelDirectory.Kind kind = ModelDirectory.open(directory).kind();
+        if (kind != ModelDirectory.Kind.ORIGINAL) {
             throw new FormatException(
                     directory + ": is already quantized (" + kind + "), expected an original model with full weights");
         }
+        Model model = Model.open(directory);
         return new SourceModel(model);
     }
 

@@ -3,6 +3,7 @@ package dev.gosset.llm.model;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gosset.core.Golden;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
@@ -20,6 +21,9 @@ import org.junit.jupiter.params.provider.FieldSource;
 /** The same logits as Hugging Face transformers, for every family and every way through the model. */
 class AgreementTest {
     private static final double TOLERANCE = 1e-4;
+
+    /** With keys and values in float16, each wrong by up to 2^-11 of itself. */
+    private static final double HALF_TOLERANCE = 2e-3;
 
     @SuppressWarnings("UnusedVariable")
     private static final Iterable<String> MODELS = TinyModels.NAMES;
@@ -85,19 +89,23 @@ class AgreementTest {
     @ParameterizedTest
     @FieldSource("MODELS")
     void tokenByToken(String name) {
-        pieces(name, 1);
+        pieces(name, 1, Dtype.F32, TOLERANCE);
+        pieces(name, 1, Dtype.F16, HALF_TOLERANCE);
     }
 
     @ParameterizedTest
     @FieldSource("MODELS")
     void prefillInChunks(String name) {
-        pieces(name, 3);
-        pieces(name, 17);
-        pieces(name, 80);
+        pieces(name, 3, Dtype.F32, TOLERANCE);
+        pieces(name, 3, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 17, Dtype.F32, TOLERANCE);
+        pieces(name, 17, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 80, Dtype.F32, TOLERANCE);
+        pieces(name, 80, Dtype.F16, HALF_TOLERANCE);
     }
 
     /** The sequence in pieces of {@code size} tokens through a cache that just holds it. */
-    private void pieces(String name, int size) {
+    private void pieces(String name, int size, Dtype dtype, double tolerance) {
         Path directory = TinyModels.directory(name);
         Golden golden = Golden.read(directory.resolve("expected.safetensors"));
         try (Model model = Model.open(directory)) {
@@ -105,7 +113,7 @@ class AgreementTest {
             int[] tokens = expected.tokens();
             FloatMatrix logits =
                     FloatMatrix.allocate(arena, tokens.length, model.config().vocabularySize());
-            try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length)) {
+            try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, dtype)) {
                 for (int from = 0; from < tokens.length; from += size) {
                     int to = Math.min(tokens.length, from + size);
                     int[] piece = Arrays.copyOfRange(tokens, from, to);
@@ -113,7 +121,9 @@ class AgreementTest {
                     assertThat(cache.length()).isEqualTo(to);
                 }
             }
-            assertThat(expected.difference(logits)).as("pieces of %d", size).isLessThan(TOLERANCE);
+            assertThat(expected.difference(logits))
+                    .as("pieces of %d, cache in %s", size, dtype)
+                    .isLessThan(tolerance);
         }
     }
 
@@ -157,7 +167,7 @@ class AgreementTest {
         Expected expected = Expected.of(Golden.read(directory.resolve("expected.safetensors")), 2);
         int[] tokens = expected.tokens();
         try (Model model = Model.open(directory);
-                KeyValueCache cache = new KeyValueCache(model.config(), tokens.length)) {
+                KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, Dtype.F32)) {
             int vocabulary = model.config().vocabularySize();
             FloatMatrix logits = FloatMatrix.allocate(arena, tokens.length, vocabulary);
             FloatMatrix none = logits.rows(0, 0);

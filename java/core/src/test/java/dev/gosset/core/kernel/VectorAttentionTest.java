@@ -1,0 +1,111 @@
+package dev.gosset.core.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** Attention over float16 storage against sums in float64. */
+@Tag("kernel")
+class VectorAttentionTest {
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+    @Test
+    void scoresAndMixtures() {
+        long seed = System.nanoTime();
+        System.out.println("VectorAttentionTest.scoresAndMixtures seed " + seed);
+        SplittableRandom random = new SplittableRandom(seed);
+        for (int dim : new int[] {1, 4, 8, 16, 20, 48, 64, 80, 96, 128, 256}) {
+            for (int count : new int[] {1, 2, 3, 4, 5, 33}) {
+                try (Arena arena = Arena.ofConfined()) {
+                    int n = dim * count;
+                    MemorySegment x = arena.allocate(4L * n);
+                    MemorySegment rows = arena.allocate(2L * n + 6);
+                    MemorySegment q = arena.allocate(4L * dim + 4);
+                    MemorySegment weights = arena.allocate(4L * count);
+                    for (int i = 0; i < n; i++) {
+                        // subnormal halves too
+                        x.setAtIndex(FLOAT, i, (float) random.nextGaussian() * (i % 7 == 0 ? 1e-6f : 1));
+                    }
+                    VectorAttention.narrow(x, 0, rows, 6, n);
+                    MemorySegment wide = arena.allocate(4L * n);
+                    VectorAttention.widen(rows, 6, wide, 0, n);
+                    for (int i = 0; i < n; i++) {
+                        assertThat(wide.getAtIndex(FLOAT, i))
+                                .isEqualTo(Float.float16ToFloat(Float.floatToFloat16(x.getAtIndex(FLOAT, i))));
+                    }
+                    for (int d = 0; d < dim; d++) {
+                        q.set(FLOAT, 4L * d + 4, (float) random.nextGaussian());
+                    }
+                    MemorySegment scores = arena.allocate(4L * count + 8);
+                    VectorAttention.scores(q, 4, rows, 6, count, dim, scores, 4);
+                    for (int j = 0; j < count; j++) {
+                        double sum = 0;
+                        double size = 0;
+                        for (int d = 0; d < dim; d++) {
+                            double term =
+                                    (double) q.get(FLOAT, 4L * d + 4) * wide.getAtIndex(FLOAT, (long) dim * j + d);
+                            sum += term;
+                            size += Math.abs(term);
+                        }
+                        assertThat((double) scores.get(FLOAT, 4L * j + 4)).isCloseTo(sum, within(1e-6 * size + 1e-30));
+                        weights.setAtIndex(FLOAT, j, random.nextFloat());
+                    }
+                    assertThat(scores.get(FLOAT, 0)).isZero();
+                    assertThat(scores.get(FLOAT, 4L * count + 4)).isZero();
+                    MemorySegment out = arena.allocate(4L * dim + 8);
+                    VectorAttention.mix(weights, 0, rows, 6, count, dim, out, 4);
+                    for (int d = 0; d < dim; d++) {
+                        double sum = 0;
+                        double size = 0;
+                        for (int j = 0; j < count; j++) {
+                            double term =
+                                    (double) weights.getAtIndex(FLOAT, j) * wide.getAtIndex(FLOAT, (long) dim * j + d);
+                            sum += term;
+                            size += Math.abs(term);
+                        }
+                        assertThat((double) out.get(FLOAT, 4L * d + 4)).isCloseTo(sum, within(1e-6 * size + 1e-30));
+                    }
+                    assertThat(out.get(FLOAT, 4L * dim + 4)).isZero();
+                }
+            }
+        }
+    }
+
+    @Test
+    void narrowingStopsAtTheLargestHalf() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment x = arena.allocateFrom(FLOAT, 1e9f, Float.NEGATIVE_INFINITY, Float.NaN, 65504);
+            MemorySegment halves = arena.allocate(8);
+            VectorAttention.narrow(x, 0, halves, 0, 4);
+            MemorySegment out = arena.allocate(16);
+            VectorAttention.widen(halves, 0, out, 0, 4);
+            assertThat(out.toArray(FLOAT)).containsExactly(65504, -65504, 0, 65504);
+        }
+    }
+
+    @Test
+    void allocatesNothing() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment rows = arena.allocate(2L * 64 * 100);
+            MemorySegment q = arena.allocate(256);
+            MemorySegment scores = arena.allocate(400);
+            MemorySegment wide = arena.allocate(4L * 64 * 100);
+            Allocation.assertNone("scores", () -> VectorAttention.scores(q, 0, rows, 0, 100, 64, scores, 0));
+            Allocation.assertNone("mixture", () -> VectorAttention.mix(scores, 0, rows, 0, 100, 64, q, 0));
+            Allocation.assertNone("widening", () -> VectorAttention.widen(rows, 0, wide, 0, 6400));
+        }
+    }
+
+    @Test
+    void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
+        assertThat(VectorMethods.shorterThanTheInliningLimit(VectorAttention.class))
+                .isEmpty();
+    }
+}

@@ -1,0 +1,355 @@
+package dev.gosset.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.kernel.Kernels;
+import dev.gosset.core.kernel.LinearOracle;
+import dev.gosset.core.memory.DoubleMatrix;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.Ldlq;
+import dev.gosset.core.rounding.NotPositiveDefiniteException;
+import dev.gosset.core.rounding.ProxyLoss;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Java's whole way to the kernels and back, on the emulation: not yet run on a device. */
+class CudaBackendTest {
+    private CudaContext context;
+    private Arena arena;
+    private final Random random = new Random(7);
+
+    @BeforeEach
+    void open() {
+        Emulation.require();
+        context = CudaContext.open(0);
+        arena = Arena.ofAuto();
+    }
+
+    @AfterEach
+    void nothingIsLeft() {
+        if (context != null) {
+            context.close();
+            assertThat(context.liveBytes()).isZero();
+            assertThat(Emulation.live())
+                    .as("objects of the runtime that are alive")
+                    .isZero();
+        }
+    }
+
+    private FloatMatrix normal(int rows, int cols) {
+        FloatMatrix m = FloatMatrix.allocate(arena, rows, cols);
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < cols; j++) {
+                m.set(i, j, (float) random.nextGaussian());
+            }
+        }
+        return m;
+    }
+
+    private DeviceBuffer upload(CudaStream stream, MemorySegment data) {
+        DeviceBuffer buffer = context.allocate(data.byteSize(), "a test");
+        try (DeviceUpload upload = new DeviceUpload(stream, 1000)) {
+            upload.copy(data, buffer, 0);
+        }
+        return buffer;
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 12, 40, 64, 172, 208, 704, 896, 1000, 2048, 5504})
+    void transformsAreTheOraclesForEveryLength(int n) {
+        HadamardTransform transform = HadamardTransform.of(n);
+        FloatMatrix x = normal(2, n);
+        try (CudaStream stream = context.stream();
+                DeviceTransform t = new DeviceTransform(transform, stream);
+                DeviceBuffer in = upload(stream, x.data());
+                DeviceBuffer out = context.allocate(8L * n, "a test");
+                DeviceBuffer work = context.allocate(Math.max(16, t.workBytes(2)), "a test")) {
+            for (boolean transpose : new boolean[] {false, true}) {
+                CudaKernels.transform(
+                        stream,
+                        t,
+                        transpose,
+                        2,
+                        in,
+                        CudaKernels.Type.F32,
+                        out,
+                        CudaKernels.Type.F32,
+                        null,
+                        null,
+                        1,
+                        work);
+                FloatMatrix y = FloatMatrix.allocate(arena, 2, n);
+                out.copyTo(y.data(), 0, stream);
+                stream.synchronize();
+                double[] expected = new double[n];
+                for (int row = 0; row < 2; row++) {
+                    double size = 0;
+                    double error = 0;
+                    for (int i = 0; i < n; i++) {
+                        expected[i] = x.get(row, i);
+                    }
+                    transform.apply(expected, 0, transpose);
+                    for (int i = 0; i < n; i++) {
+                        size += expected[i] * expected[i];
+                        error += Math.pow(y.get(row, i) - expected[i], 2);
+                    }
+                    assertThat(Math.sqrt(error / size)).isLessThan(3e-6);
+                }
+            }
+        }
+    }
+
+    private QuantizedLinear linear(Codebook codebook, int m, int n) {
+        CodeMatrix codes = CodeMatrix.allocate(arena, codebook, m, n);
+        for (int i = 0; i < m; i++) {
+            for (int g = 0; g < codes.groups(); g++) {
+                int code = random.nextInt();
+                codes.setCode(
+                        i, g, codebook.bits() == 2 ? code & 0xffff : codebook.bits() == 3 ? code & 0xffff00ff : code);
+            }
+        }
+        MemorySegment su = signs(n);
+        MemorySegment sv = signs(m);
+        int first = Math.max(1, m / 3);
+        List<QuantizedLinear.Part> parts = m == 1
+                ? List.of(new QuantizedLinear.Part("a", 1, 1))
+                : List.of(new QuantizedLinear.Part("a", first, 0.75f), new QuantizedLinear.Part("b", m - first, 1.5f));
+        return new QuantizedLinear(codes, su, sv, parts);
+    }
+
+    private MemorySegment signs(int count) {
+        MemorySegment s = arena.allocate(2L * count, 16);
+        for (int i = 0; i < count; i++) {
+            float v = (random.nextBoolean() ? 1 : -1) * (0.5f + random.nextFloat());
+            s.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(v));
+        }
+        return s;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"64,128,1", "96,160,5", "11,12,2", "1,8,1", "172,56,16", "48,100,3", "64,128,20", "33,36,17"})
+    void linearsAreTheOracles(int m, int n, int rows) {
+        for (int bits = 2; bits <= 4; bits++) {
+            QuantizedLinear linear = linear(Codebook.ofBits(bits), m, n);
+            FloatMatrix x = normal(rows, n);
+            FloatMatrix y = FloatMatrix.allocate(arena, rows, m);
+            try (CudaStream stream = context.stream();
+                    DeviceUpload upload = new DeviceUpload(stream, 4096);
+                    CudaLinear device = new CudaLinear(linear, stream, upload);
+                    DeviceBuffer in = upload(stream, x.data());
+                    DeviceBuffer out = context.allocate(y.data().byteSize(), "a test")) {
+                device.apply(in, out, rows);
+                out.copyTo(y.data(), 0, stream);
+                stream.synchronize();
+            }
+            double size = 0;
+            double error = 0;
+            double[] row = new double[n];
+            for (int r = 0; r < rows; r++) {
+                for (int i = 0; i < n; i++) {
+                    row[i] = x.get(r, i);
+                }
+                double[] expected = LinearOracle.apply(linear, row);
+                for (int i = 0; i < m; i++) {
+                    size += expected[i] * expected[i];
+                    error += Math.pow(y.get(r, i) - expected[i], 2);
+                }
+            }
+            assertThat(Math.sqrt(error / size))
+                    .as("%d bits", bits)
+                    .isLessThan(rows > CudaKernels.MAX_BATCH ? 2e-3 : 3e-4);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2,0,160", "2,2,256", "3,1,72", "4,1,136"})
+    void roundingLosesNoMoreThanOnTheCpu(int bits, int passes, int n) {
+        int m = 40;
+        FloatMatrix x = normal(m, n);
+        FloatMatrix g = normal(2 * n, n);
+        FloatMatrix h = FloatMatrix.allocate(arena, n, n);
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++) {
+                double sum = i == j ? 0.05 : 0;
+                for (int k = 0; k < 2 * n; k++) {
+                    sum += (double) g.get(k, i) * g.get(k, j) / (2 * n) * (1 + 8.0 / (1 + (i + j) / 2));
+                }
+                h.set(i, j, (float) sum);
+            }
+        }
+        // The factor above is not a congruence for i and j apart; a strong diagonal keeps H positive definite.
+        for (int i = 0; i < n; i++) {
+            h.set(i, i, h.get(i, i) + 3);
+        }
+        Codebook codebook = Codebook.ofBits(bits);
+        CodeMatrix cpu = CodeMatrix.allocate(arena, codebook, m, n);
+        CodeMatrix gpu = CodeMatrix.allocate(arena, codebook, m, n);
+        FloatMatrix cpuError = FloatMatrix.allocate(arena, m, n);
+        FloatMatrix gpuError = FloatMatrix.allocate(arena, m, n);
+        try (ThreadTeam team = new ThreadTeam(1)) {
+            Ldlq.round(Kernels.scalar().encode(), team, x, h, passes, cpu, cpuError);
+            CudaRounding.round(context, x, h, passes, gpu, gpuError);
+            double onCpu = ProxyLoss.trace(team, cpuError, h);
+            double onGpu = ProxyLoss.trace(team, gpuError, h);
+            assertThat(onGpu).isBetween(0.99 * onCpu, 1.01 * onCpu);
+        }
+        int equal = 0;
+        double[] value = new double[Codebook.DIMENSION];
+        for (int i = 0; i < m; i++) {
+            for (int k = 0; k < n / 8; k++) {
+                equal += cpu.code(i, k) == gpu.code(i, k) ? 1 : 0;
+                codebook.decode(gpu.code(i, k), value, 0);
+                for (int c = 0; c < 8; c++) {
+                    assertThat(x.get(i, 8 * k + c) - value[c])
+                            .isCloseTo(gpuError.get(i, 8 * k + c), org.assertj.core.data.Offset.offset(1e-5));
+                }
+            }
+        }
+        assertThat(equal).isGreaterThan(m * n / 8 * 95 / 100);
+    }
+
+    @Test
+    void aHessianThatIsNotPositiveDefiniteIsNamed() {
+        FloatMatrix h = FloatMatrix.allocate(arena, 16, 16);
+        for (int i = 0; i < 16; i++) {
+            h.set(i, i, i == 9 ? -1 : 1);
+        }
+        CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(2), 3, 16);
+        assertThatThrownBy(() ->
+                        CudaRounding.round(context, normal(3, 16), h, 0, codes, FloatMatrix.allocate(arena, 3, 16)))
+                .isInstanceOf(NotPositiveDefiniteException.class)
+                .hasMessageContaining("16 inputs")
+                .hasMessageContaining("row 9");
+    }
+
+    @Test
+    void hessiansAreSums() {
+        int n = 24;
+        FloatMatrix a = normal(10, n);
+        FloatMatrix b = normal(3, n);
+        DoubleMatrix sum = DoubleMatrix.allocate(arena, n, n);
+        try (CudaHessian hessian = new CudaHessian(context, n)) {
+            hessian.add(a);
+            hessian.add(b);
+            hessian.read(sum);
+        }
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n; j++) {
+                double expected = 0;
+                for (FloatMatrix x : List.of(a, b)) {
+                    for (int t = 0; t < x.rows(); t++) {
+                        expected += (double) x.get(t, i) * x.get(t, j);
+                    }
+                }
+                assertThat(sum.get(i, j)).isCloseTo(expected, org.assertj.core.data.Offset.offset(1e-12));
+            }
+        }
+    }
+
+    @Test
+    void graphsReplayWhatWasRecorded() {
+        FloatMatrix x = normal(1, 64);
+        FloatMatrix y = FloatMatrix.allocate(arena, 1, 64);
+        try (CudaStream stream = context.stream();
+                DeviceTransform t = new DeviceTransform(HadamardTransform.of(64), stream);
+                DeviceBuffer buffer = upload(stream, x.data());
+                CudaGraph graph = stream.record(() -> CudaKernels.transform(
+                        stream,
+                        t,
+                        false,
+                        1,
+                        buffer,
+                        CudaKernels.Type.F32,
+                        buffer,
+                        CudaKernels.Type.F32,
+                        null,
+                        null,
+                        1,
+                        null));
+                CudaEvent begin = context.event();
+                CudaEvent end = context.event()) {
+            begin.record(stream);
+            graph.launch(stream);
+            graph.launch(stream);
+            end.record(stream);
+            end.synchronize();
+            assertThat(end.millisecondsSince(begin)).isNotNegative();
+            buffer.copyTo(y.data(), 0, stream);
+            stream.synchronize();
+            assertThatThrownBy(() -> stream.record(() -> {
+                        throw new IllegalStateException("by the caller");
+                    }))
+                    .hasMessage("by the caller");
+        }
+        // U is symmetric and orthogonal for powers of two: twice is nothing.
+        for (int i = 0; i < 64; i++) {
+            assertThat(y.get(0, i)).isCloseTo(x.get(0, i), org.assertj.core.data.Offset.offset(1e-5f));
+        }
+    }
+
+    @Test
+    void outOfMemorySaysHowMuch() {
+        Emulation.memoryBytes(1 << 20);
+        try (DeviceBuffer some = context.allocate(1 << 19, "the first half")) {
+            assertThat(some.bytes()).isEqualTo(1 << 19);
+            assertThatThrownBy(() -> context.allocate(1 << 20, "the weights of layer 3"))
+                    .isInstanceOfSatisfying(CudaMemoryException.class, e -> {
+                        assertThat(e.askedBytes()).isEqualTo(1 << 20);
+                        assertThat(e.freeBytes()).isEqualTo(1 << 19);
+                        assertThat(e.nativeCode()).isEqualTo(2);
+                    })
+                    .hasMessage("out of device memory: the weights of layer 3 needs 1048576 bytes, 524288 are free and"
+                            + " 524288 are held by this program; a shorter context, fewer bits per weight or --device cpu"
+                            + " helps");
+        } finally {
+            Emulation.memoryBytes(8L << 30);
+        }
+    }
+
+    @Test
+    void whatIsAliveIsCountedAndClosedOnce() {
+        DeviceBuffer buffer = context.allocate(100, "a test");
+        assertThat(context.liveBytes()).isEqualTo(100);
+        assertThatThrownBy(context::close)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("{device buffer=1}, 100 bytes");
+        buffer.close();
+        buffer.close();
+        assertThatThrownBy(() -> buffer.address(0, 1)).isInstanceOf(IllegalStateException.class);
+        assertThat(context.liveBytes()).isZero();
+    }
+
+    @Test
+    void sizesAreChecked() {
+        try (CudaStream stream = context.stream();
+                DeviceBuffer small = context.allocate(64, "a test")) {
+            assertThatThrownBy(() -> CudaKernels.quantizeActivations(stream, 1024, 1, small, small, small))
+                    .isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> small.copyFrom(MemorySegment.ofArray(new float[4]), 0, stream))
+                    .hasMessageContaining("heap");
+            assertThatThrownBy(() -> CudaContext.open(3))
+                    .isInstanceOf(CudaException.class)
+                    .hasMessageContaining("cuda:3");
+        }
+    }
+
+    @Test
+    void theEmulationIsNeverTakenForADevice() {
+        assertThat(CudaLibrary.probe(Emulation.library())).contains("is the emulation and not a device");
+    }
+}

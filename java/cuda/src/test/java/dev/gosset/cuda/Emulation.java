@@ -1,0 +1,88 @@
+package dev.gosset.cuda;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Assumptions;
+
+/** The kernels' emulation, built by make and g++ and chosen for this JVM; without a compiler the tests are skipped. */
+final class Emulation {
+    private static final Path NATIVE = Path.of("../../native");
+    private static String missing;
+    private static boolean loaded;
+
+    private Emulation() {}
+
+    static synchronized void require() {
+        if (!loaded && missing == null) {
+            missing = build();
+            if (missing == null) {
+                CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
+                loaded = true;
+            }
+        }
+        Assumptions.assumeTrue(missing == null, missing);
+    }
+
+    static Path library() {
+        return NATIVE.resolve("target/libgosset_emulation.so");
+    }
+
+    private static String build() {
+        try {
+            Path log = Files.createTempFile("gosset-native", ".log");
+            Process make = new ProcessBuilder("make", "-s", "-C", NATIVE.toString(), "emulation")
+                    .redirectErrorStream(true)
+                    .redirectOutput(log.toFile())
+                    .start();
+            if (!make.waitFor(5, TimeUnit.MINUTES)) {
+                make.destroyForcibly();
+                throw new AssertionError("building the emulation takes more than five minutes");
+            }
+            String output = Files.readString(log);
+            if (make.exitValue() == 0) {
+                return null;
+            }
+            if (output.contains("g++: No such file") || output.contains("g++: not found")) {
+                return "no g++: the CUDA backend is not tested";
+            }
+            throw new AssertionError("make -C native emulation failed:\n" + output);
+        } catch (IOException e) {
+            return "no make: the CUDA backend is not tested (" + e.getMessage() + ")";
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** Objects of the emulated runtime that are alive. */
+    static long live() {
+        return (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
+    }
+
+    static void memoryBytes(long bytes) {
+        call("gosset_emulation_memory_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), bytes);
+    }
+
+    static void order(int order) {
+        call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
+    }
+
+    private static Object call(String name, FunctionDescriptor type, Object... arguments) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment symbol = SymbolLookup.libraryLookup(library().toAbsolutePath(), arena)
+                    .findOrThrow(name);
+            MethodHandle handle = Linker.nativeLinker().downcallHandle(symbol, type);
+            return handle.invokeWithArguments(arguments);
+        } catch (Throwable e) {
+            throw new AssertionError(name, e);
+        }
+    }
+}

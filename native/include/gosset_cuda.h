@@ -1,0 +1,288 @@
+/*
+ * Gosset's CUDA kernels behind one C ABI. The only header of ours that jextract reads.
+ *
+ * Conventions, for every function that does not say otherwise:
+ *  - The result is a status: GOSSET_OK or one of the codes below. Then gosset_last_error() has one line of text with the
+ *    operation and the sizes, and gosset_last_native_code() the code of the CUDA runtime (0 where it was not involved).
+ *    Both belong to the calling thread and stay until its next failing call.
+ *  - Device memory is a gosset_address, an integer that may be added to; nothing here reads it on the host.
+ *  - Work is queued on a stream and the call returns at once; NULL is the default stream. Arguments are checked before
+ *    anything is queued. A fault of a kernel shows at a later synchronization.
+ *  - Buffers of device memory are aligned to 16 bytes. Matrices are row-major and packed unless a stride is named.
+ *  - half is IEEE binary16, float is binary32, both little-endian.
+ *  - Thread-safe. The current device is a property of the calling thread (gosset_device_select).
+ *
+ * m is the number of outputs of a linear, n that of its inputs, bits the rate 2, 3 or 4, groups = ceil(n / 8).
+ */
+#ifndef GOSSET_CUDA_H
+#define GOSSET_CUDA_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(GOSSET_BUILD)
+#define GOSSET_API __attribute__((visibility("default")))
+#else
+#define GOSSET_API
+#endif
+
+/* Raised by one whenever a signature or the meaning of an argument changes. */
+#define GOSSET_ABI_VERSION 1
+
+/* Statuses. */
+#define GOSSET_OK 0
+#define GOSSET_INVALID_ARGUMENT 1
+#define GOSSET_OUT_OF_MEMORY 2
+/* No driver, a driver older than the library, or no device. */
+#define GOSSET_NO_DEVICE 3
+/* The arguments are right, but this device cannot: too little shared memory, too old. */
+#define GOSSET_UNSUPPORTED 4
+#define GOSSET_CUDA_FAILURE 5
+
+/* Element types. */
+#define GOSSET_F32 0
+#define GOSSET_F16 1
+/* gosset_convert only. */
+#define GOSSET_F64 2
+
+/* Families of small matrices of a transform. */
+#define GOSSET_SMALL_NONE 0
+#define GOSSET_SMALL_HADAMARD 1
+#define GOSSET_SMALL_HARTLEY 2
+
+/* What stands between two linears, see gosset_between. */
+#define GOSSET_BETWEEN_PLAIN 0
+#define GOSSET_BETWEEN_NORM 1
+#define GOSSET_BETWEEN_GATE 2
+
+/* Positions in the array that gosset_device_describe fills. */
+#define GOSSET_DEVICE_MAJOR 0
+#define GOSSET_DEVICE_MINOR 1
+#define GOSSET_DEVICE_MULTIPROCESSORS 2
+#define GOSSET_DEVICE_MEMORY_BYTES 3
+#define GOSSET_DEVICE_L2_BYTES 4
+#define GOSSET_DEVICE_SHARED_BYTES 5
+#define GOSSET_DEVICE_DRIVER 6
+#define GOSSET_DEVICE_RUNTIME 7
+#define GOSSET_DEVICE_FACTS 8
+
+/* The most vectors that one gosset_matvec multiplies. */
+#define GOSSET_MAX_BATCH 16
+
+typedef uint64_t gosset_address;
+typedef struct gosset_stream gosset_stream;
+typedef struct gosset_event gosset_event;
+typedef struct gosset_graph gosset_graph;
+
+/* ------------------------------------------------------------------------------------------------- the library */
+
+/* GOSSET_ABI_VERSION of the library. Never fails. */
+GOSSET_API int32_t gosset_abi_version(void);
+
+/* "cuda", or "emulation" for the build that runs the kernels on the CPU and that only tests may load. Never fails. */
+GOSSET_API const char *gosset_backend(void);
+
+/* One line about the calling thread's last failure, UTF-8, empty where there was none. Never NULL. */
+GOSSET_API const char *gosset_last_error(void);
+
+/* The CUDA runtime's code in the calling thread's last failure, or 0. */
+GOSSET_API int32_t gosset_last_native_code(void);
+
+/* ------------------------------------------------------------------------------------------------- devices */
+
+/* Counts the devices. GOSSET_NO_DEVICE, with the reason as text and *count = 0, where there is none. */
+GOSSET_API int32_t gosset_device_count(int32_t *count);
+
+/* Makes a device the calling thread's. */
+GOSSET_API int32_t gosset_device_select(int32_t device);
+
+/* Name (at most name_bytes with the closing zero) and GOSSET_DEVICE_FACTS numbers of a device. */
+GOSSET_API int32_t gosset_device_describe(int32_t device, char *name, int32_t name_bytes, int64_t *facts);
+
+/* Waits for all work of the device. */
+GOSSET_API int32_t gosset_device_synchronize(void);
+
+/* ------------------------------------------------------------------------------------------------- memory */
+
+/* Free and total bytes of the device. */
+GOSSET_API int32_t gosset_memory_info(int64_t *free_bytes, int64_t *total_bytes);
+
+/* Device memory, not cleared. GOSSET_OUT_OF_MEMORY names how much was asked for and how much is free. */
+GOSSET_API int32_t gosset_allocate(gosset_address *address, int64_t bytes);
+GOSSET_API int32_t gosset_free(gosset_address address);
+
+/* Page-locked host memory, from which copies run at full speed and asynchronously. */
+GOSSET_API int32_t gosset_host_allocate(void **address, int64_t bytes);
+GOSSET_API int32_t gosset_host_free(void *address);
+
+/* Copies. From or to pageable host memory the call waits until the host side has been read or written. */
+GOSSET_API int32_t gosset_copy_to_device(gosset_address to, const void *from, int64_t bytes, gosset_stream *stream);
+GOSSET_API int32_t gosset_copy_to_host(void *to, gosset_address from, int64_t bytes, gosset_stream *stream);
+GOSSET_API int32_t gosset_copy_on_device(gosset_address to, gosset_address from, int64_t bytes, gosset_stream *stream);
+/* Sets bytes to the low byte of value. */
+GOSSET_API int32_t gosset_fill(gosset_address to, int32_t value, int64_t bytes, gosset_stream *stream);
+
+/* ------------------------------------------------------------------------------------------------- order */
+
+/* A gosset_stream is the runtime's cudaStream_t, so that it may be handed to cuBLAS. */
+GOSSET_API int32_t gosset_stream_create(gosset_stream **stream);
+GOSSET_API int32_t gosset_stream_destroy(gosset_stream *stream);
+GOSSET_API int32_t gosset_stream_synchronize(gosset_stream *stream);
+GOSSET_API int32_t gosset_stream_wait(gosset_stream *stream, gosset_event *event);
+
+GOSSET_API int32_t gosset_event_create(gosset_event **event);
+GOSSET_API int32_t gosset_event_destroy(gosset_event *event);
+GOSSET_API int32_t gosset_event_record(gosset_event *event, gosset_stream *stream);
+GOSSET_API int32_t gosset_event_synchronize(gosset_event *event);
+/* Milliseconds between two recorded events that have both been reached. */
+GOSSET_API int32_t gosset_event_elapsed(gosset_event *from, gosset_event *to, float *milliseconds);
+
+/* Between begin and end, work queued on the stream is recorded and not run. */
+GOSSET_API int32_t gosset_graph_begin(gosset_stream *stream);
+GOSSET_API int32_t gosset_graph_end(gosset_stream *stream, gosset_graph **graph);
+GOSSET_API int32_t gosset_graph_launch(gosset_graph *graph, gosset_stream *stream);
+GOSSET_API int32_t gosset_graph_destroy(gosset_graph *graph);
+
+/* ------------------------------------------------------------------------------------------------- transforms */
+
+/*
+ * out[r] = scale * post * (M (x) S) (pre * x[r]) for each of `rows` vectors of length n, S the Sylvester matrix of order
+ * n / k in natural order, M the k x k small matrix, or M^T where transpose is not 0. For the orthogonal transform scale
+ * is 1 / sqrt(n). Element i * (n / k) + j of a vector belongs to row i of the small matrix and column j.
+ *
+ * x, out    rows x n of x_type and out_type; out may be x where the types agree
+ * pre, post n float values each, or 0 for none: SU before the input transform, SV after the output transform
+ * small     GOSSET_SMALL_NONE: k = 1. HADAMARD: k x k int8 of +-1, row-major. HARTLEY: k floats cos + sin (2 pi i / k);
+ *           entry (i, j) is number i j mod k, a symmetric matrix
+ * work      gosset_transform_work(n, k, rows) bytes, or 0 where that is 0
+ */
+GOSSET_API int32_t gosset_transform(gosset_address x, int32_t x_type, gosset_address out, int32_t out_type, int32_t n,
+                                    int32_t k, int32_t rows, int32_t small_kind, gosset_address small,
+                                    int32_t transpose, gosset_address pre, gosset_address post, float scale,
+                                    gosset_address work, gosset_stream *stream);
+
+/* Bytes of work that gosset_transform needs; negative where n or k is wrong. */
+GOSSET_API int64_t gosset_transform_work(int32_t n, int32_t k, int32_t rows);
+
+/* ------------------------------------------------------------------------------------------------- products */
+
+/* Bytes of an m x n code matrix repacked for the kernels; negative where an argument is wrong. See kernels/packing.h. */
+GOSSET_API int64_t gosset_packed_bytes(int32_t bits, int32_t m, int32_t n);
+
+/*
+ * Repacks a code matrix of docs/formats.md (a plane of m x groups uint16, then for 3 bits m x groups uint8, for 4 bits
+ * m x groups uint16) for the kernels. codes and packed must not overlap.
+ */
+GOSSET_API int32_t gosset_pack(int32_t bits, int32_t m, int32_t n, gosset_address codes, gosset_address packed,
+                               gosset_stream *stream);
+
+/* Bytes of `batch` vectors of length n as gosset_matvec reads them; negative where an argument is wrong. */
+GOSSET_API int64_t gosset_activation_bytes(int32_t n, int32_t batch);
+
+/*
+ * Rounds batch vectors x (batch x n float) to 16 bits: x = scale[b] (256 hi + lo), hi and lo int8, scale[b] =
+ * max|x[b]| / 32512. The error of an element is at most scale[b] / 2.
+ */
+GOSSET_API int32_t gosset_quantize_activations(gosset_address x, int32_t n, int32_t batch, gosset_address activations,
+                                               gosset_address scale, gosset_stream *stream);
+
+/*
+ * y[b] = Q x[b]: the product of an m x n code matrix at unit scale with 1 to GOSSET_MAX_BATCH vectors that
+ * gosset_quantize_activations prepared; y is batch x m float. Sums are exact integers, so that the result does not depend
+ * on the order in which the device works. residual_scale is the codebook's (3 and 4 bits), else ignored.
+ */
+GOSSET_API int32_t gosset_matvec(int32_t bits, int32_t m, int32_t n, int32_t batch, gosset_address packed,
+                                 gosset_address activations, gosset_address scale, float residual_scale,
+                                 gosset_address y, gosset_stream *stream);
+
+/*
+ * Rows first_row .. first_row + rows - 1 of Q as half, rows x (8 groups), for a GEMM: q0, or half(q0 + q1 /
+ * residual_scale) evaluated in float. Columns beyond n hold some codebook value: multiply them by zero.
+ */
+GOSSET_API int32_t gosset_decode(int32_t bits, int32_t m, int32_t n, gosset_address packed, int32_t first_row,
+                                 int32_t rows, float residual_scale, gosset_address out, gosset_stream *stream);
+
+/* Element-wise change of type. */
+GOSSET_API int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_address out, int32_t out_type,
+                                  int64_t count, gosset_stream *stream);
+
+/*
+ * Everything between the product of one linear and that of the next, for `batch` vectors, in one launch:
+ *
+ *   h = post * U_m z            where m > 0 (z is batch x m float, post m float: SV times part scales); else h = the n
+ *                               floats of z as they are
+ *   PLAIN  t = h                                                              (m = n or 0)
+ *   NORM   residual += h where m > 0, else residual stays;
+ *          t = weight * residual / sqrt(mean(residual^2) + epsilon)           (m = n or 0; weight n float)
+ *   GATE   t = silu(h[n .. 2 n - 1]) * h[0 .. n - 1]                          (m = 2 n or 0: up, then gate)
+ *   activations, scale = gosset_quantize_activations(U_n^T (pre * t))         (pre n float: SU)
+ *
+ * m_* and n_* describe the small matrices as in gosset_transform. GATE with m = 0 reads z as batch x 2 n. residual is
+ * batch x n float, changed in place; NORM only. GOSSET_UNSUPPORTED where the vectors do not fit into one block's shared
+ * memory: then do the steps one by one.
+ */
+GOSSET_API int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, int32_t m_small_kind,
+                                  gosset_address m_small, gosset_address post, gosset_address residual,
+                                  gosset_address weight, float epsilon, int32_t n, int32_t n_k, int32_t n_small_kind,
+                                  gosset_address n_small, gosset_address pre, int32_t batch,
+                                  gosset_address activations, gosset_address scale, gosset_stream *stream);
+
+/* ------------------------------------------------------------------------------------------------- rounding */
+
+/*
+ * Nearest codebook points of `count` vectors of 8 floats: values (count x 8 float) and codes (count int32, as
+ * CodeMatrix.code). A search in float: within float rounding of a tie either point may come out.
+ */
+GOSSET_API int32_t gosset_nearest(int32_t bits, gosset_address x, int32_t count, float residual_scale,
+                                  gosset_address values, gosset_address codes, gosset_stream *stream);
+
+/*
+ * One group of columns start .. start + width - 1 (width at most 128 and a multiple of 8) of an LDLQ sweep over an m x n
+ * matrix, n a multiple of 8, blocks of 8 columns from last to first, as in dev.gosset.core.rounding.Ldlq:
+ *
+ *   target = x[:, k] + base[:, k] + change[:, > k] matrix[> k, k];  Q[:, k] = nearest(target)
+ *   error[:, k] <- x[:, k] - Q[:, k], and change is by how much that changed it
+ *
+ * x, error m x n float; matrix n x n float; base m x width float: what other groups contribute, or 0 for nothing; codes
+ * m x n / 8 int32, or 0 for none.
+ */
+GOSSET_API int32_t gosset_ldlq_group(int32_t bits, int32_t m, int32_t n, int32_t start, int32_t width,
+                                     gosset_address x, gosset_address matrix, gosset_address base,
+                                     gosset_address error, float residual_scale, gosset_address codes,
+                                     gosset_stream *stream);
+
+/* m x groups int32 codes into the planes of docs/formats.md. */
+GOSSET_API int32_t gosset_codes_to_planes(int32_t bits, int32_t m, int32_t n, gosset_address codes,
+                                          gosset_address planes, gosset_stream *stream);
+
+/*
+ * The small steps of a blocked Cholesky factorization A = C C^T (row-major, lower triangle, stride n; the large ones are
+ * TRSM and SYRK of cuBLAS): factors the width x width diagonal block at `at`, width at most 64, in place. Where a pivot
+ * is not positive and finite, *failure (one int32 on the device, 0 beforehand) becomes its row + 1 and the block is left
+ * as it is.
+ */
+GOSSET_API int32_t gosset_cholesky_block(gosset_address a, int32_t n, int32_t at, int32_t width,
+                                         gosset_address failure, gosset_stream *stream);
+
+/*
+ * Makes the L of the block LDL decomposition (blocks of 8) from a Cholesky factor, in place: every block column is
+ * multiplied from the right by the inverse of its diagonal block, diagonal blocks become the identity, everything above
+ * them zero. n is a multiple of 8.
+ */
+GOSSET_API int32_t gosset_block_ldl(gosset_address c, int32_t n, gosset_stream *stream);
+
+/*
+ * The matrix of a greedy pass: out[:, k] = h[:, k] h[k, k]^-1 for every block k of 8 columns, diagonal blocks zero. h and
+ * out are n x n float and must not overlap. failure as in gosset_cholesky_block.
+ */
+GOSSET_API int32_t gosset_greedy_matrix(gosset_address h, gosset_address out, int32_t n, gosset_address failure,
+                                        gosset_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * The launchers behind the C ABI, one group per kernel family. They check nothing: runtime/ has done that. Each returns
+ * the CUDA runtime's code of the launch. Shapes and layouts are those of gosset_cuda.h.
+ */
+#ifndef GOSSET_KERNELS_H
+#define GOSSET_KERNELS_H
+
+#include <cstdint>
+
+#include "platform.h"
+
+namespace gosset {
+
+/* What of the current device launchers ask for. */
+struct Limits {
+    int multiprocessors;
+    int shared_bytes;
+};
+
+struct SmallMatrix {
+    int kind;
+    int k;
+    const void *data;
+};
+
+/* transform.cu */
+constexpr int kOneBlockTransform = 24576;
+cudaError_t transform(const void *x, int x_type, void *out, int out_type, int n, SmallMatrix small, int rows,
+                      bool transpose, const float *pre, const float *post, float scale, float *work,
+                      cudaStream_t stream);
+cudaError_t convert(const void *x, int x_type, void *out, int out_type, int64_t count, cudaStream_t stream);
+
+/* pack.cu */
+cudaError_t pack(int bits, int m, int n, const void *codes, void *packed, cudaStream_t stream);
+cudaError_t codes_to_planes(int bits, int m, int n, const int32_t *codes, void *planes, cudaStream_t stream);
+cudaError_t decode(int bits, int m, int n, const void *packed, int first_row, int rows, float residual_scale,
+                   __half *out, cudaStream_t stream);
+
+/* matvec.cu */
+cudaError_t matvec(int bits, int m, int n, int batch, const void *packed, const void *activations, const float *scale,
+                   float residual_scale, float *y, const Limits &limits, cudaStream_t stream);
+
+/* between.cu */
+struct Between {
+    int kind;
+    const float *z;
+    int m;
+    SmallMatrix m_small;
+    const float *post;
+    float *residual;
+    const float *weight;
+    float epsilon;
+    int n;
+    SmallMatrix n_small;
+    const float *pre;
+    int batch;
+    void *activations;
+    float *scale;
+};
+/* Bytes of shared memory that a block needs. */
+int64_t between_shared_bytes(const Between &b);
+cudaError_t between(const Between &b, cudaStream_t stream);
+cudaError_t quantize_activations(const float *x, int n, int batch, void *activations, float *scale,
+                                 cudaStream_t stream);
+
+/* rounding.cu */
+cudaError_t nearest(int bits, const float *x, int count, float residual_scale, float *values, int32_t *codes,
+                    cudaStream_t stream);
+cudaError_t ldlq_group(int bits, int m, int n, int start, int width, const float *x, const float *matrix,
+                       const float *base, float *error, float residual_scale, int32_t *codes, cudaStream_t stream);
+cudaError_t cholesky_block(float *a, int n, int at, int width, int32_t *failure, cudaStream_t stream);
+cudaError_t block_ldl(float *c, int n, cudaStream_t stream);
+cudaError_t greedy_matrix(const float *h, float *out, int n, int32_t *failure, cudaStream_t stream);
+
+}  // namespace gosset
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * What the kernels need of CUDA beyond C++. They compile with nvcc for a device and with a plain C++ compiler for
+ * the emulation, which stands in for everything here that is an instruction of the device. A kernel includes this and
+ * nothing of CUDA directly, takes its shared memory from GOSSET_SHARED and is launched by GOSSET_LAUNCH.
+ */
+#ifndef GOSSET_PLATFORM_H
+#define GOSSET_PLATFORM_H
+
+#include <cstdint>
+
+#ifdef __CUDACC__
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#define GOSSET_DEVICE __device__ __forceinline__
+#define GOSSET_BOTH __host__ __device__
+#define GOSSET_TABLE static __device__ const
+/* All shared memory is dynamic, so that the emulation can hand out a buffer of exactly that size. */
+#define GOSSET_SHARED(type, name)                                                                                      \
+    extern __shared__ __align__(16) unsigned char gosset_shared[];                                                     \
+    type *name = reinterpret_cast<type *>(gosset_shared)
+#define GOSSET_LAUNCH(kernel, grid, block, shared, stream, ...)                                                        \
+    kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
+
+namespace gosset {
+
+/* Byte permutation. Bit 3 of a selector nibble spreads the sign of the chosen byte; __byte_perm cannot do that. */
+GOSSET_DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) {
+    uint32_t d;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(selector));
+    return d;
+}
+
+/* 16 bytes that are read once: past L1, so that they do not push out what is read again. */
+GOSSET_DEVICE uint4 load_once(const uint4 *p) {
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p));
+    return v;
+}
+GOSSET_DEVICE uint2 load_once(const uint2 *p) {
+    uint2 v;
+    asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+    return v;
+}
+
+/* Shared memory by its 32-bit address: generic pointers cost several instructions where one does. */
+typedef uint32_t SharedAddress;
+GOSSET_DEVICE SharedAddress shared_address(const void *p) {
+    return static_cast<SharedAddress>(__cvta_generic_to_shared(p));
+}
+GOSSET_DEVICE uint2 load_shared(SharedAddress at) {
+    uint2 v;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(at));
+    return v;
+}
+
+/*
+ * d += A B on the tensor cores, A 16 x 32 and B 32 x 8 int8, d int32; all 32 lanes together. Lane 4 g + t holds
+ * a[0]: row g, columns 4t..4t+3; a[1]: row g + 8, the same; a[2], a[3]: 16 columns further; b[0]: rows 4t..4t+3 of column
+ * g; b[1]: 16 rows further; d[0], d[1]: row g, columns 2t and 2t + 1; d[2], d[3]: row g + 8. (PTX ISA, m16n8k32.)
+ */
+GOSSET_DEVICE void multiply_tile(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+}  // namespace gosset
+
+#else
+
+#include "../emulation/emulation.h"
+
+#endif
+
+namespace gosset {
+
+constexpr int kLanes = 32;
+constexpr unsigned kWarp = 0xffffffffu;
+
+/* The sum over the 32 lanes, in every lane. */
+GOSSET_DEVICE float warp_sum(float v) {
+    for (int step = kLanes / 2; step > 0; step /= 2) {
+        v += __shfl_xor_sync(kWarp, v, step);
+    }
+    return v;
+}
+
+GOSSET_DEVICE float warp_max(float v) {
+    for (int step = kLanes / 2; step > 0; step /= 2) {
+        v = fmaxf(v, __shfl_xor_sync(kWarp, v, step));
+    }
+    return v;
+}
+
+}  // namespace gosset
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * Times the kernels on a device, beside the copy bandwidth of the same device in the same run, and prints one JSON object.
+ * Medians of graph replays between events; weights rotate through more memory than the L2 holds, as they do in a model.
+ * Inputs are random. Exit code 2 without a device.
+ */
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gosset_cuda.h"
+
+namespace {
+
+void ok(int32_t status, int line) {
+    if (status != GOSSET_OK) {
+        fprintf(stderr, "line %d: status %d, %s\n", line, status, gosset_last_error());
+        exit(1);
+    }
+}
+#define OK(call) ok((call), __LINE__)
+
+gosset_stream *stream;
+
+gosset_address room(int64_t bytes) {
+    gosset_address a;
+    OK(gosset_allocate(&a, (bytes + 255) / 256 * 256));
+    return a;
+}
+
+/* Random bits, by doubling what is there. */
+gosset_address noise(int64_t bytes) {
+    static std::mt19937_64 r(1);
+    std::vector<uint64_t> seed(1 << 17);
+    for (auto &s : seed) {
+        s = r();
+    }
+    gosset_address a = room(bytes);
+    int64_t have = std::min<int64_t>(bytes, static_cast<int64_t>(seed.size() * 8));
+    OK(gosset_copy_to_device(a, seed.data(), have, stream));
+    OK(gosset_stream_synchronize(stream));
+    for (; have < bytes; have *= 2) {
+        OK(gosset_copy_on_device(a + have, a, std::min(have, bytes - have), stream));
+    }
+    return a;
+}
+
+gosset_address normals(int64_t count) {
+    static std::mt19937_64 r(2);
+    std::normal_distribution<float> d;
+    std::vector<float> v(static_cast<size_t>(count));
+    for (auto &x : v) {
+        x = d(r);
+    }
+    gosset_address a = room(4 * count);
+    OK(gosset_copy_to_device(a, v.data(), 4 * count, stream));
+    OK(gosset_stream_synchronize(stream));
+    return a;
+}
+
+/* Median microseconds of one of `repeats` calls in a graph. */
+double time_graph(int repeats, const std::function<void(int)> &call) {
+    gosset_graph *graph;
+    gosset_event *from, *to;
+    OK(gosset_event_create(&from));
+    OK(gosset_event_create(&to));
+    call(0); /* loads the code: not inside a recording */
+    OK(gosset_stream_synchronize(stream));
+    OK(gosset_graph_begin(stream));
+    for (int i = 0; i < repeats; i++) {
+        call(i);
+    }
+    OK(gosset_graph_end(stream, &graph));
+    std::vector<double> times;
+    for (int i = 0; i < 25; i++) {
+        OK(gosset_event_record(from, stream));
+        OK(gosset_graph_launch(graph, stream));
+        OK(gosset_event_record(to, stream));
+        OK(gosset_event_synchronize(to));
+        float ms;
+        OK(gosset_event_elapsed(from, to, &ms));
+        if (i >= 5) {
+            times.push_back(1000.0 * ms / repeats);
+        }
+    }
+    OK(gosset_graph_destroy(graph));
+    OK(gosset_event_destroy(from));
+    OK(gosset_event_destroy(to));
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+}  // namespace
+
+int main() {
+    int32_t count;
+    char name[256];
+    int64_t facts[GOSSET_DEVICE_FACTS];
+    if (gosset_device_count(&count) != GOSSET_OK || gosset_device_describe(0, name, sizeof name, facts) != GOSSET_OK) {
+        fprintf(stderr, "no device to measure: %s\n", gosset_last_error());
+        return 2;
+    }
+    OK(gosset_stream_create(&stream));
+    printf("{\"device\": \"%s\", \"backend\": \"%s\", \"compute_capability\": \"%lld.%lld\", \"driver\": %lld,\n", name,
+           gosset_backend(), static_cast<long long>(facts[0]), static_cast<long long>(facts[1]),
+           static_cast<long long>(facts[GOSSET_DEVICE_DRIVER]));
+
+    int64_t big = int64_t{1} << 30;
+    gosset_address a = noise(big), b = room(big);
+    double us = time_graph(4, [&](int) { OK(gosset_copy_on_device(b, a, big, stream)); });
+    double copy = 2.0 * static_cast<double>(big) / us / 1e3;
+    printf(" \"copy_gb_per_s\": %.0f,\n \"matvec\": [", copy);
+    OK(gosset_free(b));
+
+    struct Shape {
+        int m, n;
+    };
+    bool first = true;
+    for (Shape s : {Shape{4096, 4096}, Shape{12288, 4096}, Shape{22016, 4096}, Shape{4096, 11008}, Shape{8192, 28672}, Shape{57344, 8192}}) {
+        for (int bits = 2; bits <= 4; bits++) {
+            int64_t bytes = gosset_packed_bytes(bits, s.m, s.n);
+            /* Several matrices one after the other in the gigabyte of noise: any bits are codes. */
+            int matrices = static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(32, big / bytes)));
+            for (int batch : {1, 4, 16}) {
+                gosset_address x = normals(static_cast<int64_t>(batch) * s.n), scale = room(4 * batch);
+                gosset_address act = room(gosset_activation_bytes(s.n, batch)), y = room(int64_t{4} * batch * s.m);
+                OK(gosset_quantize_activations(x, s.n, batch, act, scale, stream));
+                double t = time_graph(std::max(matrices, 8), [&](int i) {
+                    OK(gosset_matvec(bits, s.m, s.n, batch, a + (i % matrices) * (bytes / 256 * 256), act, scale, 2.04f, y, stream));
+                });
+                double rate = static_cast<double>(bytes) / t / 1e3;
+                printf("%s\n  {\"bits\": %d, \"m\": %d, \"n\": %d, \"batch\": %d, \"us\": %.2f, \"gb_per_s\": %.0f, \"of_copy\": %.3f}",
+                       first ? "" : ",", bits, s.m, s.n, batch, t, rate, rate / copy);
+                first = false;
+                for (gosset_address f : {x, scale, act, y}) {
+                    OK(gosset_free(f));
+                }
+            }
+        }
+    }
+    printf("],\n \"transform\": [");
+    first = true;
+    for (int n : {1024, 4096, 8192, 16384, 32768}) {
+        for (int rows : {1, 64, 4096}) {
+            for (int type : {GOSSET_F32, GOSSET_F16}) {
+                int64_t bytes = int64_t{rows} * n * (type == GOSSET_F32 ? 4 : 2);
+                if (2 * bytes > big) {
+                    continue;
+                }
+                gosset_address work = room(std::max<int64_t>(256, gosset_transform_work(n, 1, rows)));
+                gosset_address out = room(bytes), in = type == GOSSET_F32 ? normals(int64_t{rows} * n) : room(bytes);
+                if (type == GOSSET_F16) {
+                    OK(gosset_fill(in, 0x35, bytes, stream));
+                }
+                double t = time_graph(10, [&](int) {
+                    OK(gosset_transform(in, type, out, type, n, 1, rows, 0, 0, 0, 0, 0, 1, work, stream));
+                });
+                double c = time_graph(10, [&](int) { OK(gosset_copy_on_device(out, in, bytes, stream)); });
+                printf("%s\n  {\"n\": %d, \"rows\": %d, \"type\": \"%s\", \"us\": %.2f, \"copy_us\": %.2f, \"of_copy_time\": %.2f}",
+                       first ? "" : ",", n, rows, type == GOSSET_F32 ? "F32" : "F16", t, c, t / c);
+                first = false;
+                for (gosset_address f : {work, out, in}) {
+                    OK(gosset_free(f));
+                }
+            }
+        }
+    }
+    printf("],\n \"between\": [");
+    first = true;
+    for (int n : {2048, 4096, 8192}) {
+        gosset_address z = normals(n), r = normals(n), v = normals(n), act = room(gosset_activation_bytes(n, 1)), scale = room(4);
+        double t = time_graph(20, [&](int) {
+            OK(gosset_between(GOSSET_BETWEEN_NORM, z, n, 1, 0, 0, v, r, v, 1e-5f, n, 1, 0, 0, v, 1, act, scale, stream));
+        });
+        printf("%s\n  {\"kind\": \"norm\", \"n\": %d, \"us\": %.2f}", first ? "" : ",", n, t);
+        first = false;
+        for (gosset_address f : {z, r, v, act, scale}) {
+            OK(gosset_free(f));
+        }
+    }
+    printf("]}\n");
+    OK(gosset_free(a));
+    OK(gosset_stream_destroy(stream));
+    return 0;
+}
