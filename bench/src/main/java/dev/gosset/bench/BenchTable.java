@@ -41,6 +41,7 @@ public final class BenchTable {
         String only = value(arguments, "--only");
         List<String> wanted = only == null ? null : Arrays.asList(only.split(","));
         long start = System.nanoTime();
+        Map<String, Object> machine = Machine.describe();
         List<Entry> entries = new ArrayList<>();
         for (String name : Sections.all(quick).keySet()) {
             if (wanted == null || wanted.contains(name)) {
@@ -59,7 +60,8 @@ public final class BenchTable {
         Map<String, Object> run = new LinkedHashMap<>();
         run.put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
         run.put("quick", quick);
-        run.putAll(Machine.describe());
+        run.putAll(machine);
+        run.put("load at the end", Machine.load());
         run.put("kernels", Kernels.selection());
         run.put("seconds", Math.round((System.nanoTime() - start) / 1e9));
         System.out.println(Table.of(run, entries));

@@ -172,8 +172,8 @@ final class Cases {
         if (bits == 2 && Ggml.isPresent() && cols % 256 == 0) {
             Ggml xxs = resources.keep(new Ggml(Ggml.IQ2_XXS, rows, cols, threads, 3));
             Ggml xs = resources.keep(new Ggml(Ggml.IQ2_XS, rows, cols, threads, 4));
-            contenders.add(new Case.Contender(IQ2_XXS, weights * Ggml.PRODUCTS, xxs::run));
-            contenders.add(new Case.Contender(IQ2_XS, weights * Ggml.PRODUCTS, xs::run));
+            contenders.add(new Case.Contender(IQ2_XXS, weights * xxs.products(), xxs::run));
+            contenders.add(new Case.Contender(IQ2_XS, weights * xs.products(), xs::run));
         }
         if (threads == 1 && weights <= LARGEST_DENSE) {
             MemorySegment dense = Fixtures.normal(arena, (long) rows * cols, 1, 5);

@@ -36,8 +36,10 @@ final class Ggml implements AutoCloseable {
 
     static final int IQ2_XS = 17;
 
-    /** Products in one graph. */
-    static final int PRODUCTS = 16;
+    /** Products in one graph, of a small matrix and of a large one. */
+    private static final int MOST_PRODUCTS = 16;
+
+    private static final double WEIGHTS_PER_GRAPH = 3e8;
 
     private static final StructLayout INIT = MemoryLayout.structLayout(
             JAVA_LONG.withName("mem_size"),
@@ -48,6 +50,7 @@ final class Ggml implements AutoCloseable {
     private final MemorySegment context;
     private final MemorySegment graph;
     private final int threads;
+    private final int products;
 
     private static Path directory() {
         return Workplace.peers().resolve("llama/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64");
@@ -135,6 +138,7 @@ final class Ggml implements AutoCloseable {
      */
     Ggml(int type, int rows, int cols, int threads, long seed) {
         this.threads = threads;
+        this.products = (int) Math.clamp(WEIGHTS_PER_GRAPH / rows / cols, 1, MOST_PRODUCTS);
         try {
             MemorySegment parameters = java.lang.foreign.Arena.ofAuto().allocate(INIT);
             parameters.set(JAVA_LONG, 0, 80L * rows * cols / 256 + (64L << 20));
@@ -150,7 +154,7 @@ final class Ggml implements AutoCloseable {
                 vector.setAtIndex(ValueLayout.JAVA_FLOAT, j, (float) random.nextGaussian());
             }
             graph = (MemorySegment) Native.GRAPH.invokeExact(context);
-            for (int i = 0; i < PRODUCTS; i++) {
+            for (int i = 0; i < products; i++) {
                 MemorySegment y = (MemorySegment) Native.MUL_MAT.invokeExact(context, w, x);
                 Native.EXPAND.invokeExact(graph, y);
             }
@@ -168,7 +172,12 @@ final class Ggml implements AutoCloseable {
         }
     }
 
-    /** Multiplies {@link #PRODUCTS} times. */
+    /** How many products a {@link #run} computes. */
+    int products() {
+        return products;
+    }
+
+    /** Multiplies {@link #products} times. */
     void run() {
         int status;
         try {

@@ -34,13 +34,16 @@ final class Machine {
             }
             facts.put("cpu features", features.toString());
         }
-        Path load = Path.of("/proc/loadavg");
-        if (Files.isReadable(load)) {
-            facts.put("load at the end", Files.readString(load).strip());
-        }
+        facts.put("load at the start", load());
         facts.put("C peer", CPeer.isPresent() ? (CPeer.hasVnni() ? "AVX-512 VNNI" : "plain") : CPeer.ABSENT);
         facts.put("llama.cpp peer", Ggml.isPresent() ? Ggml.variant() : Ggml.ABSENT);
         return facts;
+    }
+
+    /** Processes that run or wait, over 1, 5 and 15 minutes; where the system says. */
+    static String load() throws IOException {
+        Path load = Path.of("/proc/loadavg");
+        return Files.isReadable(load) ? Files.readString(load).strip() : "unknown";
     }
 
     private static String field(String text, String key) {
