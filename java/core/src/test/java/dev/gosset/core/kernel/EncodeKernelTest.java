@@ -250,6 +250,7 @@ class EncodeKernelTest {
 
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4})
+    @Tag("allocation")
     void allocatesNothing(int bits) {
         SplittableRandom random = random("allocatesNothing");
         Codebook codebook = Codebook.ofBits(bits);

@@ -178,6 +178,7 @@ class MatvecKernelTest {
 
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4})
+    @Tag("allocation")
     void allocatesNothing(int bits) {
         SplittableRandom random = random("allocatesNothing");
         try (Arena arena = Arena.ofShared()) {

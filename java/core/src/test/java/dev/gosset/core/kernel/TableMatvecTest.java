@@ -214,6 +214,7 @@ class TableMatvecTest {
 
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4})
+    @Tag("allocation")
     void allocatesNothing(int bits) {
         assumeItRunsHere();
         SplittableRandom random = random("allocatesNothing");

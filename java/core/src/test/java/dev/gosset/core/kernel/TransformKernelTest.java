@@ -216,6 +216,7 @@ class TransformKernelTest {
 
     /** C2 boxes vectors silently where a method outgrows its node budget: this is where that shows. */
     @Test
+    @Tag("allocation")
     void allocatesNothingAfterWarmUp() {
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         TransformKernel kernel = new VectorTransform();

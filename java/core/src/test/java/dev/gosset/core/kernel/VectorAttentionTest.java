@@ -91,6 +91,7 @@ class VectorAttentionTest {
     }
 
     @Test
+    @Tag("allocation")
     void allocatesNothing() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment rows = arena.allocate(2L * 64 * 100);
