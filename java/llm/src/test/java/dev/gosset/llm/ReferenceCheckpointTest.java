@@ -66,7 +66,8 @@ class ReferenceCheckpointTest {
             double a = difference(expected, whole);
             double b = difference(expected, single);
             System.out.printf("prompt %d: %.2e of the greatest logit at once, %.2e one by one%n", prompt, a, b);
-            assertThat(Math.max(a, b)).isLessThan(1e-4);
+            // Product tables round to 16 bits, the cache too; in float32 throughout it is 1e-6.
+            assertThat(Math.max(a, b)).isLessThan(1e-3);
         }
     }
 

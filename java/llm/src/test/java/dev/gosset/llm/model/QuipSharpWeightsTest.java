@@ -14,6 +14,8 @@ import dev.gosset.core.codebook.E8pResidual;
 import dev.gosset.core.codebook.HalfInteger;
 import dev.gosset.core.codebook.QidxsLayout;
 import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.kernel.Kernels;
+import dev.gosset.core.kernel.TableMatvec;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
@@ -41,6 +43,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Checkpoints of every generation against the formulas of the specification, and damaged ones against their messages. */
 class QuipSharpWeightsTest {
+    /** Product tables round to 16 bits; the other kernels compute in float32. */
+    private static final double TOLERANCE = Kernels.selected().matvec() instanceof TableMatvec ? 1e-3 : 3e-6;
+
     private static final SyntheticCheckpoint.Shape SMALL = SyntheticCheckpoint.Shape.SMALL;
 
     @TempDir
@@ -137,7 +142,7 @@ class QuipSharpWeightsTest {
                             }
                         }
                         assertThat(largest).isBetween(0.1, 100.0);
-                        assertThat(worst / largest).as(group.fullName(layer)).isLessThan(3e-6);
+                        assertThat(worst / largest).as(group.fullName(layer)).isLessThan(TOLERANCE);
                     }
                 }
             }
