@@ -39,7 +39,7 @@ final class DoctorCommand implements Runnable {
         facts.put("kernels", tried(() -> String.join("; ", Kernels.selection())));
         facts.put("blas", tried(Blas::description));
         facts.put("tokenizers", tried(Tokenizer::library));
-        facts.put("cuda", "no CUDA backend in this version");
+        facts.put("cuda", "no command uses the CUDA kernels yet: emulated only, see docs/gpu.md");
         facts.put("memory", memory());
         facts.put("flags", String.join(" ", ManagementFactory.getRuntimeMXBean().getInputArguments()));
         if (common.json) {

@@ -33,8 +33,8 @@ final class ExamplesTest {
     /** Normal weights and inputs: the relative error is near the root of the codebook's Gaussian error. */
     @Test
     void quantizeMatrixKeepsTheProduct() {
-        assertThat(QuantizeMatrix.relativeError(256, 512, 2, 5)).isBetween(0.2, 0.36);
-        assertThat(QuantizeMatrix.relativeError(256, 512, 3, 5)).isBetween(0.1, 0.21);
-        assertThat(QuantizeMatrix.relativeError(256, 512, 4, 5)).isBetween(0.05, 0.13);
+        assertThat(QuantizeMatrix.relativeError(256, 512, 2, 5)).isBetween(0.2, 0.45);
+        assertThat(QuantizeMatrix.relativeError(256, 512, 3, 5)).isBetween(0.1, 0.25);
+        assertThat(QuantizeMatrix.relativeError(256, 512, 4, 5)).isBetween(0.05, 0.15);
     }
 }
