@@ -75,7 +75,7 @@ public final class SmallWorld {
      * Documents with an empty line between them and a line break at the end. A shorter text is the beginning of a longer one.
      *
      * @param seed which text; see {@link #FIRST_HELD_OUT_SEED}
-     * @param documents how many documents, about 95 tokens each
+     * @param documents how many documents, about 75 tokens each
      */
     public static String text(long seed, int documents) {
         SplittableRandom random = new SplittableRandom(seed);
