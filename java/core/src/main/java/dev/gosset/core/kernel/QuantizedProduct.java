@@ -76,6 +76,14 @@ public final class QuantizedProduct {
         return codes.cols();
     }
 
+    /**
+     * Whether products read the codes of {@link #linear}. Where they do not, because the kernel repacked all it needs, the
+     * memory of the codes may be freed once this object is made.
+     */
+    public boolean readsCodes() {
+        return prepared.bytes() == 0 || prepared.mostInputs() < Integer.MAX_VALUE;
+    }
+
     /** The linear this multiplies with. */
     public QuantizedLinear linear() {
         return linear;

@@ -1,6 +1,7 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.QuantizedProduct;
 import dev.gosset.core.memory.Dtype;
@@ -108,9 +109,7 @@ public final class QuipSharpWeights implements WeightSource {
     @Override
     public Linear linear(ModelConfig model, int layer, LinearGroup group, Arena owner) {
         PublishedLinear published = checkpoint.linear(layer, group);
-        QuantizedLinear quantized = quantizedLinear(layer, group).orElseThrow();
-        Kernels kernels = Kernels.selected();
-        Linear linear = new CodedLinear(new QuantizedProduct(quantized, kernels.transform(), kernels.matvec(), owner));
+        Linear linear = new CodedLinear(product(published, owner));
         if (published.inputScale().isPresent() || published.inputIndices().isPresent()) {
             linear = new GatheredLinear(
                     linear,
@@ -126,5 +125,23 @@ public final class QuipSharpWeights implements WeightSource {
             linear = new BiasedLinear(linear, bias);
         }
         return linear;
+    }
+
+    /** Unpacked codes that the kernel repacks are freed at once, so that a model takes its size in memory only once. */
+    private QuantizedProduct product(PublishedLinear published, Arena owner) {
+        Kernels kernels = Kernels.selected();
+        try (Arena temporary = Arena.ofShared();
+                ThreadTeam team = ThreadTeam.ofProcessors()) {
+            QuantizedLinear linear = published.unpack(team, temporary);
+            QuantizedProduct product = new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), owner);
+            if (!product.readsCodes()) {
+                return product;
+            }
+            CodeMatrix codes = linear.codes();
+            CodeMatrix kept = CodeMatrix.allocate(owner, codes.codebook(), codes.rows(), codes.cols());
+            kept.data().copyFrom(codes.data());
+            QuantizedLinear lasting = new QuantizedLinear(kept, linear.su(), linear.sv(), linear.parts());
+            return new QuantizedProduct(lasting, kernels.transform(), kernels.matvec(), owner);
+        }
     }
 }
