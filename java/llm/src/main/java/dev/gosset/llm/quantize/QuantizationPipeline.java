@@ -26,6 +26,7 @@ import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.io.Json;
+import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
@@ -53,10 +54,7 @@ import java.util.zip.CRC32C;
  * killed and resumed. Source: spec/quip-sharp.md, sections 2 and 3.
  */
 public final class QuantizationPipeline {
-    /** The weight file of a Gosset model. */
-    public static final String WEIGHTS = "weights.arrow";
-
-    /** The report that lies beside it. */
+    /** The report that lies beside the weight file. */
     public static final String REPORT = "quantization.json";
 
     /** Files of the original model that belong to the quantized one too, where they exist. */
@@ -366,7 +364,7 @@ public final class QuantizationPipeline {
         recorded.forEach((k, v) -> metadata.put("gosset." + k, String.valueOf(v)));
         metadata.remove("gosset.hessians");
         long bytes;
-        try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(WEIGHTS), metadata)) {
+        try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(GossetWeights.FILE), metadata)) {
             for (SourceModel.Kept kept : source.kept()) {
                 addKept(writer, kept);
             }
@@ -385,7 +383,7 @@ public final class QuantizationPipeline {
             writer.commit();
         }
         try {
-            bytes = Files.size(out.resolve(WEIGHTS));
+            bytes = Files.size(out.resolve(GossetWeights.FILE));
             writeConfig(out);
             for (String name : COPIED) {
                 boolean ofModel = name.equals("generation_config.json");
