@@ -4,7 +4,8 @@
  *
  * A warp takes kHeight rows of W and walks along them, two pieces of each under way; the block keeps its columns of x in
  * shared memory, in the order in which lanes need them. Blocks stay and go from tile to tile. Where x does not fit, the
- * columns are taken in several rounds and y is added up.
+ * columns are taken in several rounds and y is added up. From 5 rows on multiplying would take longer than reading: then the
+ * tensor cores do it (dense_batch.cu), except for F32 and for rows that are not made of whole pieces.
  */
 #include "elements.h"
 #include "kernels.h"
@@ -250,6 +251,9 @@ cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t dense(const Dense &d, const Limits &limits, cudaStream_t stream) {
+    if (takes_dense_batch(d)) {
+        return dense_batch(d, limits, stream);
+    }
     switch (d.type) {
         case kF32: return launch<kF32>(d, limits, stream);
         case kF16: return launch<kF16>(d, limits, stream);
