@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
 #pragma unroll
     for (int f = 0; f < fragments; f++) {
         int column = 8 * f + g < columns ? 8 * f + g : columns - 1;
-        my_activations[f] = activations + q * row_columns + first_column + column;
+        my_activations[f] = settled(activations + q * row_columns + first_column + column);
     }
     int32_t acc[kPlanes][fragments][4];
     auto clear = [&] {
@@ -154,8 +154,9 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
     };
     clear();
 
-    int unit = warp, tile = block;
-    const int end_unit = warp + rounds * kWarps;
+    const int unit_step = kWarps * kUnitCodes * row_columns, first_unit = warp * kUnitCodes * row_columns;
+    const int end_unit = first_unit + rounds * unit_step;
+    int unit_at = first_unit, tile = block;
     int32_t *mine = sums;
     while (left > 0) {
 #pragma unroll
@@ -172,13 +173,12 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
                     rparity0 = sign_parity_bytes(r.z);
                     rparity1 = sign_parity_bytes(r.w);
                 }
-                const int unit_at = unit * (kUnitCodes * row_columns);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     uint32_t b[fragments][2];
 #pragma unroll
                     for (int f = 0; f < fragments; f++) {
-                        uint2 v = (my_activations[f] + unit_at)[4 * i * row_columns];
+                        uint2 v = load_constant(my_activations[f] + unit_at + 4 * i * row_columns);
                         b[f][0] = v.x;
                         b[f][1] = v.y;
                     }
@@ -211,8 +211,8 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
             }
             fetch_next(ring[d], left > kAhead);
             left--;
-            unit += kWarps;
-            if (unit == end_unit) {
+            unit_at += unit_step;
+            if (unit_at == end_unit) {
                 /* The tile is done. The next one adds into the other buffer, so that one barrier is enough. */
 #pragma unroll
                 for (int p = 0; p < kPlanes; p++) {
@@ -248,7 +248,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
                     }
                 }
                 mine = mine == sums ? sums + kSums : sums;
-                unit = warp;
+                unit_at = first_unit;
                 tile += stride;
             }
         }
