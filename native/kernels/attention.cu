@@ -45,7 +45,7 @@ struct Partial {
 /* part <- part and other together; scores are in units of log 2. */
 GOSSET_DEVICE void merge(Partial &part, float largest, float sum, const float (&values)[8]) {
     float top = fmaxf(part.largest, largest);
-    float mine = exp2f(part.largest - top), theirs = exp2f(largest - top);
+    float mine = power_of_two(part.largest - top), theirs = power_of_two(largest - top);
     part.largest = top;
     part.sum = part.sum * mine + sum * theirs;
 #pragma unroll
@@ -83,7 +83,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
     int d = 8 * (lane % L);
     bool inside = d < a.dim;
     int64_t sequence = a.sequences == nullptr ? row : a.sequences[row];
-    int64_t base = (sequence * a.kv_heads + kv) * a.capacity * static_cast<int64_t>(a.dim) + d;
+    /* A lane beyond the head reads what the first one reads: its queries are 0, and nobody looks at its values. */
+    int64_t base = (sequence * a.kv_heads + kv) * a.capacity * static_cast<int64_t>(a.dim) + (inside ? d : 0);
     const __half *keys = a.keys + base, *values = a.values + base;
 
     float q[H][8];
@@ -105,8 +106,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
         for (int j = 0; j < kUnroll; j++) {
             int where = at + j * kPositions + lane / L;
             int64_t offset = static_cast<int64_t>(where < to ? where : to - 1) * a.dim;
-            key[j] = inside ? load_once(reinterpret_cast<const uint4 *>(keys + offset)) : make_uint4(0, 0, 0, 0);
-            value[j] = inside ? load_once(reinterpret_cast<const uint4 *>(values + offset)) : make_uint4(0, 0, 0, 0);
+            key[j] = load_once(reinterpret_cast<const uint4 *>(keys + offset));
+            value[j] = load_once(reinterpret_cast<const uint4 *>(values + offset));
         }
         float score[H][kUnroll];
 #pragma unroll
@@ -135,7 +136,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
             for (int j = 0; j < kUnroll; j++) {
                 top = fmaxf(top, score[h][j]);
             }
-            float keep = exp2f(state[h].largest - top);
+            float keep = power_of_two(state[h].largest - top);
             state[h].largest = top;
             state[h].sum *= keep;
 #pragma unroll
@@ -144,7 +145,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
             }
 #pragma unroll
             for (int j = 0; j < kUnroll; j++) {
-                score[h][j] = exp2f(score[h][j] - top);
+                score[h][j] = power_of_two(score[h][j] - top);
                 state[h].sum += score[h][j];
             }
         }
@@ -202,7 +203,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
 #pragma unroll
         for (int g = 0; g < kWarps; g++) {
             const float *theirs = box + (g * H + h) * kWidth;
-            float weight = exp2f(theirs[8 * L] - top);
+            float weight = power_of_two(theirs[8 * L] - top);
             sum += theirs[8 * L + 1] * weight;
             value += theirs[i] * weight;
         }
@@ -244,7 +245,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
         top = warp_max(top);
         for (int s = lane; s < active; s += kLanes) {
             const float *at = theirs + static_cast<int64_t>(s) * (a.dim + 2);
-            float weight = exp2f(load_fresh(at) - top);
+            float weight = power_of_two(load_fresh(at) - top);
             box[h * a.splits + s] = weight;
             sum += load_fresh(at + 1) * weight;
         }
@@ -279,12 +280,12 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
     }
     largest = block_max(fmaxf(largest, kLowest), box);
     for (int i = low + static_cast<int>(threadIdx.x); i <= position; i += kSoftmaxThreads) {
-        sum += exp2f(scores[base + i] * factor - largest);
+        sum += power_of_two(scores[base + i] * factor - largest);
     }
     sum = block_sum(sum, box);
     for (int i = threadIdx.x; i < columns; i += kSoftmaxThreads) {
         bool sees = i >= low && i <= position;
-        probabilities[base + i] = __float2half_rn(sees ? exp2f(scores[base + i] * factor - largest) / sum : 0.0f);
+        probabilities[base + i] = __float2half_rn(sees ? power_of_two(scores[base + i] * factor - largest) / sum : 0.0f);
     }
 }
 
