@@ -14,14 +14,15 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 
 /** The kernels' emulation, built by make and g++ and chosen for this JVM; without a compiler the tests are skipped. */
-final class Emulation {
+public final class Emulation {
     private static final Path NATIVE = Path.of("../../native");
     private static String missing;
     private static boolean loaded;
 
     private Emulation() {}
 
-    static synchronized void require() {
+    /** Chooses the emulation for this JVM, or skips the test where it cannot be built. */
+    public static synchronized void require() {
         if (!loaded && missing == null) {
             missing = build();
             if (missing == null) {
@@ -63,15 +64,17 @@ final class Emulation {
     }
 
     /** Objects of the emulated runtime that are alive. */
-    static long live() {
+    public static long live() {
         return (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
     }
 
-    static void memoryBytes(long bytes) {
+    /** The size of the emulated device's memory. */
+    public static void memoryBytes(long bytes) {
         call("gosset_emulation_memory_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), bytes);
     }
 
-    static void order(int order) {
+    /** In which order the threads of a block run, see native/emulation. */
+    public static void order(int order) {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
     }
 
