@@ -1,6 +1,5 @@
 package dev.gosset.cuda.llm;
 
-import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaLibrary;
 import dev.gosset.llm.device.DeviceBackend;
@@ -33,6 +32,6 @@ public final class CudaBackend implements DeviceBackend {
     @Override
     public LoadedModel load(Model model, int index, DeviceOptions options, ThreadTeam team) {
         CudaLibrary.require();
-        throw new DeviceException("cuda:" + index + " does not run models yet; --device cpu does");
+        return new CudaModel(model, index, options, team);
     }
 }
