@@ -71,8 +71,8 @@ final class CudaModel implements LoadedModel {
     }
 
     @Override
-    public long deviceBytes() {
-        return context.liveBytes();
+    public long peakDeviceBytes() {
+        return context.peakBytes();
     }
 
     @Override
