@@ -5,6 +5,7 @@
  */
 #include "codebook.h"
 #include "packing.h"
+#include "reductions.h"
 #include "transform.h"
 
 namespace gosset {
@@ -12,33 +13,6 @@ namespace gosset {
 namespace {
 
 constexpr int kThreads = 1024;
-
-/* Sum or maximum over the block, in every thread; `box` has room for 32 floats. */
-GOSSET_DEVICE float block_sum(float v, float *box) {
-    int thread = static_cast<int>(threadIdx.x);
-    v = warp_sum(v);
-    if (thread % kLanes == 0) {
-        box[thread / kLanes] = v;
-    }
-    __syncthreads();
-    v = thread % kLanes < static_cast<int>(blockDim.x) / kLanes ? box[thread % kLanes] : 0.0f;
-    v = warp_sum(v);
-    __syncthreads();
-    return v;
-}
-
-GOSSET_DEVICE float block_max(float v, float *box) {
-    int thread = static_cast<int>(threadIdx.x);
-    v = warp_max(v);
-    if (thread % kLanes == 0) {
-        box[thread / kLanes] = v;
-    }
-    __syncthreads();
-    v = thread % kLanes < static_cast<int>(blockDim.x) / kLanes ? box[thread % kLanes] : 0.0f;
-    v = warp_max(v);
-    __syncthreads();
-    return v;
-}
 
 /*
  * Rounds n values, read by `value(i)`, to 16 bits and stores them as vector `vector` of `batch`; see packing.h. The
