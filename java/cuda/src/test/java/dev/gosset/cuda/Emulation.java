@@ -17,18 +17,25 @@ import org.junit.jupiter.api.Assumptions;
 public final class Emulation {
     private static final Path NATIVE = Path.of("../../native");
     private static String missing;
+    private static boolean built;
     private static boolean loaded;
 
     private Emulation() {}
 
     /** Chooses the emulation for this JVM, or skips the test where it cannot be built. */
     public static synchronized void require() {
-        if (!loaded && missing == null) {
+        requireBuilt();
+        if (!loaded) {
+            CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
+            loaded = true;
+        }
+    }
+
+    /** Builds the emulation for another JVM to choose, or skips the test where that is not possible. */
+    public static synchronized void requireBuilt() {
+        if (!built && missing == null) {
             missing = build();
-            if (missing == null) {
-                CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
-                loaded = true;
-            }
+            built = missing == null;
         }
         Assumptions.assumeTrue(missing == null, missing);
     }
@@ -71,6 +78,11 @@ public final class Emulation {
     /** The size of the emulated device's memory. */
     public static void memoryBytes(long bytes) {
         call("gosset_emulation_memory_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), bytes);
+    }
+
+    /** The most shared memory of one block; 0 for what a large device has. */
+    public static void sharedBytes(int bytes) {
+        call("gosset_emulation_shared_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), bytes);
     }
 
     /** In which order the threads of a block run, see native/emulation. */
