@@ -95,6 +95,7 @@ class SmokeTest {
                 "EncodeBenchmark -p bits=2",
                 "QuantizeBenchmark -p bits=2 -p size=128 -p greedyPasses=1 -p threads=1",
                 "HeadBenchmark -p shape=64x256 -p threads=1",
+                "DecodeBenchmark -p shape=256x512x2 -p bits=2 -p batch=2",
                 "StepsBenchmark -p step=0"
             })
     void jmhRuns(String benchmark) throws RunnerException {

@@ -18,6 +18,7 @@ public final class CudaContext implements AutoCloseable {
     private final CudaDevice device;
     private final Map<String, Long> live = new TreeMap<>();
     private long liveBytes;
+    private long peakBytes;
     private boolean closed;
 
     private CudaContext(CudaDevice device) {
@@ -48,6 +49,11 @@ public final class CudaContext implements AutoCloseable {
     /** Bytes of device memory held through this context. */
     public synchronized long liveBytes() {
         return liveBytes;
+    }
+
+    /** The most bytes of device memory that were held through this context at any time. */
+    public synchronized long peakBytes() {
+        return peakBytes;
     }
 
     /** Bytes of the device that nobody holds. */
@@ -123,6 +129,7 @@ public final class CudaContext implements AutoCloseable {
         }
         live.merge(kind, 1L, Long::sum);
         liveBytes += bytes;
+        peakBytes = Math.max(peakBytes, liveBytes);
         return new Lease(this, kind, bytes);
     }
 

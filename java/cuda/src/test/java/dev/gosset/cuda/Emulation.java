@@ -14,20 +14,28 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 
 /** The kernels' emulation, built by make and g++ and chosen for this JVM; without a compiler the tests are skipped. */
-final class Emulation {
+public final class Emulation {
     private static final Path NATIVE = Path.of("../../native");
     private static String missing;
+    private static boolean built;
     private static boolean loaded;
 
     private Emulation() {}
 
-    static synchronized void require() {
-        if (!loaded && missing == null) {
+    /** Chooses the emulation for this JVM, or skips the test where it cannot be built. */
+    public static synchronized void require() {
+        requireBuilt();
+        if (!loaded) {
+            CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
+            loaded = true;
+        }
+    }
+
+    /** Builds the emulation for another JVM to choose, or skips the test where that is not possible. */
+    public static synchronized void requireBuilt() {
+        if (!built && missing == null) {
             missing = build();
-            if (missing == null) {
-                CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
-                loaded = true;
-            }
+            built = missing == null;
         }
         Assumptions.assumeTrue(missing == null, missing);
     }
@@ -63,15 +71,22 @@ final class Emulation {
     }
 
     /** Objects of the emulated runtime that are alive. */
-    static long live() {
+    public static long live() {
         return (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
     }
 
-    static void memoryBytes(long bytes) {
+    /** The size of the emulated device's memory. */
+    public static void memoryBytes(long bytes) {
         call("gosset_emulation_memory_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), bytes);
     }
 
-    static void order(int order) {
+    /** The most shared memory of one block; 0 for what a large device has. */
+    public static void sharedBytes(int bytes) {
+        call("gosset_emulation_shared_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), bytes);
+    }
+
+    /** In which order the threads of a block run, see native/emulation. */
+    public static void order(int order) {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
     }
 
