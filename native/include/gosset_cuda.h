@@ -221,8 +221,10 @@ GOSSET_API int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_addre
  *   activations, scale = gosset_quantize_activations(U_n^T (pre * t))         (pre n float: SU)
  *
  * m_* and n_* describe the small matrices as in gosset_transform. GATE with m = 0 reads z as batch x 2 n. residual is
- * batch x n float, changed in place; NORM only. GOSSET_UNSUPPORTED where the vectors do not fit into one block's shared
- * memory: then do the steps one by one.
+ * batch x n float, changed in place; NORM only. A vector is one block's work, or that of a cluster of eight blocks where
+ * it is long or its small matrix large and the device has clusters (compute capability 9 and later). GOSSET_UNSUPPORTED
+ * where it fits into neither's shared memory: then do the steps one by one. On an H200 that is nothing of up to 200 000
+ * floats; on 8.x it begins at 12 000 (8.6, 8.9) or 20 000 (8.0) floats with a small matrix, twice that without.
  */
 GOSSET_API int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, int32_t m_small_kind,
                                   gosset_address m_small, gosset_address post, gosset_address residual,

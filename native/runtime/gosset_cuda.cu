@@ -64,6 +64,9 @@ int32_t current_limits(gosset::Limits *limits) {
     if (e == cudaSuccess) {
         e = cudaDeviceGetAttribute(&limits->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     }
+    if (e == cudaSuccess) {
+        e = cudaDeviceGetAttribute(&limits->major, cudaDevAttrComputeCapabilityMajor, device);
+    }
     return checked(e, "reading the device's limits");
 }
 
@@ -437,13 +440,13 @@ int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, i
     if (status != GOSSET_OK) {
         return status;
     }
-    int64_t shared = gosset::between_shared_bytes(b);
-    if (shared > limits.shared_bytes) {
+    gosset::BetweenPlan plan = gosset::plan_between(b, limits);
+    if (plan.needed > limits.shared_bytes) {
         return fail(GOSSET_UNSUPPORTED, 0,
                     "gosset_between: m = %d, n = %d needs %lld bytes of shared memory, a block of this device has %d", m,
-                    n, static_cast<long long>(shared), limits.shared_bytes);
+                    n, static_cast<long long>(plan.needed), limits.shared_bytes);
     }
-    return checked(gosset::between(b, native(stream)), "gosset_between");
+    return checked(gosset::between(b, plan, native(stream)), "gosset_between");
 }
 
 int32_t gosset_nearest(int32_t bits, gosset_address x, int32_t count, float residual_scale, gosset_address values,
