@@ -27,7 +27,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Java's whole way to the kernels and back, on the emulation: not yet run on a device. */
+/** Java's whole way to the kernels and back, on the emulation or, by {@code make gpu-test}, on a device. */
 class CudaBackendTest {
     private CudaContext context;
     private Arena arena;
@@ -403,6 +403,7 @@ class CudaBackendTest {
 
     @Test
     void outOfMemorySaysHowMuch() {
+        Emulation.requireNoDevice();
         Emulation.memoryBytes(1 << 20);
         try (DeviceBuffer some = context.allocate(1 << 19, "the first half")) {
             assertThat(some.bytes()).isEqualTo(1 << 19);
@@ -449,6 +450,7 @@ class CudaBackendTest {
 
     @Test
     void theEmulationIsNeverTakenForADevice() {
+        Emulation.requireNoDevice();
         assertThat(CudaLibrary.probe(Emulation.library())).contains("is the emulation and not a device");
     }
 }

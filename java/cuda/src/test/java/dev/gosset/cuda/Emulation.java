@@ -13,27 +13,48 @@ import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 
-/** The kernels' emulation, built by make and g++ and chosen for this JVM; without a compiler the tests are skipped. */
+/**
+ * What the tests of this module run on. The kernels' emulation, built by make and g++ and chosen for this JVM (without a
+ * compiler the tests are skipped), or built beforehand and named by {@code -Dgosset.test.emulation=FOLDER}. With {@code
+ * -Dgosset.test.device=cuda} the first real device, and then the tests that need the emulation's switches are skipped.
+ */
 final class Emulation {
     private static final Path NATIVE = Path.of("../../native");
+    private static final String PREBUILT = System.getProperty("gosset.test.emulation");
+    private static final boolean ON_DEVICE = "cuda".equals(System.getProperty("gosset.test.device"));
     private static String missing;
     private static boolean loaded;
 
     private Emulation() {}
 
+    /** A device or the emulation is there from here on, or the test is skipped; a device that was asked for must be there. */
     static synchronized void require() {
+        if (ON_DEVICE) {
+            CudaLibrary.require();
+            return;
+        }
         if (!loaded && missing == null) {
-            missing = build();
+            missing = PREBUILT == null ? build() : null;
             if (missing == null) {
-                CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
+                CudaLibrary.useEmulation(library(), folder().resolve("libgosset_cublas_standin.so"));
                 loaded = true;
             }
         }
         Assumptions.assumeTrue(missing == null, missing);
     }
 
+    /** For tests of what only the emulation can pretend. */
+    static void requireNoDevice() {
+        Assumptions.assumeFalse(ON_DEVICE, "needs a switch of the emulation, runs on a device");
+        require();
+    }
+
     static Path library() {
-        return NATIVE.resolve("target/libgosset_emulation.so");
+        return folder().resolve("libgosset_emulation.so");
+    }
+
+    private static Path folder() {
+        return PREBUILT == null ? NATIVE.resolve("target") : Path.of(PREBUILT);
     }
 
     private static String build() {
@@ -62,9 +83,9 @@ final class Emulation {
         }
     }
 
-    /** Objects of the emulated runtime that are alive. */
+    /** Objects of the emulated runtime that are alive; a device's leaks are for compute-sanitizer to count. */
     static long live() {
-        return (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
+        return ON_DEVICE ? 0 : (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
     }
 
     static void memoryBytes(long bytes) {
@@ -73,6 +94,11 @@ final class Emulation {
 
     static void order(int order) {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
+    }
+
+    /** How many devices are pretended. */
+    static void devices(int count) {
+        call("gosset_emulation_devices", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), count);
     }
 
     private static Object call(String name, FunctionDescriptor type, Object... arguments) {
