@@ -110,6 +110,24 @@ STANDIN cublasGemmEx(void *handle, int ta, int tb, int m, int n, int k, const vo
     }
     return kOk;
 }
+STANDIN cublasGemmStridedBatchedEx(void *handle, int ta, int tb, int m, int n, int k, const void *alpha, const void *a,
+                                   int at, int lda, long long stride_a, const void *b, int bt, int ldb,
+                                   long long stride_b, const void *beta, void *c, int ct, int ldc, long long stride_c,
+                                   int batches, int compute, int algorithm) {
+    auto bytes = [](int type, long long elements) { return elements * (type == kHalf ? 2 : 4); };
+    if (batches < 0) {
+        return kInvalid;
+    }
+    for (long long i = 0; i < batches; i++) {
+        int status = cublasGemmEx(handle, ta, tb, m, n, k, alpha, static_cast<const char *>(a) + bytes(at, i * stride_a),
+                                  at, lda, static_cast<const char *>(b) + bytes(bt, i * stride_b), bt, ldb, beta,
+                                  static_cast<char *>(c) + bytes(ct, i * stride_c), ct, ldc, compute, algorithm);
+        if (status != kOk) {
+            return status;
+        }
+    }
+    return kOk;
+}
 STANDIN cublasSgemm_v2(void *handle, int ta, int tb, int m, int n, int k, const float *alpha, const float *a, int lda,
                        const float *b, int ldb, const float *beta, float *c, int ldc) {
     return cublasGemmEx(handle, ta, tb, m, n, k, alpha, a, kFloat, lda, b, kFloat, ldb, beta, c, kFloat, ldc,

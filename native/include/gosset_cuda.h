@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised by one whenever a signature or the meaning of an argument changes. */
-#define GOSSET_ABI_VERSION 1
+#define GOSSET_ABI_VERSION 2
 
 /* Statuses. */
 #define GOSSET_OK 0
@@ -47,6 +47,10 @@ extern "C" {
 #define GOSSET_F16 1
 /* gosset_convert only. */
 #define GOSSET_F64 2
+/* bfloat16, only to read from: stored tensors in gosset_convert, gosset_embed, gosset_dense and gosset_quantize_rows. */
+#define GOSSET_BF16 3
+/* int8 with one float scale for each row of a matrix, gosset_dense only. */
+#define GOSSET_I8 4
 
 /* Families of small matrices of a transform. */
 #define GOSSET_SMALL_NONE 0
@@ -69,8 +73,11 @@ extern "C" {
 #define GOSSET_DEVICE_RUNTIME 7
 #define GOSSET_DEVICE_FACTS 8
 
-/* The most vectors that one gosset_matvec multiplies. */
+/* The most vectors that one gosset_matvec or gosset_dense multiplies. */
 #define GOSSET_MAX_BATCH 16
+
+/* Bytes of one row's settings of gosset_sample. */
+#define GOSSET_SAMPLING_BYTES 40
 
 typedef uint64_t gosset_address;
 typedef struct gosset_stream gosset_stream;
@@ -205,7 +212,7 @@ GOSSET_API int32_t gosset_matvec(int32_t bits, int32_t m, int32_t n, int32_t bat
 GOSSET_API int32_t gosset_decode(int32_t bits, int32_t m, int32_t n, gosset_address packed, int32_t first_row,
                                  int32_t rows, float residual_scale, gosset_address out, gosset_stream *stream);
 
-/* Element-wise change of type. */
+/* Element-wise change of type; from BF16, never to it. */
 GOSSET_API int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_address out, int32_t out_type,
                                   int64_t count, gosset_stream *stream);
 
@@ -231,6 +238,160 @@ GOSSET_API int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int
                                   gosset_address weight, float epsilon, int32_t n, int32_t n_k, int32_t n_small_kind,
                                   gosset_address n_small, gosset_address pre, int32_t batch,
                                   gosset_address activations, gosset_address scale, gosset_stream *stream);
+
+/* ------------------------------------------------------------------------------------------------- the decoder */
+
+/*
+ * The rest of a decoder-only transformer. A row is one token: in decoding row r is the next token of sequence r, in
+ * prefill the rows are tokens of one sequence in order. What changes from step to step lies in device memory, so that a step
+ * can be recorded once as a graph and launched again and again:
+ *
+ *   sequences   rows int32: whose row it is, a place in the cache; or 0: row r belongs to sequence r
+ *   positions   rows int32: the row's position in its sequence, from 0. Negative: the row is idle, and nothing of it is
+ *               read or written
+ *
+ * The key-value cache of one layer is two buffers, keys (after rotation) and values, each sequences x kv_heads x capacity x
+ * dim half. A position of capacity or more counts as idle: nothing is ever written beyond the cache. What sequences says is
+ * not checked. heads is a multiple of kv_heads; query head h reads key head h / (heads / kv_heads). Arrays of int32 and the
+ * settings of gosset_sample need only the alignment of their elements (4 and 8 bytes), so that one row of them may be given.
+ * Nothing here waits, allocates, or depends on the order in which the device works.
+ */
+
+/*
+ * out[r] (n float) = row tokens[r] of the table, vocabulary x n of F32, F16 or BF16. tokens: rows int32; a token outside the
+ * vocabulary gives zeros. positions may be 0: no row is idle.
+ */
+GOSSET_API int32_t gosset_embed(gosset_address table, int32_t table_type, int32_t vocabulary, int32_t n,
+                                gosset_address tokens, gosset_address positions, int32_t rows, gosset_address out,
+                                gosset_stream *stream);
+
+/*
+ * residual[r] += h[r] where h is not 0; then out[r] = weight * residual[r] / sqrt(mean(residual[r]^2) + epsilon) where out
+ * is not 0. residual and h are rows x n float, weight n float, out rows x n of out_type, F32 or F16.
+ */
+GOSSET_API int32_t gosset_residual_norm(gosset_address residual, gosset_address h, gosset_address weight, float epsilon,
+                                        int32_t n, int32_t rows, gosset_address out, int32_t out_type,
+                                        gosset_stream *stream);
+
+/* out[r] = silu(h[r][n .. 2 n - 1]) * h[r][0 .. n - 1]: h is rows x 2 n float, up then gate; out rows x n of F32 or F16. */
+GOSSET_API int32_t gosset_gate(gosset_address h, int32_t n, int32_t rows, gosset_address out, int32_t out_type,
+                               gosset_stream *stream);
+
+/* x[r] += bias: x rows x n float, bias n float. */
+GOSSET_API int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_t n, int32_t rows,
+                                   gosset_stream *stream);
+
+/*
+ * What stands between the product of queries, keys and values and attention. For each row: adds the bias; RMS-normalizes
+ * each query and key head; rotates the pairs (i, i + dim / 2) of queries and keys by the angles of the row's position; stores
+ * the queries for attention and keys and values in the cache.
+ *
+ * qkv       rows x (heads + 2 kv_heads) dim float: queries, keys, values; not changed
+ * bias      (heads + 2 kv_heads) dim float, or 0
+ * q_norm    dim float each, the weights of the norms of query and key heads, with epsilon; both or neither 0
+ * k_norm
+ * angles    capacity x dim / 2 x 2 float: cosine and sine for each position and pair
+ * queries   rows x heads x dim of query_type: F32 for gosset_attention, F16 for a GEMM; not qkv
+ * dim       at most 256, a multiple of 8
+ */
+GOSSET_API int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm,
+                                       gosset_address k_norm, float epsilon, gosset_address angles,
+                                       gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads,
+                                       int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries,
+                                       int32_t query_type, gosset_address keys, gosset_address values,
+                                       gosset_stream *stream);
+
+/*
+ * Attention for few rows, each over its own sequence's cache: out[r][h] = softmax(scale q k^T) v over the positions
+ * max(0, p - window + 1) .. p, p the row's own (window 0: from 0 on). queries and out are rows x heads x dim float. The
+ * visible positions are cut into at most `splits` parts that blocks walk side by side and that are put together in a fixed
+ * order. Query heads that share a key head share its reads, 8 at a time.
+ *
+ * splits    1 to 256; 1 where rows * heads > 4096
+ * work      gosset_attention_work(rows, heads, dim, splits) bytes, or 0 where that is 0. The first 16384 bytes must be
+ *           zero before the first call and are zero after every call; calls one after the other may share the buffer
+ * dim       at most 256, a multiple of 8
+ */
+GOSSET_API int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values,
+                                    gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads,
+                                    int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale,
+                                    int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream);
+
+/* Bytes of work that gosset_attention needs: 0 for one split, negative where an argument is wrong. */
+GOSSET_API int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits);
+
+/*
+ * *splits = how many splits fill the current device when `visible` positions (the capacity, or the window where that is
+ * less) are there for each row.
+ */
+GOSSET_API int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible,
+                                           int32_t *splits);
+
+/*
+ * The middle of attention over many tokens of one sequence, between the two products of cuBLAS: softmax over the visible
+ * columns of `planes` (heads) times `rows` (tokens) scores.
+ *
+ * scores         planes x rows x stride float; row r of every plane has position first + r and sees the columns
+ *                max(0, first + r - window + 1) .. first + r (window 0: from 0 on) below `columns`
+ * probabilities  planes x rows x stride half: softmax(scale * scores), zero in the invisible columns below `columns`.
+ *                Columns from there to stride are left alone
+ */
+GOSSET_API int32_t gosset_causal_softmax(gosset_address scores, gosset_address probabilities, int32_t planes,
+                                         int32_t rows, int32_t columns, int32_t stride, int32_t first, int32_t window,
+                                         float scale, gosset_stream *stream);
+
+/*
+ * y[r] = W x[r] + bias for 1 to GOSSET_MAX_BATCH rows: the head of a model, and linears that are not quantized, in
+ * decoding. Every weight is read once for all rows; sums are float in a fixed order.
+ *
+ * type     of the m x n weights: F32, F16, BF16 or I8
+ * scales   I8: m float, the weight is int8 times the scale of its row; else 0
+ * bias     m float, or 0
+ * x, y     rows x n and rows x m float
+ */
+GOSSET_API int32_t gosset_dense(int32_t type, int32_t m, int32_t n, int32_t rows, gosset_address w,
+                                gosset_address scales, gosset_address bias, gosset_address x, gosset_address y,
+                                gosset_stream *stream);
+
+/*
+ * Rounds an m x n matrix of F32, F16 or BF16 row by row to int8: scales[i] = max|w[i]| / 127 (m float), out[i] =
+ * round(w[i] / scales[i]), a row of zeros with scale 0.
+ */
+GOSSET_API int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, gosset_address w, gosset_address out,
+                                        gosset_address scales, gosset_stream *stream);
+
+/*
+ * Draws the next token of each row as dev.gosset.llm.generate.Sampler does, temperature, then top-k, then top-p, and writes
+ * down what the next step needs. Row r at position p (idle rows are left alone):
+ *
+ *   weight of a token  exp((logit - largest logit) / temperature), a multiple of 2^-44, so that sums are exact; NaN counts as
+ *                      minus infinity
+ *   kept               the top_k heaviest (0: all), ties in the order of tokens; of these the fewest heaviest whose weights
+ *                      reach top_p of theirs
+ *   drawn              with u = (z >> 11) 2^-53 the first kept token whose running sum exceeds u times the sum of the kept,
+ *                      heaviest first, or in the order of tokens where top_k = 0 and top_p = 1. z is number p - first of
+ *                      java.util.SplittableRandom(seed): the finalizer (z ^ z >> 30) * 0xbf58476d1ce4e5b9,
+ *                      (z ^ z >> 27) * 0x94d049bb133111eb, z ^ z >> 31 of seed + (p - first + 1) * 0x9e3779b97f4a7c15
+ *   temperature 0, top_k 1, or a largest logit that is not finite: the first maximum
+ *
+ *   tokens[r] = history[r][p + 1] = the token; positions[r] = p + 1, or -(p + 2), idle, where the token is an end token
+ *   or the sequence has reached its limit: p + 2 >= limit.
+ *
+ * logits      rows x vocabulary float, not changed; vocabulary at most 2^19
+ * settings    rows x GOSSET_SAMPLING_BYTES: float64 temperature, float64 top_p in (0, 1], uint64 seed, int32 top_k, int32 first,
+ *             the position of the row that the first token is drawn from, int32 limit, the most tokens of the sequence,
+ *             prompt included, int32 0
+ * end_tokens  end_count int32; 0 where end_count is 0
+ * history     rows x capacity int32; a token beyond capacity is not written
+ * work        gosset_sample_work(vocabulary, rows) bytes
+ */
+GOSSET_API int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, gosset_address settings,
+                                 gosset_address end_tokens, int32_t end_count, int32_t capacity, gosset_address tokens,
+                                 gosset_address positions, gosset_address history, gosset_address work,
+                                 gosset_stream *stream);
+
+/* Bytes of work that gosset_sample needs; negative where an argument is wrong. */
+GOSSET_API int64_t gosset_sample_work(int32_t vocabulary, int32_t rows);
 
 /* ------------------------------------------------------------------------------------------------- rounding */
 

@@ -79,6 +79,106 @@ cudaError_t cholesky_block(float *a, int n, int at, int width, int32_t *failure,
 cudaError_t block_ldl(float *c, int n, cudaStream_t stream);
 cudaError_t greedy_matrix(const float *h, float *out, int n, int32_t *failure, cudaStream_t stream);
 
+/* decoder.cu */
+constexpr int kMaxHeads = 4096;
+constexpr int kMaxDim = 256;
+cudaError_t embed(const void *table, int table_type, int vocabulary, int n, const int32_t *tokens,
+                  const int32_t *positions, int rows, float *out, cudaStream_t stream);
+cudaError_t residual_norm(float *residual, const float *h, const float *weight, float epsilon, int n, int rows,
+                          void *out, int out_type, cudaStream_t stream);
+cudaError_t gate(const float *h, int n, int rows, void *out, int out_type, cudaStream_t stream);
+cudaError_t add_bias(float *x, const float *bias, int n, int rows, cudaStream_t stream);
+struct RotateStore {
+    const float *qkv;
+    const float *bias;
+    const float *q_norm;
+    const float *k_norm;
+    float epsilon;
+    const float *angles;
+    const int32_t *sequences;
+    const int32_t *positions;
+    int rows;
+    int heads;
+    int kv_heads;
+    int dim;
+    int capacity;
+    void *queries;
+    int query_type;
+    __half *keys;
+    __half *values;
+};
+cudaError_t rotate_store(const RotateStore &r, cudaStream_t stream);
+
+/* attention.cu */
+constexpr int kMaxSplits = 256;
+/* One counter per row and group of query heads, at the beginning of the work buffer. */
+constexpr int kAttentionCounters = 4096;
+struct Attention {
+    const float *queries;
+    const __half *keys;
+    const __half *values;
+    const int32_t *sequences;
+    const int32_t *positions;
+    int rows;
+    int heads;
+    int kv_heads;
+    int dim;
+    int capacity;
+    int window;
+    float scale;
+    int splits;
+    unsigned *work;
+    float *out;
+};
+int64_t attention_work_bytes(int rows, int heads, int dim, int splits);
+int attention_splits(int rows, int heads, int kv_heads, int visible, const Limits &limits);
+cudaError_t attention(const Attention &a, cudaStream_t stream);
+cudaError_t causal_softmax(const float *scores, __half *probabilities, int planes, int rows, int columns, int stride,
+                           int first, int window, float scale, cudaStream_t stream);
+
+/* dense.cu */
+struct Dense {
+    int type;
+    int m;
+    int n;
+    int rows;
+    const void *w;
+    const float *scales;
+    const float *bias;
+    const float *x;
+    float *y;
+};
+cudaError_t dense(const Dense &d, const Limits &limits, cudaStream_t stream);
+cudaError_t quantize_rows(const void *w, int type, int m, int n, int8_t *out, float *scales, cudaStream_t stream);
+
+/* sampling.cu */
+constexpr int kMaxVocabulary = 1 << 19;
+/* GOSSET_SAMPLING_BYTES bytes. */
+struct SampleSettings {
+    double temperature;
+    double top_p;
+    uint64_t seed;
+    int32_t top_k;
+    int32_t first;
+    int32_t limit;
+    int32_t unused;
+};
+struct Sample {
+    const float *logits;
+    int vocabulary;
+    int rows;
+    const SampleSettings *settings;
+    const int32_t *end_tokens;
+    int end_count;
+    int capacity;
+    int32_t *tokens;
+    int32_t *positions;
+    int32_t *history;
+    void *work;
+};
+int64_t sample_work_bytes(int vocabulary, int rows);
+cudaError_t sample(const Sample &s, cudaStream_t stream);
+
 }  // namespace gosset
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "transform.h"
 
+#include "elements.h"
+
 namespace gosset {
 
 namespace {
@@ -13,18 +15,6 @@ namespace {
 constexpr int kThreads = 512;
 constexpr int kChunk = 8192;
 constexpr int kOutputs = 4;
-
-GOSSET_DEVICE float load_element(const void *x, int type, int64_t i) {
-    return type == 0 ? static_cast<const float *>(x)[i] : __half2float(static_cast<const __half *>(x)[i]);
-}
-
-GOSSET_DEVICE void store_element(void *x, int type, int64_t i, float v) {
-    if (type == 0) {
-        static_cast<float *>(x)[i] = v;
-    } else {
-        static_cast<__half *>(x)[i] = __float2half_rn(v);
-    }
-}
 
 /* One vector per block. Shared memory: the vector, padded. */
 __global__ void __launch_bounds__(kThreads)
@@ -121,8 +111,8 @@ __global__ void __launch_bounds__(kThreads)
     convert_kernel(const void *x, int x_type, void *out, int out_type, int64_t count) {
     int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i < count) {
-        double v = x_type == 2 ? static_cast<const double *>(x)[i] : load_element(x, x_type, i);
-        if (out_type == 2) {
+        double v = x_type == kF64 ? static_cast<const double *>(x)[i] : load_stored(x, x_type, i);
+        if (out_type == kF64) {
             static_cast<double *>(out)[i] = v;
         } else {
             store_element(out, out_type, i, static_cast<float>(v));

@@ -2,22 +2,22 @@
  * The C ABI over the CUDA runtime and the launchers: checks arguments, names what failed, keeps nothing. See
  * include/gosset_cuda.h for the contract.
  */
-#define GOSSET_BUILD
-#include "gosset_cuda.h"
-
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 
-#include "../kernels/kernels.h"
 #include "../kernels/packing.h"
+#include "status.h"
 
 namespace {
 
 thread_local char last_error[512] = "";
 thread_local int32_t last_code = 0;
 
-int32_t fail(int32_t status, int32_t code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+}  // namespace
+
+namespace gosset {
+
 int32_t fail(int32_t status, int32_t code, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -36,26 +36,12 @@ int32_t checked(cudaError_t e, const char *operation) {
     int code = static_cast<int>(e);
     int32_t status = e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice ? GOSSET_NO_DEVICE
                      : e == cudaErrorMemoryAllocation                          ? GOSSET_OUT_OF_MEMORY
+                     : e == cudaErrorNotSupported                              ? GOSSET_UNSUPPORTED
                                                                                : GOSSET_CUDA_FAILURE;
     return fail(status, code, "%s: CUDA error %d, %s", operation, code, cudaGetErrorString(e));
 }
 
-#define REQUIRE(condition, ...)                                                                                        \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            return fail(GOSSET_INVALID_ARGUMENT, 0, __VA_ARGS__);                                                      \
-        }                                                                                                              \
-    } while (0)
-
-template <class T>
-T *pointer(gosset_address a) {
-    return reinterpret_cast<T *>(static_cast<uintptr_t>(a));
-}
-
-cudaStream_t native(gosset_stream *s) { return reinterpret_cast<cudaStream_t>(s); }
-cudaEvent_t native(gosset_event *e) { return reinterpret_cast<cudaEvent_t>(e); }
-
-int32_t current_limits(gosset::Limits *limits) {
+int32_t current_limits(Limits *limits) {
     int device = 0;
     cudaError_t e = cudaGetDevice(&device);
     if (e == cudaSuccess) {
@@ -70,8 +56,11 @@ int32_t current_limits(gosset::Limits *limits) {
     return checked(e, "reading the device's limits");
 }
 
-/* The largest size for which every index of ours stays within int. */
-constexpr int kLargest = 1 << 28;
+}  // namespace gosset
+
+using namespace gosset;
+
+namespace {
 
 bool good_small(int n, int k, int kind, gosset_address data) {
     if (n < 1 || n > kLargest || k < 1 || n % k != 0 || ((n / k) & (n / k - 1)) != 0) {
@@ -84,10 +73,9 @@ bool good_small(int n, int k, int kind, gosset_address data) {
 bool good_bits(int bits) { return bits >= 2 && bits <= 4; }
 /* The kernels count the 16-byte lanes of a packed matrix, and the activations of a batch, in int. */
 bool good_shape(int m, int n) {
-    return m >= 1 && m <= kLargest && n >= 1 && n <= 1 << 20 && gosset::packed_shape(m, n).lanes() < 1 << 30;
+    return m >= 1 && m <= kLargest && n >= 1 && n <= 1 << 20 && packed_shape(m, n).lanes() < 1 << 30;
 }
 bool good_scale(int bits, float scale) { return bits == 2 || (scale > 0 && scale < 1e30f); }
-bool aligned(gosset_address a) { return a != 0 && a % 16 == 0; }
 
 }  // namespace
 
@@ -306,7 +294,7 @@ int64_t gosset_transform_work(int32_t n, int32_t k, int32_t rows) {
         return -1;
     }
     /* One block per vector, unless the vector is too long for one or the small matrix too much work. */
-    return n <= gosset::kOneBlockTransform && k <= 32 ? 0 : 4 * static_cast<int64_t>(n) * rows;
+    return n <= kOneBlockTransform && k <= 32 ? 0 : 4 * static_cast<int64_t>(n) * rows;
 }
 
 int32_t gosset_transform(gosset_address x, int32_t x_type, gosset_address out, int32_t out_type, int32_t n, int32_t k,
@@ -328,7 +316,7 @@ int32_t gosset_transform(gosset_address x, int32_t x_type, gosset_address out, i
     if (rows == 0) {
         return GOSSET_OK;
     }
-    return checked(gosset::transform(pointer<void>(x), x_type, pointer<void>(out), out_type, n,
+    return checked(transform(pointer<void>(x), x_type, pointer<void>(out), out_type, n,
                                      {small_kind, k, pointer<void>(small)}, rows, transpose != 0, pointer<float>(pre),
                                      pointer<float>(post), scale, needs_work ? pointer<float>(work) : nullptr,
                                      native(stream)),
@@ -337,28 +325,28 @@ int32_t gosset_transform(gosset_address x, int32_t x_type, gosset_address out, i
 
 int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_address out, int32_t out_type, int64_t count,
                        gosset_stream *stream) {
-    REQUIRE(x != 0 && out != 0 && count >= 0 && x_type >= 0 && x_type <= 2 && out_type >= 0 && out_type <= 2,
+    REQUIRE(x != 0 && out != 0 && count >= 0 && x_type >= 0 && x_type <= 3 && out_type >= 0 && out_type <= 2,
             "gosset_convert: %lld elements from type %d to %d", static_cast<long long>(count), x_type, out_type);
     if (count == 0) {
         return GOSSET_OK;
     }
-    return checked(gosset::convert(pointer<void>(x), x_type, pointer<void>(out), out_type, count, native(stream)),
+    return checked(convert(pointer<void>(x), x_type, pointer<void>(out), out_type, count, native(stream)),
                    "gosset_convert");
 }
 
 int64_t gosset_packed_bytes(int32_t bits, int32_t m, int32_t n) {
-    return good_bits(bits) && good_shape(m, n) ? gosset::packed_shape(m, n).bytes(bits) : -1;
+    return good_bits(bits) && good_shape(m, n) ? packed_shape(m, n).bytes(bits) : -1;
 }
 
 int64_t gosset_activation_bytes(int32_t n, int32_t batch) {
-    return good_shape(1, n) && batch >= 1 && batch <= GOSSET_MAX_BATCH ? gosset::activation_bytes(n, batch) : -1;
+    return good_shape(1, n) && batch >= 1 && batch <= GOSSET_MAX_BATCH ? activation_bytes(n, batch) : -1;
 }
 
 int32_t gosset_pack(int32_t bits, int32_t m, int32_t n, gosset_address codes, gosset_address packed,
                     gosset_stream *stream) {
     REQUIRE(good_bits(bits) && good_shape(m, n), "gosset_pack: %d bits, %d x %d", bits, m, n);
     REQUIRE(aligned(codes) && aligned(packed), "gosset_pack: buffers must be aligned to 16 bytes");
-    return checked(gosset::pack(bits, m, n, pointer<void>(codes), pointer<void>(packed), native(stream)),
+    return checked(pack(bits, m, n, pointer<void>(codes), pointer<void>(packed), native(stream)),
                    "gosset_pack");
 }
 
@@ -367,7 +355,7 @@ int32_t gosset_quantize_activations(gosset_address x, int32_t n, int32_t batch, 
     REQUIRE(gosset_activation_bytes(n, batch) > 0, "gosset_quantize_activations: %d vectors of %d", batch, n);
     REQUIRE(aligned(x) && aligned(activations) && aligned(scale),
             "gosset_quantize_activations: buffers must be aligned to 16 bytes");
-    return checked(gosset::quantize_activations(pointer<float>(x), n, batch, pointer<void>(activations),
+    return checked(quantize_activations(pointer<float>(x), n, batch, pointer<void>(activations),
                                                 pointer<float>(scale), native(stream)),
                    "gosset_quantize_activations");
 }
@@ -381,12 +369,12 @@ int32_t gosset_matvec(int32_t bits, int32_t m, int32_t n, int32_t batch, gosset_
             static_cast<double>(residual_scale));
     REQUIRE(aligned(packed) && aligned(activations) && aligned(scale) && aligned(y),
             "gosset_matvec: buffers must be aligned to 16 bytes");
-    gosset::Limits limits;
+    Limits limits;
     int32_t status = current_limits(&limits);
     if (status != GOSSET_OK) {
         return status;
     }
-    return checked(gosset::matvec(bits, m, n, batch, pointer<void>(packed), pointer<void>(activations),
+    return checked(matvec(bits, m, n, batch, pointer<void>(packed), pointer<void>(activations),
                                   pointer<float>(scale), residual_scale, pointer<float>(y), limits, native(stream)),
                    "gosset_matvec");
 }
@@ -401,7 +389,7 @@ int32_t gosset_decode(int32_t bits, int32_t m, int32_t n, gosset_address packed,
     if (rows == 0) {
         return GOSSET_OK;
     }
-    return checked(gosset::decode(bits, m, n, pointer<void>(packed), first_row, rows, residual_scale,
+    return checked(decode(bits, m, n, pointer<void>(packed), first_row, rows, residual_scale,
                                   pointer<__half>(out), native(stream)),
                    "gosset_decode");
 }
@@ -421,7 +409,7 @@ int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, i
             "gosset_between: a norm needs the residual and its weight");
     REQUIRE((z != 0 || (m == 0 && kind == GOSSET_BETWEEN_NORM)) && pre != 0 && aligned(activations) && aligned(scale),
             "gosset_between: z, pre, activations or scale is missing");
-    gosset::Between b = {static_cast<int>(kind),
+    Between b = {static_cast<int>(kind),
                          pointer<float>(z),
                          m,
                          {m_small_kind, m == 0 ? 1 : m_k, pointer<void>(m_small)},
@@ -435,7 +423,7 @@ int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, i
                          batch,
                          pointer<void>(activations),
                          pointer<float>(scale)};
-    gosset::Limits limits;
+    Limits limits;
     int32_t status = current_limits(&limits);
     if (status != GOSSET_OK) {
         return status;
@@ -457,7 +445,7 @@ int32_t gosset_nearest(int32_t bits, gosset_address x, int32_t count, float resi
     if (count == 0) {
         return GOSSET_OK;
     }
-    return checked(gosset::nearest(bits, pointer<float>(x), count, residual_scale, pointer<float>(values),
+    return checked(nearest(bits, pointer<float>(x), count, residual_scale, pointer<float>(values),
                                    pointer<int32_t>(codes), native(stream)),
                    "gosset_nearest");
 }
@@ -470,7 +458,7 @@ int32_t gosset_ldlq_group(int32_t bits, int32_t m, int32_t n, int32_t start, int
     REQUIRE(start >= 0 && width > 0 && width <= 128 && width % 8 == 0 && start % 8 == 0 && start <= n - width,
             "gosset_ldlq_group: columns %d to %d of %d; at most 128, multiples of 8", start, start + width, n);
     REQUIRE(x != 0 && matrix != 0 && error != 0, "gosset_ldlq_group: a buffer is missing");
-    return checked(gosset::ldlq_group(bits, m, n, start, width, pointer<float>(x), pointer<float>(matrix),
+    return checked(ldlq_group(bits, m, n, start, width, pointer<float>(x), pointer<float>(matrix),
                                       pointer<float>(base), pointer<float>(error), residual_scale,
                                       pointer<int32_t>(codes), native(stream)),
                    "gosset_ldlq_group");
@@ -481,7 +469,7 @@ int32_t gosset_codes_to_planes(int32_t bits, int32_t m, int32_t n, gosset_addres
     REQUIRE(good_bits(bits) && good_shape(m, n) && codes != 0 && aligned(planes), "gosset_codes_to_planes: %d bits, %d x %d",
             bits, m, n);
     return checked(
-        gosset::codes_to_planes(bits, m, n, pointer<int32_t>(codes), pointer<void>(planes), native(stream)),
+        codes_to_planes(bits, m, n, pointer<int32_t>(codes), pointer<void>(planes), native(stream)),
         "gosset_codes_to_planes");
 }
 
@@ -489,13 +477,13 @@ int32_t gosset_cholesky_block(gosset_address a, int32_t n, int32_t at, int32_t w
                               gosset_stream *stream) {
     REQUIRE(a != 0 && failure != 0 && n > 0 && at >= 0 && width > 0 && width <= 64 && at <= n - width,
             "gosset_cholesky_block: rows %d to %d of %d; at most 64", at, at + width, n);
-    return checked(gosset::cholesky_block(pointer<float>(a), n, at, width, pointer<int32_t>(failure), native(stream)),
+    return checked(cholesky_block(pointer<float>(a), n, at, width, pointer<int32_t>(failure), native(stream)),
                    "gosset_cholesky_block");
 }
 
 int32_t gosset_block_ldl(gosset_address c, int32_t n, gosset_stream *stream) {
     REQUIRE(c != 0 && n > 0 && n % 8 == 0, "gosset_block_ldl: n = %d must be a multiple of 8", n);
-    return checked(gosset::block_ldl(pointer<float>(c), n, native(stream)), "gosset_block_ldl");
+    return checked(block_ldl(pointer<float>(c), n, native(stream)), "gosset_block_ldl");
 }
 
 int32_t gosset_greedy_matrix(gosset_address h, gosset_address out, int32_t n, gosset_address failure,
@@ -503,6 +491,6 @@ int32_t gosset_greedy_matrix(gosset_address h, gosset_address out, int32_t n, go
     REQUIRE(h != 0 && out != 0 && h != out && failure != 0 && n > 0 && n % 8 == 0,
             "gosset_greedy_matrix: n = %d must be a multiple of 8, h and out two buffers", n);
     return checked(
-        gosset::greedy_matrix(pointer<float>(h), pointer<float>(out), n, pointer<int32_t>(failure), native(stream)),
+        greedy_matrix(pointer<float>(h), pointer<float>(out), n, pointer<int32_t>(failure), native(stream)),
         "gosset_greedy_matrix");
 }

@@ -23,10 +23,10 @@ public class GossetCuda extends GossetCuda$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int GOSSET_ABI_VERSION = (int)1L;
+    private static final int GOSSET_ABI_VERSION = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define GOSSET_ABI_VERSION 1
+     * #define GOSSET_ABI_VERSION 2
      * }
      */
     public static int GOSSET_ABI_VERSION() {
@@ -112,6 +112,24 @@ public class GossetCuda extends GossetCuda$shared {
      */
     public static int GOSSET_F64() {
         return GOSSET_F64;
+    }
+    private static final int GOSSET_BF16 = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define GOSSET_BF16 3
+     * }
+     */
+    public static int GOSSET_BF16() {
+        return GOSSET_BF16;
+    }
+    private static final int GOSSET_I8 = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define GOSSET_I8 4
+     * }
+     */
+    public static int GOSSET_I8() {
+        return GOSSET_I8;
     }
     private static final int GOSSET_SMALL_NONE = (int)0L;
     /**
@@ -256,6 +274,15 @@ public class GossetCuda extends GossetCuda$shared {
      */
     public static int GOSSET_MAX_BATCH() {
         return GOSSET_MAX_BATCH;
+    }
+    private static final int GOSSET_SAMPLING_BYTES = (int)40L;
+    /**
+     * {@snippet lang=c :
+     * #define GOSSET_SAMPLING_BYTES 40
+     * }
+     */
+    public static int GOSSET_SAMPLING_BYTES() {
+        return GOSSET_SAMPLING_BYTES;
     }
 
     private static class gosset_abi_version {
@@ -2734,6 +2761,886 @@ public class GossetCuda extends GossetCuda$shared {
                 traceDowncall("gosset_between", kind, z, m, m_k, m_small_kind, m_small, post, residual, weight, epsilon, n, n_k, n_small_kind, n_small, pre, batch, activations, scale, stream);
             }
             return (int)mh$.invokeExact(kind, z, m, m_k, m_small_kind, m_small, post, residual, weight, epsilon, n, n_k, n_small_kind, n_small, pre, batch, activations, scale, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_embed {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_embed");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_embed(gosset_address table, int32_t table_type, int32_t vocabulary, int32_t n, gosset_address tokens, gosset_address positions, int32_t rows, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_embed$descriptor() {
+        return gosset_embed.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_embed(gosset_address table, int32_t table_type, int32_t vocabulary, int32_t n, gosset_address tokens, gosset_address positions, int32_t rows, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_embed$handle() {
+        return gosset_embed.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_embed(gosset_address table, int32_t table_type, int32_t vocabulary, int32_t n, gosset_address tokens, gosset_address positions, int32_t rows, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_embed$address() {
+        return gosset_embed.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_embed(gosset_address table, int32_t table_type, int32_t vocabulary, int32_t n, gosset_address tokens, gosset_address positions, int32_t rows, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_embed(long table, int table_type, int vocabulary, int n, long tokens, long positions, int rows, long out, MemorySegment stream) {
+        var mh$ = gosset_embed.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_embed", table, table_type, vocabulary, n, tokens, positions, rows, out, stream);
+            }
+            return (int)mh$.invokeExact(table, table_type, vocabulary, n, tokens, positions, rows, out, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_residual_norm {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_FLOAT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_residual_norm");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_residual_norm(gosset_address residual, gosset_address h, gosset_address weight, float epsilon, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_residual_norm$descriptor() {
+        return gosset_residual_norm.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_residual_norm(gosset_address residual, gosset_address h, gosset_address weight, float epsilon, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_residual_norm$handle() {
+        return gosset_residual_norm.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_residual_norm(gosset_address residual, gosset_address h, gosset_address weight, float epsilon, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_residual_norm$address() {
+        return gosset_residual_norm.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_residual_norm(gosset_address residual, gosset_address h, gosset_address weight, float epsilon, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_residual_norm(long residual, long h, long weight, float epsilon, int n, int rows, long out, int out_type, MemorySegment stream) {
+        var mh$ = gosset_residual_norm.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_residual_norm", residual, h, weight, epsilon, n, rows, out, out_type, stream);
+            }
+            return (int)mh$.invokeExact(residual, h, weight, epsilon, n, rows, out, out_type, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_gate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_gate");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_gate(gosset_address h, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_gate$descriptor() {
+        return gosset_gate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_gate(gosset_address h, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_gate$handle() {
+        return gosset_gate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_gate(gosset_address h, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_gate$address() {
+        return gosset_gate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_gate(gosset_address h, int32_t n, int32_t rows, gosset_address out, int32_t out_type, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_gate(long h, int n, int rows, long out, int out_type, MemorySegment stream) {
+        var mh$ = gosset_gate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_gate", h, n, rows, out, out_type, stream);
+            }
+            return (int)mh$.invokeExact(h, n, rows, out, out_type, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_add_bias {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_add_bias");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_t n, int32_t rows, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_add_bias$descriptor() {
+        return gosset_add_bias.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_t n, int32_t rows, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_add_bias$handle() {
+        return gosset_add_bias.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_t n, int32_t rows, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_add_bias$address() {
+        return gosset_add_bias.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_t n, int32_t rows, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_add_bias(long x, long bias, int n, int rows, MemorySegment stream) {
+        var mh$ = gosset_add_bias.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_add_bias", x, bias, n, rows, stream);
+            }
+            return (int)mh$.invokeExact(x, bias, n, rows, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_rotate_store {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_FLOAT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_rotate_store");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_rotate_store$descriptor() {
+        return gosset_rotate_store.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_rotate_store$handle() {
+        return gosset_rotate_store.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_rotate_store$address() {
+        return gosset_rotate_store.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_rotate_store(long qkv, long bias, long q_norm, long k_norm, float epsilon, long angles, long sequences, long positions, int rows, int heads, int kv_heads, int dim, int capacity, long queries, int query_type, long keys, long values, MemorySegment stream) {
+        var mh$ = gosset_rotate_store.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_rotate_store", qkv, bias, q_norm, k_norm, epsilon, angles, sequences, positions, rows, heads, kv_heads, dim, capacity, queries, query_type, keys, values, stream);
+            }
+            return (int)mh$.invokeExact(qkv, bias, q_norm, k_norm, epsilon, angles, sequences, positions, rows, heads, kv_heads, dim, capacity, queries, query_type, keys, values, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_attention {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_FLOAT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_attention");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_attention$descriptor() {
+        return gosset_attention.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_attention$handle() {
+        return gosset_attention.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_attention$address() {
+        return gosset_attention.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_attention(long queries, long keys, long values, long sequences, long positions, int rows, int heads, int kv_heads, int dim, int capacity, int window, float scale, int splits, long work, long out, MemorySegment stream) {
+        var mh$ = gosset_attention.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_attention", queries, keys, values, sequences, positions, rows, heads, kv_heads, dim, capacity, window, scale, splits, work, out, stream);
+            }
+            return (int)mh$.invokeExact(queries, keys, values, sequences, positions, rows, heads, kv_heads, dim, capacity, window, scale, splits, work, out, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_attention_work {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_attention_work");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits)
+     * }
+     */
+    public static FunctionDescriptor gosset_attention_work$descriptor() {
+        return gosset_attention_work.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits)
+     * }
+     */
+    public static MethodHandle gosset_attention_work$handle() {
+        return gosset_attention_work.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits)
+     * }
+     */
+    public static MemorySegment gosset_attention_work$address() {
+        return gosset_attention_work.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits)
+     * }
+     */
+    public static long gosset_attention_work(int rows, int heads, int dim, int splits) {
+        var mh$ = gosset_attention_work.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_attention_work", rows, heads, dim, splits);
+            }
+            return (long)mh$.invokeExact(rows, heads, dim, splits);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_attention_splits {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_attention_splits");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * }
+     */
+    public static FunctionDescriptor gosset_attention_splits$descriptor() {
+        return gosset_attention_splits.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * }
+     */
+    public static MethodHandle gosset_attention_splits$handle() {
+        return gosset_attention_splits.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * }
+     */
+    public static MemorySegment gosset_attention_splits$address() {
+        return gosset_attention_splits.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * }
+     */
+    public static int gosset_attention_splits(int rows, int heads, int kv_heads, int visible, MemorySegment splits) {
+        var mh$ = gosset_attention_splits.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_attention_splits", rows, heads, kv_heads, visible, splits);
+            }
+            return (int)mh$.invokeExact(rows, heads, kv_heads, visible, splits);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_causal_softmax {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_FLOAT,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_causal_softmax");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_causal_softmax(gosset_address scores, gosset_address probabilities, int32_t planes, int32_t rows, int32_t columns, int32_t stride, int32_t first, int32_t window, float scale, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_causal_softmax$descriptor() {
+        return gosset_causal_softmax.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_causal_softmax(gosset_address scores, gosset_address probabilities, int32_t planes, int32_t rows, int32_t columns, int32_t stride, int32_t first, int32_t window, float scale, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_causal_softmax$handle() {
+        return gosset_causal_softmax.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_causal_softmax(gosset_address scores, gosset_address probabilities, int32_t planes, int32_t rows, int32_t columns, int32_t stride, int32_t first, int32_t window, float scale, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_causal_softmax$address() {
+        return gosset_causal_softmax.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_causal_softmax(gosset_address scores, gosset_address probabilities, int32_t planes, int32_t rows, int32_t columns, int32_t stride, int32_t first, int32_t window, float scale, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_causal_softmax(long scores, long probabilities, int planes, int rows, int columns, int stride, int first, int window, float scale, MemorySegment stream) {
+        var mh$ = gosset_causal_softmax.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_causal_softmax", scores, probabilities, planes, rows, columns, stride, first, window, scale, stream);
+            }
+            return (int)mh$.invokeExact(scores, probabilities, planes, rows, columns, stride, first, window, scale, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_dense {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_dense");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_dense(int32_t type, int32_t m, int32_t n, int32_t rows, gosset_address w, gosset_address scales, gosset_address bias, gosset_address x, gosset_address y, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_dense$descriptor() {
+        return gosset_dense.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_dense(int32_t type, int32_t m, int32_t n, int32_t rows, gosset_address w, gosset_address scales, gosset_address bias, gosset_address x, gosset_address y, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_dense$handle() {
+        return gosset_dense.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_dense(int32_t type, int32_t m, int32_t n, int32_t rows, gosset_address w, gosset_address scales, gosset_address bias, gosset_address x, gosset_address y, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_dense$address() {
+        return gosset_dense.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_dense(int32_t type, int32_t m, int32_t n, int32_t rows, gosset_address w, gosset_address scales, gosset_address bias, gosset_address x, gosset_address y, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_dense(int type, int m, int n, int rows, long w, long scales, long bias, long x, long y, MemorySegment stream) {
+        var mh$ = gosset_dense.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_dense", type, m, n, rows, w, scales, bias, x, y, stream);
+            }
+            return (int)mh$.invokeExact(type, m, n, rows, w, scales, bias, x, y, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_quantize_rows {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_quantize_rows");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, gosset_address w, gosset_address out, gosset_address scales, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_quantize_rows$descriptor() {
+        return gosset_quantize_rows.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, gosset_address w, gosset_address out, gosset_address scales, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_quantize_rows$handle() {
+        return gosset_quantize_rows.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, gosset_address w, gosset_address out, gosset_address scales, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_quantize_rows$address() {
+        return gosset_quantize_rows.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, gosset_address w, gosset_address out, gosset_address scales, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_quantize_rows(int type, int m, int n, long w, long out, long scales, MemorySegment stream) {
+        var mh$ = gosset_quantize_rows.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_quantize_rows", type, m, n, w, out, scales, stream);
+            }
+            return (int)mh$.invokeExact(type, m, n, w, out, scales, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_sample {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_sample");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, gosset_address settings, gosset_address end_tokens, int32_t end_count, int32_t capacity, gosset_address tokens, gosset_address positions, gosset_address history, gosset_address work, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_sample$descriptor() {
+        return gosset_sample.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, gosset_address settings, gosset_address end_tokens, int32_t end_count, int32_t capacity, gosset_address tokens, gosset_address positions, gosset_address history, gosset_address work, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_sample$handle() {
+        return gosset_sample.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, gosset_address settings, gosset_address end_tokens, int32_t end_count, int32_t capacity, gosset_address tokens, gosset_address positions, gosset_address history, gosset_address work, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_sample$address() {
+        return gosset_sample.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, gosset_address settings, gosset_address end_tokens, int32_t end_count, int32_t capacity, gosset_address tokens, gosset_address positions, gosset_address history, gosset_address work, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_sample(long logits, int vocabulary, int rows, long settings, long end_tokens, int end_count, int capacity, long tokens, long positions, long history, long work, MemorySegment stream) {
+        var mh$ = gosset_sample.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_sample", logits, vocabulary, rows, settings, end_tokens, end_count, capacity, tokens, positions, history, work, stream);
+            }
+            return (int)mh$.invokeExact(logits, vocabulary, rows, settings, end_tokens, end_count, capacity, tokens, positions, history, work, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_sample_work {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_sample_work");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t gosset_sample_work(int32_t vocabulary, int32_t rows)
+     * }
+     */
+    public static FunctionDescriptor gosset_sample_work$descriptor() {
+        return gosset_sample_work.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t gosset_sample_work(int32_t vocabulary, int32_t rows)
+     * }
+     */
+    public static MethodHandle gosset_sample_work$handle() {
+        return gosset_sample_work.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t gosset_sample_work(int32_t vocabulary, int32_t rows)
+     * }
+     */
+    public static MemorySegment gosset_sample_work$address() {
+        return gosset_sample_work.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t gosset_sample_work(int32_t vocabulary, int32_t rows)
+     * }
+     */
+    public static long gosset_sample_work(int vocabulary, int rows) {
+        var mh$ = gosset_sample_work.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_sample_work", vocabulary, rows);
+            }
+            return (long)mh$.invokeExact(vocabulary, rows);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

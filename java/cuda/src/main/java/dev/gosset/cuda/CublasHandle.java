@@ -77,6 +77,68 @@ public final class CublasHandle implements AutoCloseable {
                 "cublasGemmEx of " + rows + " x " + depth + " by " + depth + " x " + cols);
     }
 
+    /**
+     * Many products of one shape, of F16 into float32: {@code C_i = A_i B_i^T} or {@code C_i = A_i B_i}, with sums in
+     * float32. A, B and C are the first matrices; from each to the next it is {@code step} elements, which may be 0 for A and
+     * B.
+     *
+     * @param transposeB whether B is stored cols x depth, else depth x cols
+     * @param rows of A and C
+     * @param cols of C
+     * @param depth columns of A
+     * @throws IndexOutOfBoundsException where a matrix is not all inside its memory
+     */
+    public void gemmHalf(boolean transposeB, int rows, int cols, int depth, Batch a, Batch b, Batch c, int batches) {
+        if (rows < 1 || cols < 1 || depth < 1 || batches < 1) {
+            throw new IllegalArgumentException(
+                    batches + " products of " + rows + " x " + depth + " by " + depth + " x " + cols);
+        }
+        CudaLibrary.checkCublas(
+                cublasGemmStridedBatchedEx(
+                        handle(),
+                        transposeB ? CUBLAS_OP_T() : CUBLAS_OP_N(),
+                        CUBLAS_OP_N(),
+                        cols,
+                        rows,
+                        depth,
+                        FLOAT_ONE,
+                        at(b.address(transposeB ? cols : depth, transposeB ? depth : cols, batches, 2)),
+                        CUDA_R_16F(),
+                        b.stride(),
+                        b.step(),
+                        at(a.address(rows, depth, batches, 2)),
+                        CUDA_R_16F(),
+                        a.stride(),
+                        a.step(),
+                        FLOAT_ZERO,
+                        at(c.address(rows, cols, batches, 4)),
+                        CUDA_R_32F(),
+                        c.stride(),
+                        c.step(),
+                        batches,
+                        CUBLAS_COMPUTE_32F(),
+                        CUBLAS_GEMM_DEFAULT()),
+                "cublasGemmStridedBatchedEx of " + batches + " times " + rows + " x " + depth + " by " + depth + " x "
+                        + cols);
+    }
+
+    /**
+     * Matrices of one shape in device memory.
+     *
+     * @param memory begins with the first matrix
+     * @param stride elements from row to row
+     * @param step elements from matrix to matrix
+     */
+    public record Batch(DeviceMemory memory, int stride, long step) {
+        private long address(int rows, int cols, int batches, int elementBytes) {
+            if (stride < cols || step < 0) {
+                throw new IllegalArgumentException(
+                        "rows of " + cols + " elements lie " + stride + " apart, matrices " + step);
+            }
+            return memory.address(0, elementBytes * (step * (batches - 1) + (long) stride * (rows - 1) + cols));
+        }
+    }
+
     /** {@code C = A B} in float32: A rows x depth, B depth x cols, with the given elements from row to row. */
     void gemm(int rows, int cols, int depth, long a, int strideA, long b, int strideB, long c, int strideC) {
         CudaLibrary.checkCublas(

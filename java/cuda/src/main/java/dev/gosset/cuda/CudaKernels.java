@@ -27,11 +27,11 @@ public final class CudaKernels {
 
     private CudaKernels() {}
 
-    private static long all(DeviceBuffer buffer, long bytes) {
+    static long all(DeviceMemory buffer, long bytes) {
         return buffer.address(0, bytes);
     }
 
-    private static long orNull(DeviceBuffer buffer, long bytes) {
+    static long orNull(DeviceMemory buffer, long bytes) {
         return buffer == null ? 0 : buffer.address(0, bytes);
     }
 
@@ -47,14 +47,14 @@ public final class CudaKernels {
             DeviceTransform t,
             boolean transpose,
             int rows,
-            DeviceBuffer x,
+            DeviceMemory x,
             Type xType,
-            DeviceBuffer out,
+            DeviceMemory out,
             Type outType,
-            DeviceBuffer pre,
-            DeviceBuffer post,
+            DeviceMemory pre,
+            DeviceMemory post,
             float scale,
-            DeviceBuffer work) {
+            DeviceMemory work) {
         int n = t.n();
         long workBytes = t.workBytes(rows);
         CudaLibrary.check(GossetCuda.gosset_transform(
@@ -85,7 +85,7 @@ public final class CudaKernels {
         return positive(GossetCuda.gosset_activation_bytes(n, batch), batch + " vectors of " + n);
     }
 
-    private static long positive(long bytes, String what) {
+    static long positive(long bytes, String what) {
         if (bytes <= 0) {
             throw new IllegalArgumentException("the kernels do not take " + what);
         }
@@ -94,7 +94,7 @@ public final class CudaKernels {
 
     /** Repacks the planes of a {@link CodeMatrix}. */
     public static void pack(
-            CudaStream stream, Codebook codebook, int m, int n, DeviceBuffer codes, DeviceBuffer packed) {
+            CudaStream stream, Codebook codebook, int m, int n, DeviceMemory codes, DeviceMemory packed) {
         CudaLibrary.check(GossetCuda.gosset_pack(
                 codebook.bits(),
                 m,
@@ -106,7 +106,7 @@ public final class CudaKernels {
 
     /** Rounds {@code batch} rows of n floats to 16 bits. */
     public static void quantizeActivations(
-            CudaStream stream, int n, int batch, DeviceBuffer x, DeviceBuffer activations, DeviceBuffer scale) {
+            CudaStream stream, int n, int batch, DeviceMemory x, DeviceMemory activations, DeviceMemory scale) {
         CudaLibrary.check(GossetCuda.gosset_quantize_activations(
                 all(x, 4L * n * batch),
                 n,
@@ -123,10 +123,10 @@ public final class CudaKernels {
             int m,
             int n,
             int batch,
-            DeviceBuffer packed,
-            DeviceBuffer activations,
-            DeviceBuffer scale,
-            DeviceBuffer y) {
+            DeviceMemory packed,
+            DeviceMemory activations,
+            DeviceMemory scale,
+            DeviceMemory y) {
         CudaLibrary.check(GossetCuda.gosset_matvec(
                 codebook.bits(),
                 m,
@@ -146,10 +146,10 @@ public final class CudaKernels {
             Codebook codebook,
             int m,
             int n,
-            DeviceBuffer packed,
+            DeviceMemory packed,
             int firstRow,
             int rows,
-            DeviceBuffer out) {
+            DeviceMemory out) {
         CudaLibrary.check(GossetCuda.gosset_decode(
                 codebook.bits(),
                 m,
@@ -188,16 +188,16 @@ public final class CudaKernels {
             CudaStream stream,
             Between kind,
             int batch,
-            DeviceBuffer z,
+            DeviceMemory z,
             DeviceTransform out,
-            DeviceBuffer post,
-            DeviceBuffer residual,
-            DeviceBuffer weight,
+            DeviceMemory post,
+            DeviceMemory residual,
+            DeviceMemory weight,
             float epsilon,
             DeviceTransform in,
-            DeviceBuffer pre,
-            DeviceBuffer activations,
-            DeviceBuffer scale) {
+            DeviceMemory pre,
+            DeviceMemory activations,
+            DeviceMemory scale) {
         int n = in.n();
         int m = out == null ? 0 : out.n();
         long incoming = m > 0 ? m : kind == Between.GATE ? 2L * n : n;
@@ -225,7 +225,7 @@ public final class CudaKernels {
 
     /** Nearest points of {@code count} vectors of 8 floats: their values and their codes (int32). */
     public static void nearest(
-            CudaStream stream, Codebook codebook, int count, DeviceBuffer x, DeviceBuffer values, DeviceBuffer codes) {
+            CudaStream stream, Codebook codebook, int count, DeviceMemory x, DeviceMemory values, DeviceMemory codes) {
         CudaLibrary.check(GossetCuda.gosset_nearest(
                 codebook.bits(),
                 all(x, 32L * count),
@@ -237,7 +237,7 @@ public final class CudaKernels {
     }
 
     /** {@code count} floats into float64. */
-    static void widen(CudaStream stream, long count, DeviceBuffer x, DeviceBuffer out) {
+    static void widen(CudaStream stream, long count, DeviceMemory x, DeviceMemory out) {
         CudaLibrary.check(GossetCuda.gosset_convert(
                 all(x, 4 * count),
                 GossetCuda.GOSSET_F32(),

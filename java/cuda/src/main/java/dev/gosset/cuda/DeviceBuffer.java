@@ -8,7 +8,7 @@ import java.util.Objects;
  * Bytes of device memory. Not readable from Java; copies are queued on a stream. Closing frees them, at once and once:
  * work on them must be done. Thread-safe.
  */
-public final class DeviceBuffer implements AutoCloseable {
+public final class DeviceBuffer implements DeviceMemory, AutoCloseable {
     private final CudaContext.Lease lease;
     private final long address;
     private final long bytes;
@@ -19,15 +19,12 @@ public final class DeviceBuffer implements AutoCloseable {
         this.lease = context.lease("device buffer", bytes);
     }
 
+    @Override
     public long bytes() {
         return bytes;
     }
 
-    /**
-     * The device address of {@code size} bytes from {@code offset} on.
-     *
-     * @throws IndexOutOfBoundsException where they are not all inside
-     */
+    @Override
     public long address(long offset, long size) {
         lease.requireAlive();
         Objects.checkFromIndexSize(offset, size, bytes);
@@ -49,7 +46,7 @@ public final class DeviceBuffer implements AutoCloseable {
     }
 
     /** Queues a copy of {@code size} bytes from another buffer of the device. */
-    public void copyFrom(DeviceBuffer source, long sourceOffset, long offset, long size, CudaStream stream) {
+    public void copyFrom(DeviceMemory source, long sourceOffset, long offset, long size, CudaStream stream) {
         CudaLibrary.check(GossetCuda.gosset_copy_on_device(
                 address(offset, size), source.address(sourceOffset, size), size, stream.handle()));
     }
