@@ -83,6 +83,7 @@ final class BenchCommand implements Runnable {
 
     @Override
     public void run() {
+        run.requireCpu(spec);
         if (milliseconds < 1 || milliseconds > 10_000) {
             throw new picocli.CommandLine.ParameterException(
                     spec.commandLine(), "--milliseconds must be from 1 to 10000, found " + milliseconds);

@@ -49,7 +49,7 @@ final class ChatCommand implements Runnable {
     public void run() {
         GenerationOptions options = sampling.options(spec);
         try (ThreadTeam team = run.team(spec);
-                LanguageModel lm = run.open(model, team);
+                LanguageModel lm = run.open(spec, model, team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
             ChatTemplate template = lm.tokenizer().chatTemplate();
             BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));

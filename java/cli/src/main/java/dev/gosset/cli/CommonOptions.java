@@ -4,9 +4,14 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.device.Device;
+import dev.gosset.llm.device.DeviceOptions;
 import java.nio.file.Path;
 import java.util.Map;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 
 /** The flags that every command takes. */
 final class CommonOptions {
@@ -41,8 +46,18 @@ final class CommonOptions {
                 description = "Threads to compute with; default: all processors. Results do not depend on it.")
         int threads = Runtime.getRuntime().availableProcessors();
 
-        @Option(names = "--device", paramLabel = "cpu", description = "Where to compute; only cpu for now.")
-        String device = "cpu";
+        @Option(
+                names = "--device",
+                paramLabel = "cpu|cuda[:N]",
+                converter = DeviceConverter.class,
+                description = "Where to compute; default: cpu.")
+        Device device = Device.CPU;
+
+        @Option(
+                names = "--head-bits",
+                paramLabel = "8|16",
+                description = "Bits per weight of the head's copy on a GPU; default ${DEFAULT-VALUE}.")
+        private int headBits = 16;
 
         @Option(
                 names = "--tokenizer",
@@ -51,9 +66,27 @@ final class CommonOptions {
         Path tokenizer;
 
         /** Opens a model to run, with its own tokenizer or the one that was asked for. */
-        LanguageModel open(Path model, ThreadTeam team) {
+        LanguageModel open(CommandSpec spec, Path model, ThreadTeam team) {
             sayTokenizer();
-            return LanguageModel.open(model, tokenizer, team);
+            return LanguageModel.open(model, tokenizer, team, device, options(spec));
+        }
+
+        /** How a model is loaded onto a device. */
+        DeviceOptions options(CommandSpec spec) {
+            try {
+                return new DeviceOptions(headBits);
+            } catch (IllegalArgumentException e) {
+                throw new ParameterException(spec.commandLine(), "--head-bits: " + e.getMessage(), e);
+            }
+        }
+
+        /** For commands that compute on the processor only. */
+        void requireCpu(CommandSpec spec) {
+            if (!device.isCpu()) {
+                throw new ParameterException(
+                        spec.commandLine(),
+                        "--device: " + spec.qualifiedName() + " computes on the cpu only, found " + device);
+            }
         }
 
         /** The directory that the tokenizer of {@code model} comes from. */
@@ -68,16 +101,22 @@ final class CommonOptions {
             }
         }
 
-        ThreadTeam team(picocli.CommandLine.Model.CommandSpec spec) {
+        ThreadTeam team(CommandSpec spec) {
             if (threads < 1 || threads > 4096) {
-                throw new picocli.CommandLine.ParameterException(
-                        spec.commandLine(), "--threads must be from 1 to 4096, found " + threads);
-            }
-            if (!device.equals("cpu")) {
-                throw new picocli.CommandLine.ParameterException(
-                        spec.commandLine(), "--device knows only cpu in this version, found '" + device + "'");
+                throw new ParameterException(spec.commandLine(), "--threads must be from 1 to 4096, found " + threads);
             }
             return new ThreadTeam(threads);
+        }
+    }
+    /** Reads {@code --device}. */
+    static final class DeviceConverter implements CommandLine.ITypeConverter<Device> {
+        @Override
+        public Device convert(String text) {
+            try {
+                return Device.parse(text);
+            } catch (IllegalArgumentException e) {
+                throw new CommandLine.TypeConversionException(e.getMessage());
+            }
         }
     }
 }

@@ -6,7 +6,6 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.parallel.ThreadTeam;
-import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.Progress;
@@ -85,6 +84,7 @@ final class DemoCommand implements Runnable {
 
     @Override
     public void run() {
+        run.requireCpu(spec);
         Path directory = null;
         try {
             directory = out == null ? Files.createTempDirectory("gosset-demo-") : Files.createDirectories(out);
@@ -118,10 +118,9 @@ final class DemoCommand implements Runnable {
                 .toList();
         List<Row> rows = new ArrayList<>();
         try (ThreadTeam team = run.team(spec);
-                Workspace workspace = new Workspace(team);
                 ConsoleProgress progress = new ConsoleProgress()) {
             say("original: measuring");
-            rows.add(measure("original", original, 0, heldOut, questions, team, workspace));
+            rows.add(measure("original", original, 0, heldOut, questions, team));
             for (int bits : new int[] {2, 3, 4}) {
                 say(bits + " bits: quantizing, then measuring");
                 Path target = directory.resolve(bits + "bit");
@@ -132,7 +131,7 @@ final class DemoCommand implements Runnable {
                         null);
                 QuantizationReport report =
                         QuantizationPipeline.run(original, target, settings, false, team, Progress.NONE);
-                rows.add(measure(bits + " bits", target, report.seconds(), heldOut, questions, team, workspace));
+                rows.add(measure(bits + " bits", target, report.seconds(), heldOut, questions, team));
             }
         }
         return rows;
@@ -148,15 +147,12 @@ final class DemoCommand implements Runnable {
             double quantizeSeconds,
             String heldOut,
             List<MultipleChoice.Question> questions,
-            ThreadTeam team,
-            Workspace workspace) {
+            ThreadTeam team) {
         ModelSummary summary = ModelSummary.of(directory);
         try (LanguageModel lm = LanguageModel.open(directory, team)) {
             int[] tokens = lm.tokenizer().encode(heldOut, true);
-            Perplexity perplexity =
-                    Perplexity.measure(lm.transformer(), tokens, CONTEXT, "held-out text", workspace, Progress.NONE);
-            MultipleChoice choice =
-                    MultipleChoice.measure(lm.transformer(), lm.tokenizer(), questions, workspace, Progress.NONE);
+            Perplexity perplexity = Perplexity.measure(lm.loaded(), tokens, CONTEXT, "held-out text", Progress.NONE);
+            MultipleChoice choice = MultipleChoice.measure(lm.loaded(), lm.tokenizer(), questions, Progress.NONE);
             String prompt = "Once";
             String sample = prompt
                     + lm.generate(prompt, GenerationOptions.defaults().withMaxTokens(SAMPLE_TOKENS), piece -> {})

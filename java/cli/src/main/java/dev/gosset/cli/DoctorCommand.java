@@ -3,6 +3,7 @@ package dev.gosset.cli;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.kernel.Kernels;
+import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -39,7 +40,9 @@ final class DoctorCommand implements Runnable {
         facts.put("kernels", tried(() -> String.join("; ", Kernels.selection())));
         facts.put("blas", tried(Blas::description));
         facts.put("tokenizers", tried(Tokenizer::library));
-        facts.put("cuda", "no command uses the CUDA kernels yet: emulated only, see docs/gpu.md");
+        for (DeviceBackend backend : DeviceBackend.all()) {
+            facts.put(backend.name(), backend.description());
+        }
         facts.put("memory", memory());
         facts.put("flags", String.join(" ", ManagementFactory.getRuntimeMXBean().getInputArguments()));
         if (common.json) {

@@ -2,7 +2,6 @@ package dev.gosset.cli;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
-import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.evaluate.Perplexity;
@@ -75,8 +74,7 @@ final class EvalCommand implements Runnable {
         @Override
         public void run() {
             try (ThreadTeam team = run.team(spec);
-                    Workspace workspace = new Workspace(team);
-                    LanguageModel lm = run.open(model, team);
+                    LanguageModel lm = run.open(spec, model, team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 int limit = lm.config().maxPositions();
                 int size = context == null ? Math.min(2048, limit) : context;
@@ -90,8 +88,7 @@ final class EvalCommand implements Runnable {
                 if (chunks != null && (long) chunks * size < tokens.length) {
                     tokens = java.util.Arrays.copyOf(tokens, chunks * size);
                 }
-                Perplexity result =
-                        Perplexity.measure(lm.transformer(), tokens, size, text.toString(), workspace, progress);
+                Perplexity result = Perplexity.measure(lm.loaded(), tokens, size, text.toString(), progress);
                 if (common.json) {
                     Map<String, Object> fields = new LinkedHashMap<>();
                     fields.put("model", model.toString());
@@ -149,11 +146,9 @@ final class EvalCommand implements Runnable {
                 throw new FormatException(task + ": cannot be read: " + e.getMessage(), e);
             }
             try (ThreadTeam team = run.team(spec);
-                    Workspace workspace = new Workspace(team);
-                    LanguageModel lm = run.open(model, team);
+                    LanguageModel lm = run.open(spec, model, team);
                     ConsoleProgress progress = new ConsoleProgress()) {
-                MultipleChoice result =
-                        MultipleChoice.measure(lm.transformer(), lm.tokenizer(), questions, workspace, progress);
+                MultipleChoice result = MultipleChoice.measure(lm.loaded(), lm.tokenizer(), questions, progress);
                 if (common.json) {
                     Map<String, Object> fields = new LinkedHashMap<>();
                     fields.put("model", model.toString());

@@ -40,7 +40,7 @@ final class GenerateCommand implements Runnable {
     public void run() {
         GenerationOptions options = sampling.options(spec);
         try (ThreadTeam team = run.team(spec);
-                LanguageModel lm = run.open(model, team);
+                LanguageModel lm = run.open(spec, model, team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
             int[] tokens = lm.tokenizer().encode(prompt, true);
             if (common.json) {

@@ -36,6 +36,7 @@ final class HessianCommand implements Runnable {
 
     @Override
     public void run() {
+        run.requireCpu(spec);
         CalibrationText text = calibration.settings(spec, null);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {

@@ -1,5 +1,6 @@
 package dev.gosset.cli;
 
+import dev.gosset.core.DeviceException;
 import dev.gosset.core.GossetException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -34,6 +35,7 @@ public final class Main implements Runnable {
     static final int BUG = 1;
     static final int USAGE = 2;
     static final int BAD_INPUT = 3;
+    static final int DEVICE = 4;
 
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
@@ -67,7 +69,7 @@ public final class Main implements Runnable {
             String message = inputProblem(e);
             if (message != null) {
                 c.getErr().println("gosset: " + oneLine(message));
-                return BAD_INPUT;
+                return e instanceof DeviceException ? DEVICE : BAD_INPUT;
             }
             c.getErr()
                     .println("gosset: internal error: " + oneLine(String.valueOf(e))

@@ -101,6 +101,7 @@ final class QuantizeCommand implements Runnable {
 
     @Override
     public void run() {
+        run.requireCpu(spec);
         QuantizationSettings settings =
                 new QuantizationSettings(rounding(), seed, calibration.settings(spec, hessians), hessians);
         try (ThreadTeam team = run.team(spec);

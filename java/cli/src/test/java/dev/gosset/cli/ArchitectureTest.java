@@ -20,7 +20,13 @@ final class ArchitectureTest {
             .resideInAPackage("dev.gosset.core..")
             .should()
             .dependOnClassesThat()
-            .resideInAnyPackage("dev.gosset.llm..", "dev.gosset.cli..", "com.fasterxml..", "picocli..", "ai.djl..");
+            .resideInAnyPackage(
+                    "dev.gosset.llm..",
+                    "dev.gosset.cuda..",
+                    "dev.gosset.cli..",
+                    "com.fasterxml..",
+                    "picocli..",
+                    "ai.djl..");
 
     @ArchTest
     static final ArchRule LLM_KNOWS_NO_COMMANDS = noClasses()
@@ -29,6 +35,30 @@ final class ArchitectureTest {
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage("dev.gosset.cli..", "picocli..", "me.tongfei..");
+
+    @ArchTest
+    static final ArchRule MODELS_AND_COMMANDS_FIND_DEVICES_AS_A_SERVICE = noClasses()
+            .that()
+            .resideInAnyPackage("dev.gosset.llm..", "dev.gosset.cli..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("dev.gosset.cuda..", "dev.gosset.bindings..");
+
+    @ArchTest
+    static final ArchRule KERNELS_OF_A_DEVICE_KNOW_NO_MODELS = noClasses()
+            .that()
+            .resideInAPackage("dev.gosset.cuda")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("dev.gosset.llm..", "dev.gosset.cuda.llm..", "dev.gosset.cli..");
+
+    @ArchTest
+    static final ArchRule ONLY_THE_CUDA_MODULE_CALLS_BINDINGS = noClasses()
+            .that()
+            .resideOutsideOfPackages("dev.gosset.cuda", "dev.gosset.bindings..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("dev.gosset.bindings..");
 
     @ArchTest
     static final ArchRule CODEBOOKS_AND_TRANSFORMS_ARE_MATHEMATICS = noClasses()

@@ -180,6 +180,26 @@ final class CommandsTest {
         }
     }
 
+    /** The tests' JVM is not told of a CUDA library, so that there is no device on any machine. */
+    @Test
+    void aForcedDeviceThatIsNotThereEndsWithFour() throws Exception {
+        String reason = json(Captured.run("doctor", "--json")).get("cuda").asText();
+        assertThat(reason)
+                .startsWith("no CUDA: libgosset_cuda.so was not found")
+                .contains("`make native` builds it");
+        for (String[] args : new String[][] {
+            {"generate", model.toString(), "--prompt", "x", "--device", "cuda"},
+            {"chat", model.toString(), "--device", "cuda:1"},
+            {"eval", "perplexity", model.toString(), "--text", text.toString(), "--device", "cuda"},
+        }) {
+            Captured run = Captured.run(args);
+            assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(4);
+            assertThat(run.err()).startsWith("gosset: --device cuda:").contains(reason);
+            assertThat(run.err().strip()).doesNotContain("\n");
+            assertThat(run.out()).isEmpty();
+        }
+    }
+
     @Test
     void helpIsCompleteAndEndsWithZero() {
         Captured run = Captured.run("--help");

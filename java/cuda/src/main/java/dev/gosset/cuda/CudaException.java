@@ -1,12 +1,12 @@
 package dev.gosset.cuda;
 
-import dev.gosset.core.GossetException;
+import dev.gosset.core.DeviceException;
 
 /**
  * A failure of the device, the driver, the CUDA library or cuBLAS. The message is one line: the operation with its sizes,
  * and what went wrong.
  */
-public class CudaException extends GossetException {
+public class CudaException extends DeviceException {
     private static final long serialVersionUID = 1L;
 
     private final int status;

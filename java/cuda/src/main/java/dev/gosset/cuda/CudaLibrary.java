@@ -56,6 +56,11 @@ public final class CudaLibrary {
         }
     }
 
+    /** How many devices can be used. Never throws. */
+    public static int count() {
+        return state().devices;
+    }
+
     static int devices() {
         require();
         return state().devices;

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Assumptions;
  * compiler the tests are skipped), or built beforehand and named by {@code -Dgosset.test.emulation=FOLDER}. With {@code
  * -Dgosset.test.device=cuda} the first real device, and then the tests that need the emulation's switches are skipped.
  */
-final class Emulation {
+public final class Emulation {
     private static final Path NATIVE = Path.of("../../native");
     private static final String PREBUILT = System.getProperty("gosset.test.emulation");
     private static final boolean ON_DEVICE = "cuda".equals(System.getProperty("gosset.test.device"));
@@ -28,7 +28,7 @@ final class Emulation {
     private Emulation() {}
 
     /** A device or the emulation is there from here on, or the test is skipped; a device that was asked for must be there. */
-    static synchronized void require() {
+    public static synchronized void require() {
         if (ON_DEVICE) {
             CudaLibrary.require();
             return;
@@ -44,12 +44,12 @@ final class Emulation {
     }
 
     /** For tests of what only the emulation can pretend. */
-    static void requireNoDevice() {
+    public static void requireNoDevice() {
         Assumptions.assumeFalse(ON_DEVICE, "needs a switch of the emulation, runs on a device");
         require();
     }
 
-    static Path library() {
+    public static Path library() {
         return folder().resolve("libgosset_emulation.so");
     }
 
@@ -84,20 +84,22 @@ final class Emulation {
     }
 
     /** Objects of the emulated runtime that are alive; a device's leaks are for compute-sanitizer to count. */
-    static long live() {
+    public static long live() {
         return ON_DEVICE ? 0 : (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
     }
 
-    static void memoryBytes(long bytes) {
+    /** The size of the emulated device's memory. */
+    public static void memoryBytes(long bytes) {
         call("gosset_emulation_memory_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), bytes);
     }
 
-    static void order(int order) {
+    /** In which order the threads of a block run, see native/emulation. */
+    public static void order(int order) {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
     }
 
     /** How many devices are pretended. */
-    static void devices(int count) {
+    public static void devices(int count) {
         call("gosset_emulation_devices", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), count);
     }
 

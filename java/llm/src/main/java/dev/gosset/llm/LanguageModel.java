@@ -2,6 +2,11 @@ package dev.gosset.llm;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.device.Device;
+import dev.gosset.llm.device.DeviceBackend;
+import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.device.LoadedModel;
+import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
 import dev.gosset.llm.io.JsonFile;
@@ -37,10 +42,12 @@ public final class LanguageModel implements AutoCloseable {
     private final Tokenizer tokenizer;
     private final ThreadTeam team;
     private final boolean ownsTeam;
+    private final LoadedModel loaded;
     private TextGenerator generator;
 
-    private LanguageModel(Model model, Tokenizer tokenizer, ThreadTeam team, boolean ownsTeam) {
+    private LanguageModel(Model model, LoadedModel loaded, Tokenizer tokenizer, ThreadTeam team, boolean ownsTeam) {
         this.model = model;
+        this.loaded = loaded;
         this.tokenizer = tokenizer;
         this.team = team;
         this.ownsTeam = ownsTeam;
@@ -56,7 +63,7 @@ public final class LanguageModel implements AutoCloseable {
     public static LanguageModel open(Path directory) {
         ThreadTeam team = ThreadTeam.ofProcessors();
         try {
-            return open(directory, null, team, true);
+            return open(directory, null, team, true, Device.CPU, DeviceOptions.defaults());
         } catch (RuntimeException e) {
             team.close();
             throw e;
@@ -65,7 +72,7 @@ public final class LanguageModel implements AutoCloseable {
 
     /** Opens a model that computes on the given threads; the team stays the caller's. */
     public static LanguageModel open(Path directory, ThreadTeam team) {
-        return open(directory, null, team, false);
+        return open(directory, null, team, false, Device.CPU, DeviceOptions.defaults());
     }
 
     /**
@@ -75,10 +82,22 @@ public final class LanguageModel implements AutoCloseable {
      * @param tokenizer a directory with tokenizer.json; null for the model's own
      */
     public static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team) {
-        return open(directory, tokenizer, team, false);
+        return open(directory, tokenizer, team, false, Device.CPU, DeviceOptions.defaults());
     }
 
-    private static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team, boolean ownsTeam) {
+    /**
+     * Opens a model that computes on a device: its weights are copied there.
+     *
+     * @param tokenizer a directory with tokenizer.json; null for the model's own
+     * @throws dev.gosset.core.DeviceException where the device cannot be used or its memory is too small
+     */
+    public static LanguageModel open(
+            Path directory, Path tokenizer, ThreadTeam team, Device device, DeviceOptions options) {
+        return open(directory, tokenizer, team, false, device, options);
+    }
+
+    private static LanguageModel open(
+            Path directory, Path tokenizer, ThreadTeam team, boolean ownsTeam, Device device, DeviceOptions options) {
         if (tokenizer == null
                 && Files.isRegularFile(directory.resolve("config.json"))
                 && !Files.isRegularFile(directory.resolve("tokenizer.json"))) {
@@ -92,10 +111,19 @@ public final class LanguageModel implements AutoCloseable {
                     + " has it with --tokenizer DIR"
                     + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
         }
-        Model model = Model.open(directory);
+        DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
+        Model model = backend == null ? Model.open(directory) : Model.openStored(directory);
+        Tokenizer words = null;
         try {
-            return new LanguageModel(model, Tokenizer.open(tokenizer == null ? directory : tokenizer), team, ownsTeam);
+            words = Tokenizer.open(tokenizer == null ? directory : tokenizer);
+            LoadedModel loaded = backend == null
+                    ? new CpuModel(model.transformer(), team)
+                    : backend.load(model, device.index(), options, team);
+            return new LanguageModel(model, loaded, words, team, ownsTeam);
         } catch (RuntimeException e) {
+            if (words != null) {
+                words.close();
+            }
             model.close();
             throw e;
         }
@@ -133,15 +161,25 @@ public final class LanguageModel implements AutoCloseable {
      * A generator with a key-value cache of its own.
      *
      * @param context the most tokens of prompt and text together
+     * @param team computes where the model is on the processor; generators of a device take turns
      */
     public TextGenerator newGenerator(int context, ThreadTeam team) {
-        return new TextGenerator(transformer(), tokenizer, Set.copyOf(config().eosTokenIds()), context, team);
+        Set<Integer> end = Set.copyOf(config().eosTokenIds());
+        return loaded.device().isCpu()
+                ? new TextGenerator(transformer(), tokenizer, end, context, team)
+                : new TextGenerator(loaded, tokenizer, end, context);
+    }
+
+    /** The model where it computes: what is evaluated. */
+    public LoadedModel loaded() {
+        return loaded;
     }
 
     public ModelConfig config() {
         return model.config();
     }
 
+    /** The model on the processor. */
     public Transformer transformer() {
         return model.transformer();
     }
@@ -160,6 +198,7 @@ public final class LanguageModel implements AutoCloseable {
         if (generator != null) {
             generator.close();
         }
+        loaded.close();
         tokenizer.close();
         model.close();
         if (ownsTeam) {

@@ -107,7 +107,7 @@ class ReferenceCheckpointTest {
         try (LanguageModel model = LanguageModel.open(checkpoint, team)) {
             int[] tokens = model.tokenizer().encode(TextFile.read(text), true);
             int[] used = Arrays.copyOf(tokens, (int) Math.min(tokens.length, 512L * chunks));
-            return Perplexity.measure(model.transformer(), used, 512, text.toString(), workspace, Progress.NONE);
+            return Perplexity.measure(model.loaded(), used, 512, text.toString(), Progress.NONE);
         }
     }
 }

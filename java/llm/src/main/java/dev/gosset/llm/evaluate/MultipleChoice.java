@@ -4,9 +4,8 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.FormatException;
-import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.Progress;
-import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
@@ -106,7 +105,7 @@ public record MultipleChoice(double accuracy, double normalizedAccuracy, int que
      * loses tokens at its front.
      */
     public static MultipleChoice measure(
-            Transformer model, Tokenizer tokenizer, List<Question> questions, Workspace workspace, Progress progress) {
+            LoadedModel model, Tokenizer tokenizer, List<Question> questions, Progress progress) {
         long started = System.nanoTime();
         progress.start("multiple choice", questions.size());
         int right = 0;
@@ -118,7 +117,7 @@ public record MultipleChoice(double accuracy, double normalizedAccuracy, int que
             double[] normalized = new double[likelihoods.length];
             for (int i = 0; i < likelihoods.length; i++) {
                 String choice = question.choices().get(i);
-                likelihoods[i] = logLikelihood(model, tokenizer, question.context(), choice, workspace);
+                likelihoods[i] = logLikelihood(model, tokenizer, question.context(), choice);
                 normalized[i] = likelihoods[i] / choice.length();
                 best = likelihoods[i] > likelihoods[best] ? i : best;
                 bestNormalized = normalized[i] > normalized[bestNormalized] ? i : bestNormalized;
@@ -133,8 +132,7 @@ public record MultipleChoice(double accuracy, double normalizedAccuracy, int que
                 (double) right / n, (double) rightNormalized / n, n, (System.nanoTime() - started) / 1e9);
     }
 
-    private static double logLikelihood(
-            Transformer model, Tokenizer tokenizer, String context, String choice, Workspace workspace) {
+    private static double logLikelihood(LoadedModel model, Tokenizer tokenizer, String context, String choice) {
         int[] before = tokenizer.encode(context, true);
         int[] all = tokenizer.encode(context + choice, true);
         // Where the boundary falls inside a token, the choice begins at the first token that differs.
@@ -148,6 +146,6 @@ public record MultipleChoice(double accuracy, double normalizedAccuracy, int que
             all = Arrays.copyOfRange(all, cut, all.length);
             shared = Math.max(0, shared - cut);
         }
-        return -Perplexity.crossEntropy(model, all, Math.max(1, shared), workspace);
+        return -Perplexity.crossEntropy(model, all, Math.max(1, shared));
     }
 }

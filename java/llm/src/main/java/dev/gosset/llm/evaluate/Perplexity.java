@@ -2,10 +2,8 @@ package dev.gosset.llm.evaluate;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.kernel.VectorMath;
-import dev.gosset.core.memory.FloatMatrix;
-import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.Progress;
-import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.device.LoadedModel;
 import java.util.Arrays;
 
 /**
@@ -20,9 +18,6 @@ import java.util.Arrays;
  * @param seconds wall time
  */
 public record Perplexity(double perplexity, int chunks, int context, long tokens, double seconds) {
-    /** Rows of logits held at a time: vocabularies are large. */
-    private static final int LOGIT_ROWS = 128;
-
     /**
      * Measures.
      *
@@ -31,8 +26,7 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
      * @param source what the tokens came from, for messages
      * @throws FormatException where the text does not fill one chunk
      */
-    public static Perplexity measure(
-            Transformer model, int[] tokens, int context, String source, Workspace workspace, Progress progress) {
+    public static Perplexity measure(LoadedModel model, int[] tokens, int context, String source, Progress progress) {
         if (context < 2) {
             throw new IllegalArgumentException("a context of " + context + " predicts nothing: at least 2 are needed");
         }
@@ -46,7 +40,7 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
         double sum = 0;
         for (int c = 0; c < chunks; c++) {
             int[] chunk = Arrays.copyOfRange(tokens, c * context, (c + 1) * context);
-            sum += crossEntropy(model, chunk, 1, workspace) / (context - 1);
+            sum += crossEntropy(model, chunk, 1) / (context - 1);
             progress.step("");
         }
         progress.end();
@@ -59,29 +53,22 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
      *
      * @param from the first predicted token, at least 1
      */
-    static double crossEntropy(Transformer model, int[] tokens, int from, Workspace workspace) {
-        try (Workspace.Frame frame = workspace.frame()) {
-            int vocabulary = model.config().vocabularySize();
-            FloatMatrix hidden = frame.matrix(tokens.length, model.config().hiddenSize());
-            FloatMatrix logits = frame.matrix(Math.min(LOGIT_ROWS, tokens.length), vocabulary);
-            model.hidden(tokens, hidden, workspace);
-            double[] losses = new double[tokens.length];
-            for (int first = from - 1; first < tokens.length - 1; first += LOGIT_ROWS) {
-                int rows = Math.min(LOGIT_ROWS, tokens.length - 1 - first);
-                int at = first;
-                FloatMatrix part = logits.rows(0, rows);
-                model.logits(hidden.rows(first, first + rows), part, workspace);
-                workspace.team().run(rows, r -> {
-                    int target = tokens[at + r + 1];
-                    losses[at + r + 1] =
-                            VectorMath.logSumExp(part.data(), 4L * r * vocabulary, vocabulary) - part.get(r, target);
-                });
-            }
-            double sum = 0;
-            for (double loss : losses) {
-                sum += loss;
-            }
-            return sum;
+    static double crossEntropy(LoadedModel model, int[] tokens, int from) {
+        int vocabulary = model.config().vocabularySize();
+        double[] losses = new double[tokens.length];
+        model.logits(
+                tokens,
+                from - 1,
+                tokens.length - 1,
+                (first, logits) -> model.team().run(logits.rows(), r -> {
+                    int target = tokens[first + r + 1];
+                    losses[first + r + 1] = VectorMath.logSumExp(logits.data(), 4L * r * vocabulary, vocabulary)
+                            - logits.get(r, target);
+                }));
+        double sum = 0;
+        for (double loss : losses) {
+            sum += loss;
         }
+        return sum;
     }
 }

@@ -1,5 +1,7 @@
 package dev.gosset.llm.generate;
 
+import dev.gosset.llm.device.Sampling;
+
 /**
  * How text is generated.
  *
@@ -33,6 +35,11 @@ public record GenerationOptions(int maxTokens, double temperature, int topK, dou
     /** The most likely token at every step. */
     public static GenerationOptions greedy(int maxTokens) {
         return new GenerationOptions(maxTokens, 0, 0, 1, 0);
+    }
+
+    /** How each token is drawn. */
+    public Sampling sampling() {
+        return new Sampling(temperature, topK, topP, seed);
     }
 
     public GenerationOptions withMaxTokens(int n) {

@@ -1,13 +1,11 @@
 package dev.gosset.llm.generate;
 
 import dev.gosset.core.FormatException;
-import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
-import dev.gosset.core.parallel.Workspace;
-import dev.gosset.llm.model.KeyValueCache;
+import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.tokenizer.Tokenizer;
-import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,17 +17,11 @@ import java.util.function.Consumer;
  * text so far is not computed again. Not thread-safe; closing frees the cache.
  */
 public final class TextGenerator implements AutoCloseable {
-    /** Prompt tokens run at a time, so that memory stays bounded. */
-    private static final int PREFILL = 512;
-
-    private final Transformer model;
+    private final LoadedModel owned;
+    private final Decoder decoder;
     private final Tokenizer tokenizer;
     private final Set<Integer> endTokens;
-    private final Workspace workspace;
-    private final KeyValueCache cache;
-    private final Arena arena = Arena.ofShared();
-    private final FloatMatrix logits;
-    private final float[] scores;
+    /** The tokens of the sequence. */
     private final List<Integer> cached = new ArrayList<>();
 
     /** How a generation ended. */
@@ -64,14 +56,23 @@ public final class TextGenerator implements AutoCloseable {
      * @param endTokens the tokens that end a text
      * @param context the most tokens of prompt and text together
      */
+    public TextGenerator(LoadedModel model, Tokenizer tokenizer, Set<Integer> endTokens, int context) {
+        this(model, tokenizer, endTokens, context, false);
+    }
+
+    /** A generator over a transformer on the processor. */
     public TextGenerator(Transformer model, Tokenizer tokenizer, Set<Integer> endTokens, int context, ThreadTeam team) {
-        this.model = model;
+        this(new CpuModel(model, team), tokenizer, endTokens, context, true);
+    }
+
+    /**
+     * @param owns whether closing closes the model too
+     */
+    private TextGenerator(LoadedModel model, Tokenizer tokenizer, Set<Integer> endTokens, int context, boolean owns) {
+        this.owned = owns ? model : null;
         this.tokenizer = tokenizer;
         this.endTokens = Set.copyOf(endTokens);
-        this.workspace = new Workspace(team);
-        this.cache = new KeyValueCache(model.config(), context);
-        this.logits = FloatMatrix.allocate(arena, 1, model.config().vocabularySize());
-        this.scores = new float[model.config().vocabularySize()];
+        this.decoder = model.decoder(1, context);
     }
 
     /**
@@ -85,38 +86,31 @@ public final class TextGenerator implements AutoCloseable {
         if (prompt.length == 0) {
             throw new FormatException("the prompt is empty and the tokenizer adds no token in front: give some text");
         }
-        if (prompt.length >= cache.capacity()) {
+        if (prompt.length >= decoder.context()) {
             throw new FormatException("the prompt has " + prompt.length + " tokens, the context holds "
-                    + cache.capacity() + " and needs room for at least one more");
+                    + decoder.context() + " and needs room for at least one more");
         }
         long started = System.nanoTime();
         prefill(prompt);
         long prefilled = System.nanoTime();
-        Sampler sampler = new Sampler(options);
         Tokenizer.Stream stream = tokenizer.stream();
         StringBuilder text = new StringBuilder();
-        End end = End.MAX_TOKENS;
-        int count = 0;
-        while (count < options.maxTokens()) {
-            java.lang.foreign.MemorySegment.copy(
-                    logits.data(), java.lang.foreign.ValueLayout.JAVA_FLOAT, 0, scores, 0, scores.length);
-            int token = sampler.next(scores);
-            if (endTokens.contains(token)) {
-                end = End.STOP;
-                break;
-            }
-            count++;
-            emit(stream.next(token), text, sink);
-            if (count == options.maxTokens()) {
-                break;
-            }
-            if (cached.size() >= cache.capacity()) {
-                end = End.CONTEXT_FULL;
-                break;
-            }
-            append(new int[] {token}, true);
-        }
+        List<Integer> sampled = new ArrayList<>();
+        decoder.decode(
+                List.of(new Decoder.Continuation(0, options.sampling(), options.maxTokens())),
+                endTokens,
+                (sequence, token) -> {
+                    sampled.add(token);
+                    if (!endTokens.contains(token)) {
+                        emit(stream.next(token), text, sink);
+                    }
+                    return true;
+                });
         emit(stream.end(), text, sink);
+        cached.addAll(sampled.subList(0, sampled.size() - 1));
+        boolean stopped = endTokens.contains(sampled.getLast());
+        int count = stopped ? sampled.size() - 1 : sampled.size();
+        End end = stopped ? End.STOP : count == options.maxTokens() ? End.MAX_TOKENS : End.CONTEXT_FULL;
         return new Result(
                 text.toString(),
                 prompt.length,
@@ -135,29 +129,23 @@ public final class TextGenerator implements AutoCloseable {
 
     private void prefill(int[] prompt) {
         int shared = 0;
-        // The last token always runs: its logits are wanted.
+        // The last token always runs: what follows it is wanted.
         while (shared < prompt.length - 1 && shared < cached.size() && cached.get(shared) == prompt[shared]) {
             shared++;
         }
-        cache.truncate(shared);
+        decoder.truncate(0, shared);
         cached.subList(shared, cached.size()).clear();
-        for (int from = shared; from < prompt.length; from += PREFILL) {
-            int to = Math.min(prompt.length, from + PREFILL);
-            append(Arrays.copyOfRange(prompt, from, to), to == prompt.length);
-        }
-    }
-
-    private void append(int[] tokens, boolean wantLogits) {
-        model.append(tokens, cache, wantLogits ? logits : logits.rows(0, 0), workspace);
-        for (int token : tokens) {
-            cached.add(token);
+        decoder.append(0, Arrays.copyOfRange(prompt, shared, prompt.length));
+        for (int i = shared; i < prompt.length; i++) {
+            cached.add(prompt[i]);
         }
     }
 
     @Override
     public void close() {
-        cache.close();
-        workspace.close();
-        arena.close();
+        decoder.close();
+        if (owned != null) {
+            owned.close();
+        }
     }
 }

@@ -12,13 +12,13 @@ public final class Model implements AutoCloseable {
     private final ModelDirectory directory;
     private final Arena arena = Arena.ofShared();
     private final WeightSource weights;
-    private final Transformer transformer;
+    private Transformer transformer;
 
-    private Model(ModelDirectory directory) {
+    private Model(ModelDirectory directory, boolean run) {
         this.directory = directory;
         try {
             this.weights = directory.weights(arena);
-            this.transformer = Transformer.over(directory.config(), weights, arena);
+            this.transformer = run ? Transformer.over(directory.config(), weights, arena) : null;
         } catch (RuntimeException e) {
             arena.close();
             throw e;
@@ -34,7 +34,18 @@ public final class Model implements AutoCloseable {
      */
     public static Model open(Path path) {
         Kernels.requireVectorApi("running a model");
-        return new Model(ModelDirectory.open(path));
+        return new Model(ModelDirectory.open(path), true);
+    }
+
+    /**
+     * Opens the stored weights alone, for a device that copies them: nothing is prepared for the processor, and what only
+     * {@link Transformer#over} checks is checked when {@link #transformer} is first called.
+     *
+     * @throws dev.gosset.core.FormatException where the directory holds something it must not
+     * @throws dev.gosset.core.UnsupportedModelException where it holds a model that Gosset does not know
+     */
+    public static Model openStored(Path path) {
+        return new Model(ModelDirectory.open(path), false);
     }
 
     public ModelDirectory directory() {
@@ -45,7 +56,12 @@ public final class Model implements AutoCloseable {
         return directory.config();
     }
 
-    public Transformer transformer() {
+    /** The model ready to run on the processor. */
+    public synchronized Transformer transformer() {
+        if (transformer == null) {
+            Kernels.requireVectorApi("running a model");
+            transformer = Transformer.over(config(), weights, arena);
+        }
         return transformer;
     }
 

@@ -1,0 +1,80 @@
+package dev.gosset.llm.device;
+
+import dev.gosset.core.DeviceException;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.llm.model.Model;
+import java.util.List;
+import java.util.Optional;
+import java.util.ServiceLoader;
+
+/**
+ * Runs models on devices of one kind. Found as a service ({@link ServiceLoader}): a backend is used where its jar is on the
+ * class path, and nothing else knows of it. Thread-safe.
+ */
+public interface DeviceBackend {
+    /** The kind of its devices, as in {@code --device}. */
+    String name();
+
+    /** One sentence for a person: the devices, or why there is none. Never throws. */
+    String description();
+
+    /** Whether there is a device that this program can use. Never throws. */
+    boolean isUsable();
+
+    /** How many devices can be used. Never throws. */
+    int devices();
+
+    /**
+     * Copies a model's weights to a device.
+     *
+     * @param model stays the caller's; its weights are read once, here
+     * @param index the device's number
+     * @param team the processor's part of the work; stays the caller's
+     * @throws DeviceException where there is no such device, or its memory is too small
+     * @throws dev.gosset.core.UnsupportedModelException where the backend cannot run a model that the processor can
+     */
+    LoadedModel load(Model model, int index, DeviceOptions options, ThreadTeam team);
+
+    /**
+     * Quantizing on a device.
+     *
+     * @param index the device's number
+     * @param team the processor's part of the work; stays the caller's
+     * @throws DeviceException where there is no such device, or the backend does not quantize
+     */
+    default DeviceQuantizer quantizer(int index, RoundingSettings settings, ThreadTeam team) {
+        throw new DeviceException(name() + ":" + index + " does not quantize; --device cpu does");
+    }
+
+    /** Every backend of this program. */
+    static List<DeviceBackend> all() {
+        return ServiceLoader.load(DeviceBackend.class).stream()
+                .map(ServiceLoader.Provider::get)
+                .toList();
+    }
+
+    /** The backend of a kind of devices, usable or not. */
+    static Optional<DeviceBackend> find(String name) {
+        return all().stream().filter(b -> b.name().equals(name)).findFirst();
+    }
+
+    /**
+     * The backend of a device that was asked for.
+     *
+     * @throws DeviceException with the reason where it cannot be used
+     */
+    static DeviceBackend require(Device device) {
+        DeviceBackend backend = find(device.kind())
+                .orElseThrow(() -> new DeviceException("--device " + device + ": this program has no backend for "
+                        + device.kind() + ": gosset-" + device.kind() + "-llm is not on its class path"));
+        if (!backend.isUsable()) {
+            throw new DeviceException("--device " + device + ": " + backend.description());
+        }
+        if (device.index() >= backend.devices()) {
+            throw new DeviceException("--device " + device + ": there is no such device, found " + backend.devices()
+                    + ": " + backend.description());
+        }
+        return backend;
+    }
+}

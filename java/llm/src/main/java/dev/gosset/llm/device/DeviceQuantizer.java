@@ -1,0 +1,37 @@
+package dev.gosset.llm.device;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.Hessian;
+import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.QuantizationResult;
+import java.lang.foreign.Arena;
+import java.util.List;
+
+/** Hessians and rounding of linears on a device. One thread at a time; closing frees what it holds there. */
+public interface DeviceQuantizer extends AutoCloseable {
+    /** The sums of one Hessian, as {@link dev.gosset.core.rounding.HessianAccumulator} forms them. */
+    interface Accumulator extends AutoCloseable {
+        /**
+         * Adds activations.
+         *
+         * @param x tokens x n
+         */
+        void add(ThreadTeam team, FloatMatrix x);
+
+        /** The moments of all that was added. */
+        Hessian hessian(Arena arena);
+
+        @Override
+        void close();
+    }
+
+    /** Empty sums for a linear of {@code n} inputs. */
+    Accumulator accumulator(int n);
+
+    /** As {@link LinearQuantizer#quantize(String, List, Hessian, long, Arena)}, up to ties of the search in float32. */
+    QuantizationResult quantize(String name, List<LinearQuantizer.Part> parts, Hessian hessian, long seed, Arena arena);
+
+    @Override
+    void close();
+}

@@ -1,0 +1,52 @@
+package dev.gosset.llm.device;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.model.ModelConfig;
+
+/**
+ * A model where it computes: the processor, or a device that holds its weights. Generation and evaluation run over this
+ * interface and so the same way on either. Calls from several threads wait for each other.
+ */
+public interface LoadedModel extends AutoCloseable {
+    ModelConfig config();
+
+    /** The device that computes. */
+    Device device();
+
+    /** Threads for what the processor does beside it, such as reading logits. */
+    ThreadTeam team();
+
+    /** Bytes of the device's own memory that are held now, caches included; 0 on the processor. */
+    long deviceBytes();
+
+    /**
+     * Sequences that grow token by token, with key-value caches for all of them.
+     *
+     * @param sequences at least 1; a backend may have a most
+     * @param context the most tokens of each
+     * @throws dev.gosset.core.DeviceException where the caches do not fit into the device's memory
+     */
+    Decoder decoder(int sequences, int context);
+
+    /** The logits of rows of a sequence; see {@link #logits}. */
+    @FunctionalInterface
+    interface LogitsReader {
+        /**
+         * @param first the first row
+         * @param logits rows x vocabulary: row r holds those of the token after {@code first + r}; valid during the call
+         */
+        void read(int first, FloatMatrix logits);
+    }
+
+    /**
+     * Runs a whole sequence and hands out logits, a bounded number of rows at a time and in order.
+     *
+     * @param from the first row wanted: the logits of token {@code from + 1}
+     * @param to the row after the last wanted
+     */
+    void logits(int[] tokens, int from, int to, LogitsReader reader);
+
+    @Override
+    void close();
+}

@@ -1,0 +1,129 @@
+package dev.gosset.llm.generate;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.model.KeyValueCache;
+import dev.gosset.llm.model.Transformer;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+
+/** Sequences on the processor, one after the other within a step: a {@link KeyValueCache} and the last logits of each. */
+final class CpuDecoder implements Decoder {
+    /** Prompt tokens run at a time, so that memory stays bounded. */
+    private static final int PREFILL = 512;
+
+    private final Transformer model;
+    private final Workspace workspace;
+    private final Arena arena = Arena.ofShared();
+    private final List<KeyValueCache> caches = new ArrayList<>();
+    private final FloatMatrix logits;
+    private final boolean[] fresh;
+    private final float[] scores;
+    private final int context;
+
+    CpuDecoder(Transformer model, ThreadTeam team, int sequences, int context) {
+        if (sequences < 1) {
+            throw new IllegalArgumentException("a decoder has at least 1 sequence, found " + sequences);
+        }
+        this.model = model;
+        this.context = context;
+        this.workspace = new Workspace(team);
+        this.logits = FloatMatrix.allocate(arena, sequences, model.config().vocabularySize());
+        this.fresh = new boolean[sequences];
+        this.scores = new float[model.config().vocabularySize()];
+        for (int i = 0; i < sequences; i++) {
+            caches.add(new KeyValueCache(model.config(), context));
+        }
+    }
+
+    @Override
+    public int sequences() {
+        return caches.size();
+    }
+
+    @Override
+    public int context() {
+        return context;
+    }
+
+    @Override
+    public int length(int sequence) {
+        return caches.get(sequence).length();
+    }
+
+    @Override
+    public void truncate(int sequence, int length) {
+        caches.get(sequence).truncate(length);
+        fresh[sequence] = false;
+    }
+
+    @Override
+    public void append(int sequence, int[] tokens) {
+        for (int from = 0; from < tokens.length; from += PREFILL) {
+            int to = Math.min(tokens.length, from + PREFILL);
+            FloatMatrix wanted = to == tokens.length ? logits.rows(sequence, sequence + 1) : logits.rows(0, 0);
+            model.append(Arrays.copyOfRange(tokens, from, to), caches.get(sequence), wanted, workspace);
+        }
+        fresh[sequence] |= tokens.length > 0;
+    }
+
+    @Override
+    public void decode(List<Continuation> continuations, Set<Integer> endTokens, TokenReader reader) {
+        List<Running> running = new ArrayList<>();
+        for (Continuation c : continuations) {
+            if (!fresh[c.sequence()]) {
+                throw new IllegalStateException("sequence " + c.sequence() + " has no new token to go on from");
+            }
+            running.add(new Running(c));
+        }
+        while (!running.isEmpty()) {
+            running.removeIf(r -> !step(r, endTokens, reader));
+        }
+    }
+
+    /** A sequence that is being sampled. */
+    private static final class Running {
+        final int sequence;
+        final Sampler sampler;
+        int left;
+
+        Running(Continuation c) {
+            sequence = c.sequence();
+            left = c.maxTokens();
+            sampler = new Sampler(new GenerationOptions(
+                    c.maxTokens(),
+                    c.sampling().temperature(),
+                    c.sampling().topK(),
+                    c.sampling().topP(),
+                    c.sampling().seed()));
+        }
+    }
+
+    /** Samples one token and runs it; false where the sequence has come to its end. */
+    private boolean step(Running r, Set<Integer> endTokens, TokenReader reader) {
+        fresh[r.sequence] = false;
+        MemorySegment.copy(logits.row(r.sequence), ValueLayout.JAVA_FLOAT, 0, scores, 0, scores.length);
+        int token = r.sampler.next(scores);
+        r.left--;
+        boolean wanted = reader.read(r.sequence, token);
+        if (!wanted || r.left == 0 || endTokens.contains(token) || length(r.sequence) >= context) {
+            return false;
+        }
+        append(r.sequence, new int[] {token});
+        return true;
+    }
+
+    @Override
+    public void close() {
+        caches.forEach(KeyValueCache::close);
+        workspace.close();
+        arena.close();
+    }
+}

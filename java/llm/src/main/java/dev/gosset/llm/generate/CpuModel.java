@@ -1,0 +1,73 @@
+package dev.gosset.llm.generate;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Device;
+import dev.gosset.llm.device.LoadedModel;
+import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.Transformer;
+
+/** A model on the processor: a {@link Transformer}, the threads that run it and the memory they work in. */
+public final class CpuModel implements LoadedModel {
+    /** Rows of logits held at a time: vocabularies are large. */
+    private static final int LOGIT_ROWS = 128;
+
+    private final Transformer transformer;
+    private final ThreadTeam team;
+    private final Workspace workspace;
+
+    /**
+     * @param team stays the caller's
+     */
+    public CpuModel(Transformer transformer, ThreadTeam team) {
+        this.transformer = transformer;
+        this.team = team;
+        this.workspace = new Workspace(team);
+    }
+
+    @Override
+    public ModelConfig config() {
+        return transformer.config();
+    }
+
+    @Override
+    public Device device() {
+        return Device.CPU;
+    }
+
+    @Override
+    public ThreadTeam team() {
+        return team;
+    }
+
+    @Override
+    public long deviceBytes() {
+        return 0;
+    }
+
+    @Override
+    public Decoder decoder(int sequences, int context) {
+        return new CpuDecoder(transformer, team, sequences, context);
+    }
+
+    @Override
+    public synchronized void logits(int[] tokens, int from, int to, LogitsReader reader) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix hidden = frame.matrix(tokens.length, config().hiddenSize());
+            FloatMatrix logits = frame.matrix(Math.min(LOGIT_ROWS, to - from), config().vocabularySize());
+            transformer.hidden(tokens, hidden, workspace);
+            for (int first = from; first < to; first += LOGIT_ROWS) {
+                int rows = Math.min(LOGIT_ROWS, to - first);
+                transformer.logits(hidden.rows(first, first + rows), logits.rows(0, rows), workspace);
+                reader.read(first, logits.rows(0, rows));
+            }
+        }
+    }
+
+    @Override
+    public synchronized void close() {
+        workspace.close();
+    }
+}
