@@ -444,6 +444,24 @@ GOSSET_API int32_t gosset_block_ldl(gosset_address c, int32_t n, gosset_stream *
 GOSSET_API int32_t gosset_greedy_matrix(gosset_address h, gosset_address out, int32_t n, gosset_address failure,
                                         gosset_stream *stream);
 
+/* Numbers that gosset_dot leaves to be added up. */
+#define GOSSET_DOT_PARTS 128
+
+/*
+ * The inner product of two arrays of `count` floats, products and sums in float64: `parts` receives GOSSET_DOT_PARTS
+ * doubles whose sum it is. The same bits every time.
+ */
+GOSSET_API int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts,
+                              gosset_stream *stream);
+
+/* sums[j] += sum of column j of x (rows x n float); sums n double. The same bits every time. */
+GOSSET_API int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums,
+                                      gosset_stream *stream);
+
+/* out (columns x rows float) = the transpose of x (rows x columns); two buffers that do not overlap. */
+GOSSET_API int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out,
+                                    gosset_stream *stream);
+
 #ifdef __cplusplus
 }
 #endif

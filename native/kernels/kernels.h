@@ -79,6 +79,11 @@ cudaError_t cholesky_block(float *a, int n, int at, int width, int32_t *failure,
 cudaError_t block_ldl(float *c, int n, cudaStream_t stream);
 cudaError_t greedy_matrix(const float *h, float *out, int n, int32_t *failure, cudaStream_t stream);
 
+/* statistics.cu */
+cudaError_t dot(const float *x, const float *y, int64_t count, int blocks, double *parts, cudaStream_t stream);
+cudaError_t column_sums(const float *x, int rows, int n, double *sums, cudaStream_t stream);
+cudaError_t transpose(const float *x, int rows, int columns, float *out, cudaStream_t stream);
+
 /* decoder.cu */
 constexpr int kMaxHeads = 4096;
 constexpr int kMaxDim = 256;

@@ -576,6 +576,38 @@ void test_nearest() {
     }
 }
 
+void test_statistics() {
+    for (auto [rows, n] : {std::pair{1, 1}, {33, 100}, {70, 64}, {257, 31}}) {
+        size_t count = static_cast<size_t>(rows) * n;
+        std::vector<float> x = normals(count), y = normals(count);
+        Device<float> xd(x), yd(y), turned(count);
+        Device<double> parts(GOSSET_DOT_PARTS), sums(std::vector<double>(n, 3.0));
+        OK(gosset_dot(xd.address, yd.address, static_cast<int64_t>(count), parts.address, nullptr));
+        OK(gosset_column_sums(xd.address, rows, n, sums.address, nullptr));
+        OK(gosset_transpose(xd.address, rows, n, turned.address, nullptr));
+        double expected = 0, got = 0;
+        for (size_t i = 0; i < count; i++) {
+            expected += static_cast<double>(x[i]) * y[i];
+        }
+        for (double part : parts.read()) {
+            got += part;
+        }
+        CHECK(fabs(got - expected) < 1e-12 * static_cast<double>(count), "%d x %d: %.17g for %.17g", rows, n, got, expected);
+        std::vector<double> column = sums.read();
+        std::vector<float> t = turned.read();
+        for (int j = 0; j < n; j++) {
+            double sum = 3;
+            for (int i = 0; i < rows; i++) {
+                size_t at = static_cast<size_t>(i) * n + j;
+                sum += static_cast<double>(x[at]);
+                CHECK(t[static_cast<size_t>(j) * rows + i] == x[at], "%d x %d: element (%d, %d)", rows, n, i, j);
+            }
+            CHECK(fabs(column[j] - sum) < 1e-12 * rows, "column %d: %.17g for %.17g", j, column[j], sum);
+        }
+    }
+    CHECK(gosset_transpose(16, 4, 4, 16, nullptr) == GOSSET_INVALID_ARGUMENT, "a transposition in place passed");
+}
+
 void test_between() {
     struct Case {
         int kind, m, m_kind, m_k, n, n_kind, n_k, batch;
@@ -1012,6 +1044,7 @@ int main(int argc, char **argv) {
         {"decode", test_decode},
         {"all codes", test_all_codes},
         {"nearest", test_nearest},
+        {"statistics", test_statistics},
         {"between", test_between},
         {"dense", test_dense},
         {"LDLQ group", test_ldlq},
