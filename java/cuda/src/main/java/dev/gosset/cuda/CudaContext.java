@@ -18,6 +18,7 @@ public final class CudaContext implements AutoCloseable {
     private final CudaDevice device;
     private final Map<String, Long> live = new TreeMap<>();
     private long liveBytes;
+    private long peakBytes;
     private boolean closed;
 
     private CudaContext(CudaDevice device) {
@@ -48,6 +49,24 @@ public final class CudaContext implements AutoCloseable {
     /** Bytes of device memory held through this context. */
     public synchronized long liveBytes() {
         return liveBytes;
+    }
+
+    /** The most bytes of device memory that were held through this context at a time. */
+    public synchronized long peakBytes() {
+        return peakBytes;
+    }
+
+    /**
+     * For work that allocates in several steps: fails before the first of them.
+     *
+     * @param what for the message: what needs the memory
+     * @throws CudaMemoryException where fewer than {@code bytes} are free
+     */
+    public void requireFree(long bytes, String what) {
+        long free = freeBytes();
+        if (bytes > free) {
+            throw new CudaMemoryException(GossetCuda.GOSSET_OUT_OF_MEMORY(), 0, what, bytes, free, liveBytes());
+        }
     }
 
     /** Bytes of the device that nobody holds. */
@@ -123,6 +142,7 @@ public final class CudaContext implements AutoCloseable {
         }
         live.merge(kind, 1L, Long::sum);
         liveBytes += bytes;
+        peakBytes = Math.max(peakBytes, liveBytes);
         return new Lease(this, kind, bytes);
     }
 
