@@ -76,6 +76,26 @@ static inline int atomicAdd(int *at, int v) {
     *at += v;
     return old;
 }
+static inline unsigned atomicAdd(unsigned *at, unsigned v) {
+    unsigned old = *at;
+    *at += v;
+    return old;
+}
+static inline unsigned long long atomicAdd(unsigned long long *at, unsigned long long v) {
+    unsigned long long old = *at;
+    *at += v;
+    return old;
+}
+/* Counts up to `last` and then begins at 0 again. */
+static inline unsigned atomicInc(unsigned *at, unsigned last) {
+    unsigned old = *at;
+    *at = old >= last ? 0 : old + 1;
+    return old;
+}
+static inline void __threadfence() {}
+static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return static_cast<unsigned long long>(static_cast<unsigned __int128>(a) * b >> 64);
+}
 static inline int __popc(unsigned u) { return __builtin_popcount(u); }
 static inline int __float2int_rn(float f) { return static_cast<int>(lrintf(f)); }
 
@@ -150,8 +170,19 @@ template <class T>
 static inline T __shfl_xor_sync(unsigned mask, T v, int with, GOSSET_PLACE) {
     return gosset_shuffle(mask, v, emulation::lane() ^ with, "shfl.xor", {file, line});
 }
+template <class T>
+static inline T __shfl_up_sync(unsigned mask, T v, int by, GOSSET_PLACE) {
+    int from = emulation::lane() - by;
+    return gosset_shuffle(mask, v, from < 0 ? emulation::lane() : from, "shfl.up", {file, line});
+}
 
 namespace gosset {
+
+static inline float load_fresh(const float *p) { return *p; }
+static inline void unpack_halves(uint32_t u, float &low, float &high) {
+    low = emulation::half_to_float(static_cast<uint16_t>(u));
+    high = emulation::half_to_float(static_cast<uint16_t>(u >> 16));
+}
 
 static inline uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) {
     uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;

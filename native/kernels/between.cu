@@ -6,6 +6,7 @@
  */
 #include "codebook.h"
 #include "packing.h"
+#include "reductions.h"
 #include "transform.h"
 
 namespace gosset {
@@ -17,33 +18,6 @@ constexpr int kClusterBlocks = 8;
 constexpr int kClusterThreads = 512;
 /* Behind the 32 floats of a block's reductions: what this block tells the others, see cluster_sum and cluster_max. */
 constexpr int kSumAt = kLanes, kMaxAt = kLanes + 1;
-
-/* Sum or maximum over the block, in every thread; `box` has room for 32 floats. */
-GOSSET_DEVICE float block_sum(float v, float *box) {
-    int thread = static_cast<int>(threadIdx.x);
-    v = warp_sum(v);
-    if (thread % kLanes == 0) {
-        box[thread / kLanes] = v;
-    }
-    __syncthreads();
-    v = thread % kLanes < static_cast<int>(blockDim.x) / kLanes ? box[thread % kLanes] : 0.0f;
-    v = warp_sum(v);
-    __syncthreads();
-    return v;
-}
-
-GOSSET_DEVICE float block_max(float v, float *box) {
-    int thread = static_cast<int>(threadIdx.x);
-    v = warp_max(v);
-    if (thread % kLanes == 0) {
-        box[thread / kLanes] = v;
-    }
-    __syncthreads();
-    v = thread % kLanes < static_cast<int>(blockDim.x) / kLanes ? box[thread % kLanes] : 0.0f;
-    v = warp_max(v);
-    __syncthreads();
-    return v;
-}
 
 /* Over the blocks of the cluster, in the order of their ranks; each once per kernel, a cluster barrier later on. */
 GOSSET_DEVICE float cluster_sum(float v, float *box) {

@@ -7,6 +7,7 @@
 #define GOSSET_PLATFORM_H
 
 #include <cstdint>
+#include <cstring>
 
 #ifdef __CUDACC__
 
@@ -93,6 +94,18 @@ GOSSET_DEVICE uint2 load_once(const uint2 *p) {
     uint2 v;
     asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
     return v;
+}
+
+/* What other blocks of the same launch have written: past L1. */
+GOSSET_DEVICE float load_fresh(const float *p) { return __ldcg(p); }
+
+/* Two halves as floats. */
+GOSSET_DEVICE void unpack_halves(uint32_t u, float &low, float &high) {
+    __half2 h;
+    memcpy(&h, &u, 4);
+    float2 f = __half22float2(h);
+    low = f.x;
+    high = f.y;
 }
 
 /* Shared memory by its 32-bit address: generic pointers cost several instructions where one does. */

@@ -5,6 +5,9 @@
 
 using namespace gosset;
 
+static_assert(sizeof(SampleSettings) == GOSSET_SAMPLING_BYTES, "the settings' layout is part of the ABI");
+static_assert(kAttentionCounters * 4 == 16384, "the size of the counters is part of the ABI");
+
 namespace {
 
 bool stored(int type) { return type == GOSSET_F32 || type == GOSSET_F16 || type == GOSSET_BF16; }
@@ -134,6 +137,7 @@ int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_add
     REQUIRE(good_heads(heads, kv_heads) && good_dim(dim) && good_rows(rows) && capacity >= 1 && window >= 0,
             "gosset_attention: %d rows, %d and %d heads of %d, capacity %d, window %d", rows, heads, kv_heads, dim,
             capacity, window);
+    REQUIRE(static_cast<int64_t>(rows) * heads < kLargest, "gosset_attention: %d rows of %d heads at once", rows, heads);
     int64_t work_bytes = gosset_attention_work(rows, heads, dim, splits);
     REQUIRE(work_bytes >= 0, "gosset_attention: %d splits of %d rows of %d heads; at most %d, and 1 above %d rows of heads",
             splits, rows, heads, kMaxSplits, kAttentionCounters);

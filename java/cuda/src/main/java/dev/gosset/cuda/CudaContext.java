@@ -51,7 +51,7 @@ public final class CudaContext implements AutoCloseable {
         return liveBytes;
     }
 
-    /** The most bytes of device memory that were held through this context at a time. */
+    /** The most bytes of device memory that were held through this context at any time. */
     public synchronized long peakBytes() {
         return peakBytes;
     }

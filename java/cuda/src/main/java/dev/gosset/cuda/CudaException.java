@@ -1,5 +1,6 @@
 package dev.gosset.cuda;
 
+import dev.gosset.bindings.GossetCuda;
 import dev.gosset.core.DeviceException;
 
 /**
@@ -21,6 +22,11 @@ public class CudaException extends DeviceException {
     /** The status of Gosset's CUDA library ({@code GOSSET_...} in gosset_cuda.h), or 0 where cuBLAS failed. */
     public int status() {
         return status;
+    }
+
+    /** Whether the arguments were right and only this device cannot do it; nothing was queued. */
+    public boolean isUnsupported() {
+        return status == GossetCuda.GOSSET_UNSUPPORTED();
     }
 
     /** The code of the CUDA runtime or of cuBLAS, or 0. */

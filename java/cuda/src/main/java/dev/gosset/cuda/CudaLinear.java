@@ -1,15 +1,16 @@
 package dev.gosset.cuda;
 
 import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.codebook.E8p;
+import dev.gosset.core.codebook.E8pResidual;
 import dev.gosset.core.hadamard.HadamardTransform;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * A quantized linear on the device: codes in the kernels' layout, SU, and SV times the parts' scales. Up to {@link
@@ -17,24 +18,18 @@ import java.util.List;
  *
  * <p>Numerics: one row, and up to 16: 16-bit activations, exact sums, relative error about 1e-4 of {@code |y|}. More rows:
  * F16 weights and activations (divided by 32 in between, as in spec section 6), float32 sums.
- *
- * <p>One call at a time: it owns the buffers that a call works in.
  */
-public final class CudaLinear implements AutoCloseable {
+public final class CudaLinear implements DeviceLinear {
     /** The division that keeps F16 activations far from overflow, undone after the product. */
     private static final float GUARD = 32;
 
-    /** Bytes of decoded weights that are handed to cuBLAS at a time: large enough to fill the device. */
-    private static final long TILE_BYTES = 64L << 20;
-
     private static final ValueLayout.OfShort HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private final CudaContext context;
     private final CudaStream stream;
     private final Codebook codebook;
     private final int m;
     private final int n;
-    private final List<AutoCloseable> owned = new ArrayList<>();
+    private final Resources owned = new Resources();
     private final DeviceBuffer packed;
     private final DeviceBuffer su;
     private final DeviceBuffer sv;
@@ -47,22 +42,42 @@ public final class CudaLinear implements AutoCloseable {
      * @param upload on {@code stream}
      */
     public CudaLinear(QuantizedLinear linear, CudaStream stream, DeviceUpload upload) {
-        this.context = stream.context();
+        this(linear, null, stream, upload);
+    }
+
+    /**
+     * Uploads a linear whose inputs are divided first, and waits until it is there.
+     *
+     * @param divisors n numbers, or null for 1
+     * @param upload on {@code stream}
+     */
+    public CudaLinear(QuantizedLinear linear, float[] divisors, CudaStream stream, DeviceUpload upload) {
+        CudaContext context = stream.context();
         this.stream = stream;
         this.codebook = linear.codes().codebook();
         this.m = linear.rows();
         this.n = linear.cols();
+        if (!(codebook instanceof E8p || codebook instanceof E8pResidual)) {
+            throw new UnsupportedModelException("the codes of " + codebook.name()
+                    + " run on the cpu only: the device knows " + E8p.INSTANCE.name() + " and its residual forms");
+        }
         boolean done = false;
         try (DeviceBuffer codes = context.allocate(linear.codes().data().byteSize(), "codes of " + m + " x " + n)) {
-            packed = own(context.allocate(CudaKernels.packedBytes(codebook, m, n), "packed codes of " + m + " x " + n));
+            packed = owned.own(
+                    context.allocate(CudaKernels.packedBytes(codebook, m, n), "packed codes of " + m + " x " + n));
             upload.copy(linear.codes().data(), codes, 0);
             CudaKernels.pack(stream, codebook, m, n, codes, packed);
-            su = own(context.allocate(4L * n, "SU"));
-            sv = own(context.allocate(4L * m, "SV"));
-            in = own(new DeviceTransform(HadamardTransform.of(n), stream));
-            out = own(new DeviceTransform(HadamardTransform.of(m), stream));
+            su = owned.own(context.allocate(4L * n, "SU"));
+            sv = owned.own(context.allocate(4L * m, "SV"));
+            in = owned.own(new DeviceTransform(HadamardTransform.of(n), stream));
+            out = owned.own(new DeviceTransform(HadamardTransform.of(m), stream));
             try (Arena arena = Arena.ofConfined()) {
-                upload.copy(floats(arena, linear.su(), n), su, 0);
+                MemorySegment signs = floats(arena, linear.su(), n);
+                for (int j = 0; divisors != null && j < n; j++) {
+                    float divided = signs.getAtIndex(ValueLayout.JAVA_FLOAT, j) / divisors[j];
+                    signs.setAtIndex(ValueLayout.JAVA_FLOAT, j, divided);
+                }
+                upload.copy(signs, su, 0);
                 MemorySegment scaled = floats(arena, linear.sv(), m);
                 long row = 0;
                 for (QuantizedLinear.Part part : linear.parts()) {
@@ -82,11 +97,6 @@ public final class CudaLinear implements AutoCloseable {
         }
     }
 
-    private <T extends AutoCloseable> T own(T resource) {
-        owned.add(resource);
-        return resource;
-    }
-
     private static MemorySegment floats(Arena arena, MemorySegment halves, int count) {
         MemorySegment f = arena.allocate(4L * count, 16);
         for (int i = 0; i < count; i++) {
@@ -95,17 +105,60 @@ public final class CudaLinear implements AutoCloseable {
         return f;
     }
 
+    @Override
     public int rows() {
         return m;
     }
 
+    @Override
     public int cols() {
         return n;
     }
 
-    /** Bytes of device memory that the weights occupy. */
+    @Override
     public long weightBytes() {
         return packed.bytes() + su.bytes() + sv.bytes();
+    }
+
+    /** The transform of the inputs. */
+    public DeviceTransform input() {
+        return in;
+    }
+
+    /** SU: n floats. */
+    public DeviceBuffer inputSigns() {
+        return su;
+    }
+
+    /** The transform of the outputs. */
+    public DeviceTransform output() {
+        return out;
+    }
+
+    /** SV times the scales of the parts: m floats. */
+    public DeviceBuffer outputSigns() {
+        return sv;
+    }
+
+    @Override
+    public void plan(LinearWork.Plan plan, int count) {
+        plan.transform(in, count).transform(out, count);
+        int batch = Math.min(count, CudaKernels.MAX_BATCH);
+        plan.inputs(4L * n * batch).activations(n, batch);
+        if (count > CudaKernels.MAX_BATCH) {
+            plan.inputs(2L * depth() * count).tile(2L * depth() * tileRows());
+            if (depth() != n) {
+                plan.packedInputs(2L * n * count);
+            }
+        }
+    }
+
+    private int depth() {
+        return 8 * CodeMatrix.groups(n);
+    }
+
+    private int tileRows() {
+        return (int) Math.min(m, Math.max(16, LinearWork.TILE_BYTES / (2L * depth()) / 16 * 16));
     }
 
     /**
@@ -114,90 +167,87 @@ public final class CudaLinear implements AutoCloseable {
      * @param x count x n
      * @param y count x m
      */
-    public void apply(DeviceBuffer x, DeviceBuffer y, int count) {
-        int step = count <= CudaKernels.MAX_BATCH ? count : 0;
-        long inWork = in.workBytes(count);
-        long outWork = out.workBytes(count);
-        long work = Math.max(16, Math.max(inWork, outWork));
-        try (DeviceBuffer scratch = context.allocate(work, "work of a transform")) {
-            if (step > 0) {
-                applyFew(x, y, count, scratch);
-            } else {
-                applyMany(x, y, count, scratch);
-            }
-        }
-    }
-
-    private void applyFew(DeviceBuffer x, DeviceBuffer y, int count, DeviceBuffer work) {
-        try (DeviceBuffer t = context.allocate(4L * n * count, "transformed inputs");
-                DeviceBuffer activations = context.allocate(CudaKernels.activationBytes(n, count), "activations");
-                DeviceBuffer scale = context.allocate(4L * count, "scales of activations")) {
-            CudaKernels.transform(
-                    stream, in, true, count, x, CudaKernels.Type.F32, t, CudaKernels.Type.F32, su, null, 1, work);
-            CudaKernels.quantizeActivations(stream, n, count, t, activations, scale);
-            CudaKernels.matvec(stream, codebook, m, n, count, packed, activations, scale, y);
-            CudaKernels.transform(
-                    stream, out, false, count, y, CudaKernels.Type.F32, y, CudaKernels.Type.F32, null, sv, 1, work);
-            stream.synchronize();
-        }
-    }
-
-    private void applyMany(DeviceBuffer x, DeviceBuffer y, int count, DeviceBuffer work) {
-        int depth = 8 * CodeMatrix.groups(n);
-        int tile = (int) Math.min(m, Math.max(16, TILE_BYTES / (2L * depth) / 16 * 16));
-        try (DeviceBuffer t = context.allocate(2L * depth * count, "transformed inputs");
-                DeviceBuffer packedRows = context.allocate(2L * n * count, "transformed inputs");
-                DeviceBuffer weights = context.allocate(2L * depth * tile, "decoded weights");
-                CublasHandle cublas = context.cublas(stream)) {
-            DeviceBuffer rows = depth == n ? t : packedRows;
-            CudaKernels.transform(
-                    stream,
-                    in,
-                    true,
-                    count,
-                    x,
-                    CudaKernels.Type.F32,
-                    rows,
-                    CudaKernels.Type.F16,
-                    su,
-                    null,
-                    1 / GUARD,
-                    work);
-            if (depth != n) {
-                // Columns beyond n of the decoded weights mean nothing and are multiplied by zero.
-                t.fill(0, stream);
-                for (int i = 0; i < count; i++) {
-                    t.copyFrom(packedRows, 2L * n * i, 2L * depth * i, 2L * n, stream);
-                }
-            }
-            for (int from = 0; from < m; from += tile) {
-                int height = Math.min(tile, m - from);
-                CudaKernels.decode(stream, codebook, m, n, packed, from, height, weights);
-                cublas.gemmHalf(
-                        count,
-                        height,
-                        depth,
-                        t.address(0, t.bytes()),
-                        weights.address(0, 2L * depth * height),
-                        y.address(4L * from, 4L * ((long) (count - 1) * m + height)),
-                        m);
-            }
-            CudaKernels.transform(
-                    stream, out, false, count, y, CudaKernels.Type.F32, y, CudaKernels.Type.F32, null, sv, GUARD, work);
+    public void apply(DeviceMemory x, DeviceMemory y, int count) {
+        LinearWork.Plan plan = new LinearWork.Plan();
+        plan(plan, count);
+        try (LinearWork work = new LinearWork(stream, plan)) {
+            apply(x, y, count, work);
             stream.synchronize();
         }
     }
 
     @Override
-    public void close() {
-        for (AutoCloseable resource : owned.reversed()) {
-            try {
-                resource.close();
-            } catch (RuntimeException e) {
-                throw e;
-            } catch (Exception e) {
-                throw new IllegalStateException("closing " + resource, e);
+    public void apply(DeviceMemory x, DeviceMemory y, int count, LinearWork work) {
+        if (count <= CudaKernels.MAX_BATCH) {
+            applyFew(x, y, count, work);
+        } else {
+            applyMany(x, y, count, work);
+        }
+    }
+
+    /**
+     * The product alone, {@code y = Q x}, of 1 to {@link CudaKernels#MAX_BATCH} vectors that were transformed and rounded
+     * into the work's {@link LinearWork#activations}.
+     */
+    public void multiply(int batch, DeviceMemory y, LinearWork work) {
+        CudaKernels.matvec(work.stream(), codebook, m, n, batch, packed, work.activations(), work.scale(), y);
+    }
+
+    /** {@code y = SV U_m y} in place: what follows {@link #multiply}. */
+    public void transformOutputs(int count, DeviceMemory y, float scale, LinearWork work) {
+        CudaKernels.transform(
+                work.stream(),
+                out,
+                false,
+                count,
+                y,
+                CudaKernels.Type.F32,
+                y,
+                CudaKernels.Type.F32,
+                null,
+                sv,
+                scale,
+                work.transform());
+    }
+
+    private void transformInputs(
+            int count, DeviceMemory x, DeviceMemory to, CudaKernels.Type type, float scale, LinearWork work) {
+        CudaKernels.transform(
+                work.stream(), in, true, count, x, CudaKernels.Type.F32, to, type, su, null, scale, work.transform());
+    }
+
+    private void applyFew(DeviceMemory x, DeviceMemory y, int count, LinearWork work) {
+        transformInputs(count, x, work.input(), CudaKernels.Type.F32, 1, work);
+        CudaKernels.quantizeActivations(work.stream(), n, count, work.input(), work.activations(), work.scale());
+        multiply(count, y, work);
+        transformOutputs(count, y, 1, work);
+    }
+
+    private void applyMany(DeviceMemory x, DeviceMemory y, int count, LinearWork work) {
+        int depth = depth();
+        int tile = tileRows();
+        transformInputs(
+                count, x, depth == n ? work.input() : work.packedInput(), CudaKernels.Type.F16, 1 / GUARD, work);
+        if (depth != n) {
+            // Columns beyond n of the decoded weights mean nothing and are multiplied by zero.
+            work.input().fill(0, work.stream());
+            for (int i = 0; i < count; i++) {
+                work.input().copyFrom(work.packedInput(), 2L * n * i, 2L * depth * i, 2L * n, work.stream());
             }
         }
+        CublasHandle.Batch rows = new CublasHandle.Batch(work.input(), depth, 0);
+        CublasHandle.Batch weights = new CublasHandle.Batch(work.tile(), depth, 0);
+        for (int from = 0; from < m; from += tile) {
+            int height = Math.min(tile, m - from);
+            CudaKernels.decode(work.stream(), codebook, m, n, packed, from, height, work.tile());
+            DeviceMemory to = y.slice(4L * from, 4L * ((long) (count - 1) * m + height));
+            work.cublas().gemmHalf(true, count, height, depth, rows, weights, new CublasHandle.Batch(to, m, 0), 1);
+        }
+        transformOutputs(count, y, GUARD, work);
+    }
+
+    @Override
+    public void close() {
+        owned.close();
     }
 }

@@ -19,7 +19,7 @@ public final class CudaRounding implements AutoCloseable {
     private static final int BLOCK = 8;
     private static final int CHOLESKY = 64;
 
-    private final CudaResources owned = new CudaResources();
+    private final Resources owned = new Resources();
     private final CudaStream stream;
     private final CublasHandle cublas;
     private final Codebook codebook;
@@ -41,11 +41,11 @@ public final class CudaRounding implements AutoCloseable {
         CudaContext context = stream.context();
         boolean done = false;
         try {
-            matrix = owned.add(context.allocate(4L * n * n, "a factor of " + n));
-            base = owned.add(context.allocate(4L * m * GROUP, "a group of columns"));
-            found = owned.add(context.allocate(4L * m * (n / BLOCK), "codes"));
-            planes = owned.add(context.allocate(CodeMatrix.bytes(codebook, m, n), "codes"));
-            failure = owned.add(context.allocate(4, "a flag"));
+            matrix = owned.own(context.allocate(4L * n * n, "a factor of " + n));
+            base = owned.own(context.allocate(4L * m * GROUP, "a group of columns"));
+            found = owned.own(context.allocate(4L * m * (n / BLOCK), "codes"));
+            planes = owned.own(context.allocate(CodeMatrix.bytes(codebook, m, n), "codes"));
+            failure = owned.own(context.allocate(4, "a flag"));
             done = true;
         } finally {
             if (!done) {

@@ -89,7 +89,7 @@ public final class CudaStackRounding implements StackRounding {
 
     /** One stack on the device. */
     private final class Stack implements AutoCloseable {
-        private final CudaResources owned = new CudaResources();
+        private final Resources owned = new Resources();
         private final int m;
         private final int n;
         private final CudaStream stream;
@@ -112,18 +112,18 @@ public final class CudaStackRounding implements StackRounding {
             boolean done = false;
             try {
                 long stackBytes = 4L * m * n;
-                stream = owned.add(context.stream());
-                cublas = owned.add(context.cublas(stream));
-                inputs = owned.add(new DeviceTransform(HadamardTransform.of(n), stream));
-                outputs = owned.add(new DeviceTransform(HadamardTransform.of(m), stream));
-                x = owned.add(context.allocate(stackBytes, "weights to round"));
-                e = owned.add(context.allocate(stackBytes, "rounding errors"));
-                t = owned.add(context.allocate(stackBytes, "transposed weights"));
-                h = owned.add(context.allocate(4L * n * n, "a Hessian of " + n));
+                stream = owned.own(context.stream());
+                cublas = owned.own(context.cublas(stream));
+                inputs = owned.own(new DeviceTransform(HadamardTransform.of(n), stream));
+                outputs = owned.own(new DeviceTransform(HadamardTransform.of(m), stream));
+                x = owned.own(context.allocate(stackBytes, "weights to round"));
+                e = owned.own(context.allocate(stackBytes, "rounding errors"));
+                t = owned.own(context.allocate(stackBytes, "transposed weights"));
+                h = owned.own(context.allocate(4L * n * n, "a Hessian of " + n));
                 long workBytes = Math.max(workBytes(n, Math.max(m, n)), workBytes(m, n));
-                work = owned.add(context.allocate(Math.max(16, workBytes), "work of a transform"));
-                parts = owned.add(context.allocate(8L * GossetCuda.GOSSET_DOT_PARTS(), "partial sums"));
-                rounding = owned.add(new CudaRounding(stream, cublas, codebook, m, n));
+                work = owned.own(context.allocate(Math.max(16, workBytes), "work of a transform"));
+                parts = owned.own(context.allocate(8L * GossetCuda.GOSSET_DOT_PARTS(), "partial sums"));
+                rounding = owned.own(new CudaRounding(stream, cublas, codebook, m, n));
                 done = true;
             } finally {
                 if (!done) {

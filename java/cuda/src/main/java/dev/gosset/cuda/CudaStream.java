@@ -21,7 +21,8 @@ public final class CudaStream implements AutoCloseable {
         lease = context.lease("stream", 0);
     }
 
-    CudaContext context() {
+    /** Where the stream is. */
+    public CudaContext context() {
         return context;
     }
 

@@ -1,8 +1,11 @@
 package dev.gosset.cuda.llm;
 
-import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaEvent;
 import dev.gosset.cuda.CudaLibrary;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
@@ -10,6 +13,11 @@ import dev.gosset.llm.model.Model;
 
 /** NVIDIA GPUs, through Gosset's CUDA library. */
 public final class CudaBackend implements DeviceBackend {
+    /** Far more than any cache of the device holds. */
+    private static final long COPY_BYTES = 1L << 30;
+
+    private static final int COPY_ROUNDS = 8;
+
     @Override
     public String name() {
         return "cuda";
@@ -33,6 +41,29 @@ public final class CudaBackend implements DeviceBackend {
     @Override
     public LoadedModel load(Model model, int index, DeviceOptions options, ThreadTeam team) {
         CudaLibrary.require();
-        throw new DeviceException("cuda:" + index + " does not run models yet; --device cpu does");
+        return new CudaModel(model, index, options, team);
+    }
+
+    @Override
+    public double copyBandwidth(int index) {
+        try (CudaContext context = CudaContext.open(index);
+                CudaStream stream = context.stream();
+                CudaEvent from = context.event();
+                CudaEvent to = context.event()) {
+            long bytes = Math.min(COPY_BYTES, context.freeBytes() / 4);
+            try (DeviceBuffer a = context.allocate(bytes, "the source of a copy");
+                    DeviceBuffer b = context.allocate(bytes, "the target of a copy")) {
+                a.fill(0, stream);
+                float best = Float.POSITIVE_INFINITY;
+                for (int round = 0; round < COPY_ROUNDS; round++) {
+                    from.record(stream);
+                    b.copyFrom(a, 0, 0, bytes, stream);
+                    to.record(stream);
+                    to.synchronize();
+                    best = Math.min(best, to.millisecondsSince(from));
+                }
+                return 2e3 * bytes / best;
+            }
+        }
     }
 }

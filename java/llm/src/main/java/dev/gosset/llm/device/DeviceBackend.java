@@ -37,6 +37,13 @@ public interface DeviceBackend {
     LoadedModel load(Model model, int index, DeviceOptions options, ThreadTeam team);
 
     /**
+     * Bytes a second that a copy within the device's memory reads and writes, measured now: what bounds decoding.
+     *
+     * @throws DeviceException where there is no such device
+     */
+    double copyBandwidth(int index);
+
+    /**
      * Quantizing on a device.
      *
      * @param index the device's number

@@ -17,8 +17,8 @@ public interface LoadedModel extends AutoCloseable {
     /** Threads for what the processor does beside it, such as reading logits. */
     ThreadTeam team();
 
-    /** Bytes of the device's own memory that are held now, caches included; 0 on the processor. */
-    long deviceBytes();
+    /** The most bytes of the device's own memory that were held at any time, caches included; 0 on the processor. */
+    long peakDeviceBytes();
 
     /**
      * Sequences that grow token by token, with key-value caches for all of them.

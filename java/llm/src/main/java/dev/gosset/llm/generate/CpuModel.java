@@ -43,7 +43,7 @@ public final class CpuModel implements LoadedModel {
     }
 
     @Override
-    public long deviceBytes() {
+    public long peakDeviceBytes() {
         return 0;
     }
 

@@ -2,15 +2,17 @@ package dev.gosset.llm.model;
 
 import java.util.Arrays;
 
-/** Cosines and sines of the rotary embedding for positions from 0 on, computed as far as they were asked for. */
-final class RotaryTable {
+/**
+ * Cosines and sines of the rotary embedding for positions from 0 on, computed as far as they were asked for. Thread-safe.
+ */
+public final class RotaryTable {
     /** Entry {@code position * half + i} belongs to pair i of a head at a position. */
-    record Angles(float[] cos, float[] sin) {}
+    public record Angles(float[] cos, float[] sin) {}
 
     private final float[] frequencies;
     private volatile Angles angles = new Angles(new float[0], new float[0]);
 
-    RotaryTable(ModelConfig config) {
+    public RotaryTable(ModelConfig config) {
         frequencies = new float[config.headDim() / 2];
         for (int i = 0; i < frequencies.length; i++) {
             frequencies[i] =
@@ -19,12 +21,12 @@ final class RotaryTable {
     }
 
     /** Half the dimension of a head: the entries of one position. */
-    int half() {
+    public int half() {
         return frequencies.length;
     }
 
     /** Angles of at least the positions 0 .. positions-1. */
-    Angles upTo(int positions) {
+    public Angles upTo(int positions) {
         Angles a = angles;
         return a.cos.length >= positions * frequencies.length ? a : extend(positions);
     }

@@ -1,0 +1,248 @@
+package dev.gosset.cuda.llm;
+
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaEvent;
+import dev.gosset.cuda.CudaGraph;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.cuda.PinnedBuffer;
+import dev.gosset.cuda.Resources;
+import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Sampling;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Sequences on the device. A prompt but for its last token goes through {@link Prefill}; from there on every step is one
+ * launch of a recorded graph that runs all sequences, draws their next tokens and advances them on the device. The host is
+ * at most one step behind: it reads a step's tokens while the next one runs.
+ */
+final class CudaDecoder implements Decoder {
+    private static final int MOST_END_TOKENS = 64;
+
+    private final CudaModel model;
+    private final CudaStream stream;
+    private final int context;
+    private final Resources owned = new Resources();
+    private final CudaCache cache;
+    private final DecodeStep step;
+    private final DeviceBuffer endTokens;
+    private final PinnedBuffer staged;
+    private final PinnedBuffer[] read = new PinnedBuffer[2];
+    private final CudaEvent[] reached = new CudaEvent[2];
+
+    /** The tokens of each sequence, of which the first {@link #ran} are in the cache. */
+    private final int[] lengths;
+
+    private final int[] ran;
+    private final int[] pending;
+    private final boolean[] fresh;
+    private CudaGraph graph;
+    private int graphEndTokens;
+
+    CudaDecoder(CudaModel model, CudaStream stream, int sequences, int context) {
+        this.model = model;
+        this.stream = stream;
+        this.context = context;
+        this.lengths = new int[sequences];
+        this.ran = new int[sequences];
+        this.pending = new int[sequences];
+        this.fresh = new boolean[sequences];
+        CudaContext device = stream.context();
+        boolean done = false;
+        try {
+            cache = owned.own(new CudaCache(model.config(), stream, sequences, context));
+            step = owned.own(new DecodeStep(model.weights(), stream, cache));
+            endTokens = owned.own(device.allocate(4L * MOST_END_TOKENS, "end tokens"));
+            staged = owned.own(device.pinned(
+                    8L * sequences + (long) DecoderKernels.Sampling.BYTES * sequences + 4L * MOST_END_TOKENS));
+            for (int i = 0; i < 2; i++) {
+                read[i] = owned.own(device.pinned(8L * sequences));
+                reached[i] = owned.own(device.event());
+            }
+            done = true;
+        } finally {
+            if (!done) {
+                close();
+            }
+        }
+    }
+
+    @Override
+    public int sequences() {
+        return lengths.length;
+    }
+
+    @Override
+    public int context() {
+        return context;
+    }
+
+    @Override
+    public int length(int sequence) {
+        return lengths[sequence];
+    }
+
+    @Override
+    public void truncate(int sequence, int length) {
+        if (length < 0 || length > lengths[sequence]) {
+            throw new IllegalArgumentException(
+                    "a sequence of " + lengths[sequence] + " tokens cannot be cut to " + length);
+        }
+        lengths[sequence] = length;
+        ran[sequence] = Math.min(ran[sequence], length);
+        fresh[sequence] = false;
+    }
+
+    @Override
+    public void append(int sequence, int[] tokens) {
+        if (tokens.length > context - lengths[sequence]) {
+            throw new IllegalArgumentException(
+                    tokens.length + " tokens do not fit a context of " + context + " that holds " + lengths[sequence]);
+        }
+        model.requireTokens(tokens);
+        if (tokens.length == 0) {
+            return;
+        }
+        // The token that has not run yet, if there is one, goes in front; the new last one waits for the next step.
+        int waiting = lengths[sequence] - ran[sequence];
+        int[] run = new int[waiting + tokens.length - 1];
+        if (waiting > 0) {
+            run[0] = pending[sequence];
+        }
+        System.arraycopy(tokens, 0, run, waiting, tokens.length - 1);
+        model.prefill(cache, sequence, ran[sequence], run);
+        ran[sequence] += run.length;
+        lengths[sequence] += tokens.length;
+        pending[sequence] = tokens[tokens.length - 1];
+        fresh[sequence] = true;
+    }
+
+    @Override
+    public void decode(List<Continuation> continuations, Set<Integer> end, TokenReader reader) {
+        for (Continuation c : continuations) {
+            if (!fresh[c.sequence()]) {
+                throw new IllegalStateException("sequence " + c.sequence() + " has no new token to go on from");
+            }
+        }
+        synchronized (model) {
+            start(continuations, end);
+            record(end.size());
+            try {
+                run(continuations, reader);
+            } finally {
+                // A step may still be running for rows that the reader has stopped.
+                stream.synchronize();
+            }
+        }
+    }
+
+    /** Brings tokens, positions, settings and end tokens to the device. */
+    private void start(List<Continuation> continuations, Set<Integer> end) {
+        if (end.size() > MOST_END_TOKENS) {
+            throw new IllegalArgumentException(
+                    "at most " + MOST_END_TOKENS + " end tokens are possible, found " + end.size());
+        }
+        int rows = sequences();
+        MemorySegment host = staged.segment();
+        MemorySegment settings = host.asSlice(8L * rows, (long) DecoderKernels.Sampling.BYTES * rows);
+        MemorySegment ends = host.asSlice(8L * rows + settings.byteSize());
+        for (int r = 0; r < rows; r++) {
+            host.setAtIndex(ValueLayout.JAVA_INT, r, 0);
+            host.setAtIndex(ValueLayout.JAVA_INT, (long) rows + r, -1);
+            new DecoderKernels.Sampling(0, 0, 1, 0, 0, 1).write(settings, r);
+        }
+        for (Continuation c : continuations) {
+            int r = c.sequence();
+            int last = lengths[r] - 1;
+            host.setAtIndex(ValueLayout.JAVA_INT, r, pending[r]);
+            host.setAtIndex(ValueLayout.JAVA_INT, (long) rows + r, last);
+            int limit = limit(c);
+            Sampling s = c.sampling();
+            new DecoderKernels.Sampling(s.temperature(), s.topK(), s.topP(), s.seed(), last, limit).write(settings, r);
+        }
+        int at = 0;
+        for (int token : end) {
+            ends.setAtIndex(ValueLayout.JAVA_INT, at++, token);
+        }
+        step.state().copyFrom(host.asSlice(0, 8L * rows), 0, stream);
+        step.settings().copyFrom(settings, 0, stream);
+        if (at > 0) {
+            endTokens.copyFrom(ends.asSlice(0, 4L * at), 0, stream);
+        }
+    }
+
+    /** The most tokens that a sequence comes to; the last sampled one is not run and may stand one beyond the context. */
+    private int limit(Continuation c) {
+        return (int) Math.min(context + 1L, (long) lengths[c.sequence()] + c.maxTokens());
+    }
+
+    /** Records the step, once for each number of end tokens. */
+    private void record(int endCount) {
+        if (graph == null || graphEndTokens != endCount) {
+            closeGraph();
+            graph = stream.record(() -> step.queue(endCount == 0 ? null : endTokens, endCount));
+            graphEndTokens = endCount;
+        }
+    }
+
+    private void run(List<Continuation> continuations, TokenReader reader) {
+        int rows = sequences();
+        boolean[] active = new boolean[rows];
+        int steps = 0;
+        for (Continuation c : continuations) {
+            active[c.sequence()] = true;
+            steps = Math.max(steps, limit(c) - lengths[c.sequence()]);
+        }
+        launch(0);
+        for (int i = 0; i < steps; i++) {
+            if (i + 1 < steps) {
+                launch(i + 1);
+            }
+            reached[i % 2].synchronize();
+            MemorySegment seen = read[i % 2].segment();
+            boolean any = false;
+            for (Continuation c : continuations) {
+                int r = c.sequence();
+                if (!active[r]) {
+                    continue;
+                }
+                ran[r] = lengths[r];
+                fresh[r] = false;
+                boolean goesOn = seen.getAtIndex(ValueLayout.JAVA_INT, (long) rows + r) >= 0;
+                int token = seen.getAtIndex(ValueLayout.JAVA_INT, r);
+                active[r] = reader.read(r, token) && goesOn;
+                if (active[r]) {
+                    lengths[r]++;
+                    any = true;
+                }
+            }
+            if (!any) {
+                return;
+            }
+        }
+    }
+
+    /** Queues a step and the way of its tokens to the host. */
+    private void launch(int i) {
+        graph.launch(stream);
+        step.state().copyTo(read[i % 2].segment(), 0, stream);
+        reached[i % 2].record(stream);
+    }
+
+    private void closeGraph() {
+        if (graph != null) {
+            graph.close();
+            graph = null;
+        }
+    }
+
+    @Override
+    public void close() {
+        closeGraph();
+        owned.close();
+    }
+}

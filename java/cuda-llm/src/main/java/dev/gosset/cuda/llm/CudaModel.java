@@ -1,0 +1,162 @@
+package dev.gosset.cuda.llm;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaKernels;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.cuda.PinnedBuffer;
+import dev.gosset.cuda.Resources;
+import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Device;
+import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.device.LoadedModel;
+import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.ModelConfig;
+
+/**
+ * A whole model on one device: its weights, a stream, and what prefill works in. Decoders have their caches. Thread-safe;
+ * calls wait for each other.
+ *
+ * <p>Numerics: activations of quantized linears in 16 bits and exact sums in decoding, F16 tiles and float32 sums in prefill;
+ * keys and values in F16; everything else, softmax and residual stream too, in float32. Results equal the processor's up to
+ * that rounding.
+ */
+final class CudaModel implements LoadedModel {
+    /** Rows of logits held at a time: vocabularies are large. */
+    private static final int LOGIT_ROWS = 128;
+
+    private final ThreadTeam team;
+    private final Resources owned = new Resources();
+    private final CudaContext context;
+    private final CudaStream stream;
+    private final CudaWeights weights;
+    private Prefill prefill;
+    private int prefillLongest;
+
+    /** Uploads the weights and waits until they are there. */
+    CudaModel(Model model, int index, DeviceOptions options, ThreadTeam team) {
+        this.team = team;
+        boolean done = false;
+        try {
+            context = owned.own(CudaContext.open(index));
+            stream = owned.own(context.stream());
+            weights = owned.own(new CudaWeights(model, options, stream, team));
+            done = true;
+        } finally {
+            if (!done) {
+                owned.close();
+            }
+        }
+    }
+
+    CudaWeights weights() {
+        return weights;
+    }
+
+    @Override
+    public ModelConfig config() {
+        return weights.config();
+    }
+
+    @Override
+    public Device device() {
+        return new Device("cuda", context.device().index());
+    }
+
+    @Override
+    public ThreadTeam team() {
+        return team;
+    }
+
+    @Override
+    public long peakDeviceBytes() {
+        return context.peakBytes();
+    }
+
+    @Override
+    public synchronized Decoder decoder(int sequences, int length) {
+        if (sequences < 1 || sequences > CudaKernels.MAX_BATCH) {
+            throw new IllegalArgumentException(
+                    "a decoder has 1 to " + CudaKernels.MAX_BATCH + " sequences on a device, found " + sequences);
+        }
+        return new CudaDecoder(this, stream, sequences, length);
+    }
+
+    void requireTokens(int[] tokens) {
+        for (int t = 0; t < tokens.length; t++) {
+            if (tokens[t] < 0 || tokens[t] >= config().vocabularySize()) {
+                throw new IllegalArgumentException("token " + t + " is " + tokens[t] + ", expected an id from 0 to "
+                        + (config().vocabularySize() - 1));
+            }
+        }
+    }
+
+    /** Queues the keys and values of tokens from position {@code first} on. */
+    synchronized void prefill(CudaCache cache, int sequence, int first, int[] tokens) {
+        for (int from = 0; from < tokens.length; ) {
+            Prefill pass = prefillFor(tokens.length - from, cache.shape().capacity());
+            int count = Math.min(pass.rows(), tokens.length - from);
+            pass.run(cache, sequence, first + from, tokens, from, count);
+            from += count;
+        }
+    }
+
+    /** What prefill works in, made when first needed and made anew where it has become too small. */
+    private Prefill prefillFor(int tokens, int longest) {
+        int rows = Math.min(Prefill.LARGEST_CHUNK, Math.ceilDiv(tokens, 64) * 64);
+        if (prefill == null || prefill.rows() < rows || prefillLongest < longest) {
+            closePrefill();
+            prefill = new Prefill(weights, stream, rows, longest);
+            prefillLongest = longest;
+        }
+        return prefill;
+    }
+
+    private void closePrefill() {
+        if (prefill != null) {
+            stream.synchronize();
+            prefill.close();
+            prefill = null;
+        }
+    }
+
+    @Override
+    public synchronized void logits(int[] tokens, int from, int to, LogitsReader reader) {
+        requireTokens(tokens);
+        int vocabulary = config().vocabularySize();
+        int held = Math.min(LOGIT_ROWS, to - from);
+        if (held < 1) {
+            return;
+        }
+        long bytes = 4L * held * vocabulary;
+        try (CudaCache cache = new CudaCache(config(), stream, 1, tokens.length);
+                DeviceBuffer logits = context.allocate(bytes, "logits");
+                PinnedBuffer host = context.pinned(bytes)) {
+            Prefill pass = prefillFor(tokens.length, tokens.length);
+            for (int first = 0; first < to; first += pass.rows()) {
+                int count = Math.min(pass.rows(), tokens.length - first);
+                pass.run(cache, 0, first, tokens, first, count);
+                int end = Math.min(to, first + count);
+                for (int row = Math.max(from, first); row < end; row += held) {
+                    int rows = Math.min(held, end - row);
+                    pass.logits(row - first, rows, logits);
+                    FloatMatrix part =
+                            new FloatMatrix(host.segment().asSlice(0, 4L * rows * vocabulary), rows, vocabulary);
+                    logits.copyTo(part.data(), 0, stream);
+                    stream.synchronize();
+                    reader.read(row, part);
+                }
+            }
+        } finally {
+            stream.synchronize();
+        }
+    }
+
+    @Override
+    public synchronized void close() {
+        closePrefill();
+        owned.close();
+    }
+}

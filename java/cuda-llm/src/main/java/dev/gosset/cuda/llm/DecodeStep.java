@@ -1,0 +1,300 @@
+package dev.gosset.cuda.llm;
+
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaException;
+import dev.gosset.cuda.CudaKernels;
+import dev.gosset.cuda.CudaKernels.Between;
+import dev.gosset.cuda.CudaKernels.Type;
+import dev.gosset.cuda.CudaLinear;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.cuda.DeviceMemory;
+import dev.gosset.cuda.LinearWork;
+import dev.gosset.cuda.Resources;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.ModelConfig;
+import java.util.HashSet;
+import java.util.Set;
+
+/**
+ * One step of decoding for all sequences of a cache: each row's token goes through the model, and the next one is drawn.
+ * Everything that changes from step to step (tokens, positions, sampling) lies in device memory, so that {@link #queue} can
+ * be recorded as a graph. Rows at a negative position rest.
+ *
+ * <p>Between two quantized linears stands one launch: output transform, residual and norm or gate, input transform and
+ * rounding. Where a linear is not quantized, has a bias, or the vectors are too long for that launch, the same happens step
+ * by step.
+ *
+ * <p>One thread at a time.
+ */
+final class DecodeStep implements AutoCloseable {
+    private final CudaWeights weights;
+    private final ModelConfig config;
+    private final CudaStream stream;
+    private final CudaCache cache;
+    private final int rows;
+    private final int historyLength;
+    private final Resources owned = new Resources();
+    private final LinearWork work;
+    /** Tokens, then positions: read by the host together. */
+    private final DeviceBuffer state;
+
+    private final DeviceBuffer settings;
+    private final DeviceBuffer history;
+    private final DeviceBuffer residual;
+    private final DeviceBuffer x;
+    private final DeviceBuffer z;
+    private final DeviceBuffer queries;
+    private final DeviceBuffer logits;
+    private final DeviceBuffer attentionWork;
+    private final DeviceBuffer sampleWork;
+    /** What {@code between} has refused: then it is not asked again. */
+    private final Set<CudaLinear> tooLong = new HashSet<>();
+
+    DecodeStep(CudaWeights weights, CudaStream stream, CudaCache cache) {
+        this.weights = weights;
+        this.config = weights.config();
+        this.stream = stream;
+        this.cache = cache;
+        this.rows = cache.shape().sequences();
+        this.historyLength = cache.shape().capacity() + 1;
+        CudaContext context = stream.context();
+        boolean done = false;
+        try {
+            LinearWork.Plan plan = new LinearWork.Plan();
+            weights.linears().forEach(l -> l.plan(plan, rows));
+            weights.head().plan(plan, rows);
+            work = owned.own(new LinearWork(stream, plan));
+            int widest = Math.max(config.hiddenSize(), Math.max(config.querySize(), config.intermediateSize()));
+            int outputs = 0;
+            for (LinearGroup group : LinearGroup.values()) {
+                outputs = Math.max(outputs, group.outputs(config));
+            }
+            state = owned.own(context.allocate(8L * rows, "tokens and positions"));
+            settings = owned.own(context.allocate((long) DecoderKernels.Sampling.BYTES * rows, "sampling settings"));
+            history = owned.own(context.allocate(4L * rows * historyLength, "sampled tokens"));
+            residual = owned.own(context.allocate(4L * rows * config.hiddenSize(), "the residual stream"));
+            x = owned.own(context.allocate(4L * rows * widest, "inputs of linears"));
+            z = owned.own(context.allocate(4L * rows * outputs, "outputs of linears"));
+            queries = owned.own(context.allocate(4L * rows * config.querySize(), "queries"));
+            logits = owned.own(context.allocate(4L * rows * config.vocabularySize(), "logits"));
+            long largest = DecoderKernels.ATTENTION_ZEROS;
+            for (BlockWeights block : weights.blocks()) {
+                largest = Math.max(
+                        largest, DecoderKernels.attentionWorkBytes(cache.shape(), rows, splits(block.window())));
+            }
+            attentionWork = owned.own(context.allocate(largest, "work of attention"));
+            sampleWork = owned.own(context.allocate(
+                    DecoderKernels.sampleWorkBytes(config.vocabularySize(), rows), "work of sampling"));
+            // Rows that rest are computed too and nothing of them is kept, but they must be numbers.
+            for (DeviceBuffer buffer : new DeviceBuffer[] {residual, x, z, queries, logits, attentionWork, history}) {
+                buffer.fill(0, stream);
+            }
+            done = true;
+        } finally {
+            if (!done) {
+                close();
+            }
+        }
+    }
+
+    private int splits(int window) {
+        return DecoderKernels.attentionSplits(stream.context(), cache.shape(), rows, window);
+    }
+
+    /** Tokens (rows int32), then positions (rows int32). */
+    DeviceBuffer state() {
+        return state;
+    }
+
+    /** The sampling settings of each row. */
+    DeviceBuffer settings() {
+        return settings;
+    }
+
+    /** The product of a quantized linear that still waits for its output transform, or finished outputs, in {@link #z}. */
+    private record Outputs(BlockWeights.Projection projection, boolean transformed) {}
+
+    /**
+     * Queues one step.
+     *
+     * @param endTokens {@code endCount} int32, or null where that is 0
+     */
+    void queue(DeviceBuffer endTokens, int endCount) {
+        DeviceBuffer table = weights.embedding().weights();
+        DecoderKernels.embed(
+                stream,
+                table,
+                weights.embedding().type(),
+                config.vocabularySize(),
+                config.hiddenSize(),
+                state.slice(0, 4L * rows),
+                null,
+                rows,
+                residual);
+        Outputs outputs = null;
+        for (int layer = 0; layer < config.layers(); layer++) {
+            BlockWeights block = weights.blocks().get(layer);
+            outputs = project(Between.NORM, outputs, block.inputNorm(), block.projection(LinearGroup.QKV));
+            attend(layer, block, outputs);
+            outputs = project(Between.PLAIN, null, null, block.projection(LinearGroup.O));
+            outputs = project(Between.NORM, outputs, block.postNorm(), block.projection(LinearGroup.UP_GATE));
+            outputs = project(Between.GATE, outputs, null, block.projection(LinearGroup.DOWN));
+        }
+        finish(outputs, true);
+        norm(true, weights.finalNorm());
+        weights.head().apply(x, logits, rows, work);
+        DecoderKernels.sample(
+                stream,
+                logits,
+                config.vocabularySize(),
+                rows,
+                settings,
+                endTokens,
+                endCount,
+                historyLength,
+                state.slice(0, 4L * rows),
+                positions(),
+                history,
+                sampleWork);
+    }
+
+    private DeviceMemory positions() {
+        return state.slice(4L * rows, 4L * rows);
+    }
+
+    private void attend(int layer, BlockWeights block, Outputs outputs) {
+        finish(outputs, false);
+        DecoderKernels.rotateStore(
+                stream,
+                cache.shape(),
+                z,
+                block.projection(LinearGroup.QKV).bias(),
+                block.queryNorm(),
+                block.keyNorm(),
+                config.normEpsilon(),
+                cache.angles(),
+                null,
+                positions(),
+                rows,
+                queries,
+                Type.F32,
+                cache.keys(layer),
+                cache.values(layer));
+        DecoderKernels.attention(
+                stream,
+                cache.shape(),
+                queries,
+                cache.keys(layer),
+                cache.values(layer),
+                null,
+                positions(),
+                rows,
+                block.window(),
+                (float) (1 / Math.sqrt(config.headDim())),
+                splits(block.window()),
+                attentionWork,
+                x);
+    }
+
+    /**
+     * Everything from the outputs of one linear to those of the next.
+     *
+     * @param before what {@link #z} holds; null where nothing is added to the residual (NORM), and for PLAIN, which reads
+     *     {@link #x}
+     */
+    private Outputs project(Between kind, Outputs before, DeviceBuffer normWeight, BlockWeights.Projection projection) {
+        Outputs left = before;
+        if (projection.linear() instanceof CudaLinear next && !tooLong.contains(next)) {
+            if (left != null && (left.transformed() || left.projection().bias() != null)) {
+                // The launch adds only what it transforms itself.
+                finish(left, true);
+                left = null;
+                if (kind == Between.NORM) {
+                    DecoderKernels.residualNorm(
+                            stream, residual, z, null, config.normEpsilon(), config.hiddenSize(), rows, null, Type.F32);
+                }
+            }
+            if (fused(kind, left, normWeight, next)) {
+                next.multiply(rows, z, work);
+                return new Outputs(projection, false);
+            }
+            tooLong.add(next);
+        }
+        if (left != null) {
+            finish(left, true);
+        }
+        switch (kind) {
+            case NORM -> norm(left != null, normWeight);
+            case GATE -> DecoderKernels.gate(stream, z, config.intermediateSize(), rows, x, Type.F32);
+            case PLAIN -> {}
+        }
+        projection.linear().apply(x, z, rows, work);
+        return new Outputs(projection, true);
+    }
+
+    /**
+     * One launch from the last product to rounded activations; false where the vectors are too long for it, and nothing was
+     * queued.
+     *
+     * @param before a product to transform; null where {@link #x} (PLAIN) or {@link #z} (GATE) is finished, or the residual
+     *     (NORM)
+     */
+    private boolean fused(Between kind, Outputs before, DeviceBuffer normWeight, CudaLinear next) {
+        CudaLinear last =
+                before == null ? null : (CudaLinear) before.projection().linear();
+        DeviceBuffer from = switch (kind) {
+            case PLAIN -> x;
+            case GATE -> z;
+            case NORM -> before == null ? null : z;
+        };
+        try {
+            CudaKernels.between(
+                    stream,
+                    kind,
+                    rows,
+                    from,
+                    last == null ? null : last.output(),
+                    last == null ? null : last.outputSigns(),
+                    kind == Between.NORM ? residual : null,
+                    normWeight,
+                    config.normEpsilon(),
+                    next.input(),
+                    next.inputSigns(),
+                    work.activations(),
+                    work.scale());
+            return true;
+        } catch (CudaException e) {
+            if (e.isUnsupported()) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    private void norm(boolean add, DeviceBuffer weight) {
+        DecoderKernels.residualNorm(
+                stream, residual, add ? z : null, weight, config.normEpsilon(), config.hiddenSize(), rows, x, Type.F32);
+    }
+
+    /** Brings z to the outputs of its linear: the output transform, and the bias where it is wanted. */
+    private void finish(Outputs outputs, boolean bias) {
+        if (!outputs.transformed()) {
+            ((CudaLinear) outputs.projection().linear()).transformOutputs(rows, z, 1, work);
+        }
+        if (bias && outputs.projection().bias() != null) {
+            DecoderKernels.addBias(
+                    stream,
+                    z,
+                    outputs.projection().bias(),
+                    outputs.projection().linear().rows(),
+                    rows);
+        }
+    }
+
+    @Override
+    public void close() {
+        owned.close();
+    }
+}

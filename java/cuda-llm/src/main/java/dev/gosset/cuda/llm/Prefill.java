@@ -1,0 +1,278 @@
+package dev.gosset.cuda.llm;
+
+import dev.gosset.cuda.CublasHandle;
+import dev.gosset.cuda.CublasHandle.Batch;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaDense;
+import dev.gosset.cuda.CudaEvent;
+import dev.gosset.cuda.CudaKernels.Type;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.DecoderKernels.CacheShape;
+import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.cuda.DeviceMemory;
+import dev.gosset.cuda.LinearWork;
+import dev.gosset.cuda.PinnedBuffer;
+import dev.gosset.cuda.Resources;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.ModelConfig;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Runs consecutive tokens of one sequence through the model, at most {@link #rows} at a time, so that memory is bounded
+ * whatever the length of a prompt: linears through F16 tiles and cuBLAS, attention as two batched products of cuBLAS around a
+ * softmax, a bounded number of heads and tokens at a time. The residual stream is float32.
+ *
+ * <p>One thread at a time.
+ */
+final class Prefill implements AutoCloseable {
+    /** Tokens that one pass runs at the most. */
+    static final int LARGEST_CHUNK = 512;
+
+    /** Bytes of scores and probabilities at a time, unless a single row of one head needs more. */
+    private static final long ATTENTION_BYTES = 96L << 20;
+
+    private static final int SCORE_BYTES = 6;
+
+    private final CudaWeights weights;
+    private final ModelConfig config;
+    private final CudaStream stream;
+    private final int rows;
+    private final Resources owned = new Resources();
+    private final LinearWork work;
+    /** Tokens and positions on their way, two runs in turn. */
+    private final PinnedBuffer[] staged = new PinnedBuffer[2];
+
+    private final CudaEvent[] sent = new CudaEvent[2];
+    private final DeviceBuffer tokens;
+    private final DeviceBuffer positions;
+    private final DeviceBuffer sequenceOfRow;
+    private final DeviceBuffer residual;
+    private final DeviceBuffer x;
+    private final DeviceBuffer z;
+    private final DeviceBuffer queries;
+    private final DeviceBuffer scores;
+    private final DeviceBuffer probabilities;
+    private final long scoreCount;
+    private int turn;
+
+    /**
+     * @param rows tokens that one pass runs at the most
+     * @param longest the most positions of any sequence
+     */
+    Prefill(CudaWeights weights, CudaStream stream, int rows, int longest) {
+        this.weights = weights;
+        this.config = weights.config();
+        this.stream = stream;
+        this.rows = rows;
+        long row = padded(longest);
+        this.scoreCount = Math.max(row, Math.min(ATTENTION_BYTES / SCORE_BYTES, (long) group() * rows * row));
+        CudaContext context = stream.context();
+        boolean done = false;
+        try {
+            LinearWork.Plan plan = new LinearWork.Plan();
+            weights.linears().forEach(l -> l.plan(plan, rows));
+            weights.head().plan(plan, rows);
+            plan.products();
+            work = owned.own(new LinearWork(stream, plan));
+            int widest = Math.max(config.hiddenSize(), Math.max(config.querySize(), config.intermediateSize()));
+            int outputs = 0;
+            for (LinearGroup linears : LinearGroup.values()) {
+                outputs = Math.max(outputs, linears.outputs(config));
+            }
+            for (int i = 0; i < 2; i++) {
+                staged[i] = owned.own(context.pinned(8L * rows));
+                sent[i] = owned.own(context.event());
+            }
+            tokens = owned.own(context.allocate(4L * rows, "prompt tokens"));
+            positions = owned.own(context.allocate(4L * rows, "prompt positions"));
+            sequenceOfRow = owned.own(context.allocate(4L * rows, "the sequence of each row"));
+            sequenceOfRow.fill(0, stream);
+            residual = owned.own(context.allocate(4L * rows * config.hiddenSize(), "the residual stream of a prompt"));
+            x = owned.own(context.allocate(4L * rows * widest, "inputs of linears"));
+            z = owned.own(context.allocate(4L * rows * outputs, "outputs of linears"));
+            queries = owned.own(context.allocate(2L * rows * config.querySize(), "queries of a prompt"));
+            scores = owned.own(context.allocate(4 * scoreCount, "attention scores"));
+            probabilities = owned.own(context.allocate(2 * scoreCount, "attention probabilities"));
+            done = true;
+        } finally {
+            if (!done) {
+                close();
+            }
+        }
+    }
+
+    /** Query heads that share a key head. */
+    private int group() {
+        return config.heads() / config.keyValueHeads();
+    }
+
+    /** From row to row of scores: cuBLAS is at its best where rows are aligned. */
+    private static int padded(int columns) {
+        return Math.ceilDiv(columns, 8) * 8;
+    }
+
+    /** Tokens that one pass runs at the most. */
+    int rows() {
+        return rows;
+    }
+
+    /**
+     * Runs {@code count} tokens of a sequence, at most {@link #rows}, and queues their keys and values into the cache.
+     *
+     * @param first the position of the first
+     */
+    void run(CudaCache cache, int sequence, int first, int[] ids, int from, int count) {
+        stage(ids, from, first, count);
+        DecoderKernels.embed(
+                stream,
+                weights.embedding().weights(),
+                weights.embedding().type(),
+                config.vocabularySize(),
+                config.hiddenSize(),
+                tokens,
+                null,
+                count,
+                residual);
+        DeviceBuffer added = null;
+        for (int layer = 0; layer < config.layers(); layer++) {
+            BlockWeights block = weights.blocks().get(layer);
+            norm(added, block.inputNorm(), count);
+            BlockWeights.Projection qkv = block.projection(LinearGroup.QKV);
+            qkv.linear().apply(x, z, count, work);
+            DeviceMemory keys = cache.of(sequence, cache.keys(layer));
+            DeviceMemory values = cache.of(sequence, cache.values(layer));
+            DecoderKernels.rotateStore(
+                    stream,
+                    cache.single(),
+                    z,
+                    qkv.bias(),
+                    block.queryNorm(),
+                    block.keyNorm(),
+                    config.normEpsilon(),
+                    cache.angles(),
+                    sequenceOfRow,
+                    positions,
+                    count,
+                    queries,
+                    Type.F16,
+                    keys,
+                    values);
+            attend(cache.single(), keys, values, first, count, block.window());
+            project(block.projection(LinearGroup.O), count);
+            norm(z, block.postNorm(), count);
+            project(block.projection(LinearGroup.UP_GATE), count);
+            DecoderKernels.gate(stream, z, config.intermediateSize(), count, x, Type.F32);
+            project(block.projection(LinearGroup.DOWN), count);
+            added = z;
+        }
+    }
+
+    /**
+     * Queues the logits of rows {@code from .. from + count - 1} of the last run; once for each row, for it also adds what
+     * the last block computed to the residual stream.
+     */
+    void logits(int from, int count, DeviceMemory logits) {
+        long bytes = 4L * count * config.hiddenSize();
+        long offset = 4L * from * config.hiddenSize();
+        DecoderKernels.residualNorm(
+                stream,
+                residual.slice(offset, bytes),
+                z.slice(offset, bytes),
+                weights.finalNorm(),
+                config.normEpsilon(),
+                config.hiddenSize(),
+                count,
+                x,
+                Type.F32);
+        CudaDense head = weights.head();
+        head.apply(x, logits, count, work);
+    }
+
+    private void stage(int[] ids, int from, int first, int count) {
+        sent[turn].synchronize();
+        MemorySegment host = staged[turn].segment();
+        for (int i = 0; i < count; i++) {
+            host.setAtIndex(ValueLayout.JAVA_INT, i, ids[from + i]);
+            host.setAtIndex(ValueLayout.JAVA_INT, (long) count + i, first + i);
+        }
+        tokens.copyFrom(host.asSlice(0, 4L * count), 0, stream);
+        positions.copyFrom(host.asSlice(4L * count, 4L * count), 0, stream);
+        sent[turn].record(stream);
+        turn = 1 - turn;
+    }
+
+    private void norm(DeviceBuffer added, DeviceBuffer weight, int count) {
+        DecoderKernels.residualNorm(
+                stream, residual, added, weight, config.normEpsilon(), config.hiddenSize(), count, x, Type.F32);
+    }
+
+    private void project(BlockWeights.Projection projection, int count) {
+        projection.linear().apply(x, z, count, work);
+        if (projection.bias() != null) {
+            DecoderKernels.addBias(
+                    stream, z, projection.bias(), projection.linear().rows(), count);
+        }
+    }
+
+    /** Attention of the queries of the last tokens over the cache, into {@link #x}. */
+    private void attend(CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int count, int window) {
+        CublasHandle cublas = work.cublas();
+        int dim = shape.dim();
+        int group = group();
+        float scale = (float) (1 / Math.sqrt(dim));
+        for (int row = 0; row < count; ) {
+            int low = window == 0 ? 0 : Math.max(0, first + row - window + 1);
+            // As many tokens, then as many heads, as the scores have room for.
+            int height = (int) Math.max(1, Math.min(count - row, scoreCount / padded(first + count - low)));
+            int columns = first + row + height - low;
+            int stride = padded(columns);
+            int planes = (int) Math.max(1, Math.min(group, scoreCount / ((long) height * stride)));
+            for (int head = 0; head < config.heads(); ) {
+                int keyHead = head / group;
+                int together = Math.min(planes, (keyHead + 1) * group - head);
+                long at = 2L * dim * ((long) keyHead * shape.capacity() + low);
+                long bytes = 2L * dim * columns;
+                long place = (long) row * config.querySize() + (long) head * dim;
+                long wide = ((long) (height - 1) * config.querySize()) + (long) together * dim;
+                cublas.gemmHalf(
+                        true,
+                        height,
+                        columns,
+                        dim,
+                        new Batch(queries.slice(2 * place, 2 * wide), config.querySize(), dim),
+                        new Batch(keys.slice(at, bytes), dim, 0),
+                        new Batch(scores, stride, (long) height * stride),
+                        together);
+                DecoderKernels.causalSoftmax(
+                        stream,
+                        scores,
+                        probabilities,
+                        together,
+                        height,
+                        columns,
+                        stride,
+                        first + row - low,
+                        window,
+                        scale);
+                cublas.gemmHalf(
+                        false,
+                        height,
+                        dim,
+                        columns,
+                        new Batch(probabilities, stride, (long) height * stride),
+                        new Batch(values.slice(at, bytes), dim, 0),
+                        new Batch(x.slice(4 * place, 4 * wide), config.querySize(), dim),
+                        together);
+                head += together;
+            }
+            row += height;
+        }
+    }
+
+    @Override
+    public void close() {
+        owned.close();
+    }
+}

@@ -1,0 +1,302 @@
+package dev.gosset.llm.device;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.llm.Progress;
+import dev.gosset.llm.SyntheticCheckpoint;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.calibration.CalibrationText;
+import dev.gosset.llm.device.Decoder.Continuation;
+import dev.gosset.llm.evaluate.Perplexity;
+import dev.gosset.llm.generate.CpuModel;
+import dev.gosset.llm.model.Model;
+import dev.gosset.llm.quantize.QuantizationPipeline;
+import dev.gosset.llm.quantize.QuantizationSettings;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What every backend does alike, on small random models: each is compared with the processor's transformer. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+public abstract class LoadedModelContract {
+    /** Of the largest logit. */
+    private final double tolerance;
+
+    @SuppressWarnings("UnusedVariable")
+    private static final Iterable<String> MODELS = TinyModels.NAMES;
+
+    private final ThreadTeam team = new ThreadTeam(2);
+
+    @TempDir
+    static Path temporary;
+
+    private Path quantized;
+
+    protected LoadedModelContract(double tolerance) {
+        this.tolerance = tolerance;
+    }
+
+    /** The backend's model; closed by the test. */
+    protected abstract LoadedModel load(Model model, ThreadTeam team);
+
+    @BeforeAll
+    void quantize() throws IOException {
+        Path original = TinyModels.copy("llama", temporary.resolve("original"));
+        Path text = Files.writeString(temporary.resolve("text.txt"), TinyModels.text(3, 600));
+        quantized = quantized(original, text, 2);
+    }
+
+    private Path quantized(Path original, Path text, int bits) {
+        Path out = original.resolveSibling(original.getFileName() + "-" + bits);
+        QuantizationPipeline.run(
+                original,
+                out,
+                new QuantizationSettings(
+                        RoundingSettings.of(Codebook.ofBits(bits)), 0, new CalibrationText(text, 8, 32), null),
+                false,
+                team,
+                Progress.NONE);
+        return out;
+    }
+
+    @AfterAll
+    void closeTeam() {
+        team.close();
+    }
+
+    private static int[] tokens(long seed, int count) {
+        SplittableRandom random = new SplittableRandom(seed);
+        return random.ints(count, 3, 90).toArray();
+    }
+
+    /** The processor's logits of a whole sequence. */
+    private float[][] expected(Model model, int[] tokens) {
+        try (CpuModel cpu = new CpuModel(model.transformer(), team)) {
+            return logits(cpu, tokens, 0, tokens.length);
+        }
+    }
+
+    private static float[][] logits(LoadedModel model, int[] tokens, int from, int to) {
+        float[][] rows = new float[to - from][];
+        model.logits(tokens, from, to, (first, logits) -> copy(logits, rows, first - from));
+        return rows;
+    }
+
+    private static void copy(FloatMatrix logits, float[][] rows, int at) {
+        for (int r = 0; r < logits.rows(); r++) {
+            rows[at + r] = new float[logits.cols()];
+            for (int j = 0; j < logits.cols(); j++) {
+                rows[at + r][j] = logits.get(r, j);
+            }
+        }
+    }
+
+    private void assertClose(float[][] actual, float[][] expected, int offset) {
+        for (int r = 0; r < actual.length; r++) {
+            double largest = 0;
+            double worst = 0;
+            for (int j = 0; j < actual[r].length; j++) {
+                largest = Math.max(largest, Math.abs(expected[offset + r][j]));
+                double d = Math.abs(actual[r][j] - expected[offset + r][j]);
+                worst = Double.isNaN(d) ? Double.POSITIVE_INFINITY : Math.max(worst, d);
+            }
+            assertThat(worst / largest).as("row %d", offset + r).isLessThan(tolerance);
+        }
+    }
+
+    /** Sampled tokens of one sequence from a decoder of its own. */
+    private static List<Integer> sample(
+            LoadedModel model, int context, int[] prompt, Sampling sampling, int count, Set<Integer> end) {
+        List<Integer> sampled = new ArrayList<>();
+        try (Decoder decoder = model.decoder(1, context)) {
+            decoder.append(0, prompt);
+            decoder.decode(List.of(new Continuation(0, sampling, count)), end, (s, token) -> sampled.add(token));
+            assertThat(decoder.length(0)).isEqualTo(prompt.length + sampled.size() - 1);
+        }
+        return sampled;
+    }
+
+    /** Every token is the processor's most likely one, up to a tie within the tolerance. */
+    private void assertGreedy(Model model, int[] prompt, List<Integer> sampled) {
+        int[] all = Arrays.copyOf(prompt, prompt.length + sampled.size());
+        for (int i = 0; i < sampled.size(); i++) {
+            all[prompt.length + i] = sampled.get(i);
+        }
+        float[][] expected = expected(model, all);
+        for (int i = 0; i < sampled.size(); i++) {
+            float[] row = expected[prompt.length - 1 + i];
+            float best = Float.NEGATIVE_INFINITY;
+            float largest = 0;
+            for (float v : row) {
+                best = Math.max(best, v);
+                largest = Math.max(largest, Math.abs(v));
+            }
+            assertThat((double) row[sampled.get(i)])
+                    .as("token %d", i)
+                    .isGreaterThanOrEqualTo(best - 2 * tolerance * largest);
+        }
+    }
+
+    @ParameterizedTest
+    @FieldSource("MODELS")
+    void everyFamilyHasTheTransformersLogits(String name) {
+        try (Model model = Model.open(TinyModels.directory(name));
+                LoadedModel loaded = load(model, team)) {
+            // Beyond every window, and more rows than one product of few rows.
+            int[] tokens = tokens(5, 40);
+            float[][] expected = expected(model, tokens);
+            assertClose(logits(loaded, tokens, 0, tokens.length), expected, 0);
+            assertClose(logits(loaded, tokens, 17, 23), expected, 17);
+            assertClose(logits(loaded, Arrays.copyOf(tokens, 3), 0, 3), expected, 0);
+            int[] prompt = Arrays.copyOf(tokens, 19);
+            assertGreedy(model, prompt, sample(loaded, 64, prompt, Sampling.greedy(), 4, Set.of()));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 4})
+    void quantizedModelsAndPublishedCheckpoints(int bits) throws IOException {
+        Path text = temporary.resolve("text.txt");
+        Path biased = TinyModels.copy("llama3", temporary.resolve("biased" + bits));
+        Path published = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, bits, 8 + bits)
+                .write(temporary.resolve("published" + bits));
+        for (Path directory : List.of(quantized(biased, text, bits), published)) {
+            try (Model model = Model.open(directory);
+                    LoadedModel loaded = load(model, team)) {
+                int[] tokens = tokens(6, 21);
+                assertClose(logits(loaded, tokens, 0, tokens.length), expected(model, tokens), 0);
+                int[] prompt = Arrays.copyOf(tokens, 5);
+                assertGreedy(model, prompt, sample(loaded, 16, prompt, Sampling.greedy(), 4, Set.of()));
+            }
+        }
+    }
+
+    @Test
+    void perplexity() {
+        int[] tokens = tokens(7, 64);
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                CpuModel cpu = new CpuModel(model.transformer(), team)) {
+            double expected =
+                    Perplexity.measure(cpu, tokens, 32, "tokens", Progress.NONE).perplexity();
+            double found = Perplexity.measure(loaded, tokens, 32, "tokens", Progress.NONE)
+                    .perplexity();
+            assertThat(found / expected).isBetween(0.999, 1.001);
+        }
+    }
+
+    @Test
+    void manySequencesGoOnAsEachAlone() {
+        int[] lengths = {1, 7, 3, 18};
+        List<Sampling> samplings = List.of(
+                Sampling.greedy(),
+                new Sampling(0.9, 0, 1, 11),
+                new Sampling(1.3, 12, 0.9, 12),
+                new Sampling(0.7, 0, 0.8, 13));
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                Decoder decoder = loaded.decoder(4, 32)) {
+            List<Continuation> continuations = new ArrayList<>();
+            List<List<Integer>> together = new ArrayList<>();
+            for (int s = 0; s < 4; s++) {
+                decoder.append(s, tokens(20 + s, lengths[s]));
+                continuations.add(new Continuation(s, samplings.get(s), 6 - s));
+                together.add(new ArrayList<>());
+            }
+            decoder.decode(
+                    continuations, Set.of(), (s, token) -> together.get(s).add(token));
+            for (int s = 0; s < 4; s++) {
+                assertThat(together.get(s))
+                        .as("sequence %d", s)
+                        .isEqualTo(sample(loaded, 32, tokens(20 + s, lengths[s]), samplings.get(s), 6 - s, Set.of()));
+                assertThat(decoder.length(s)).isEqualTo(lengths[s] + 6 - s - 1);
+            }
+        }
+    }
+
+    @Test
+    void aFullContextEndsASequence() {
+        int[] prompt = tokens(31, 5);
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                Decoder decoder = loaded.decoder(1, 8)) {
+            // The last token need not fit: it is not run.
+            assertThat(sample(loaded, 8, prompt, Sampling.greedy(), 100, Set.of()))
+                    .hasSize(4);
+            decoder.append(0, prompt);
+            assertThatThrownBy(() -> decoder.append(0, prompt))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("8");
+        }
+    }
+
+    @Test
+    void endTokensAndReadersEndASequence() {
+        int[] prompt = tokens(32, 4);
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                Decoder decoder = loaded.decoder(2, 32)) {
+            Sampling sampling = new Sampling(1, 0, 1, 5);
+            List<Integer> free = sample(loaded, 32, prompt, sampling, 8, Set.of());
+            int end = free.get(3);
+            int at = free.indexOf(end) + 1;
+            assertThat(sample(loaded, 32, prompt, sampling, 8, Set.of(end, 1))).isEqualTo(free.subList(0, at));
+            List<List<Integer>> sampled = List.of(new ArrayList<>(), new ArrayList<>());
+            decoder.append(0, prompt);
+            decoder.append(1, prompt);
+            decoder.decode(
+                    List.of(new Continuation(0, sampling, 8), new Continuation(1, sampling, 8)),
+                    Set.of(),
+                    (s, token) -> {
+                        sampled.get(s).add(token);
+                        return s == 1 || sampled.get(s).size() < 2;
+                    });
+            assertThat(sampled.get(0)).isEqualTo(free.subList(0, 2));
+            assertThat(sampled.get(1)).isEqualTo(free);
+            assertThat(decoder.length(0)).isEqualTo(prompt.length + 1);
+        }
+    }
+
+    @Test
+    void sequencesAreCutAndGoOn() {
+        int[] tokens = tokens(33, 20);
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                Decoder decoder = loaded.decoder(1, 32)) {
+            List<Integer> expected = sample(loaded, 32, tokens, Sampling.greedy(), 4, Set.of());
+            decoder.append(0, Arrays.copyOf(tokens, 9));
+            List<Integer> sampled = new ArrayList<>();
+            Decoder.TokenReader reader = (s, token) -> sampled.add(token);
+            decoder.decode(List.of(new Continuation(0, Sampling.greedy(), 5)), Set.of(), reader);
+            assertThatThrownBy(
+                            () -> decoder.decode(List.of(new Continuation(0, Sampling.greedy(), 1)), Set.of(), reader))
+                    .isInstanceOf(IllegalStateException.class);
+            decoder.truncate(0, 6);
+            decoder.append(0, Arrays.copyOfRange(tokens, 6, 7));
+            decoder.append(0, Arrays.copyOfRange(tokens, 7, 20));
+            sampled.clear();
+            decoder.decode(List.of(new Continuation(0, Sampling.greedy(), 4)), Set.of(), reader);
+            assertThat(sampled).isEqualTo(expected);
+            assertThatThrownBy(() -> decoder.append(0, new int[] {1 << 20}))
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+}
