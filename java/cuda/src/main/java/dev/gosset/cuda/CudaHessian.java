@@ -16,6 +16,7 @@ public final class CudaHessian implements AutoCloseable {
 
     private final CudaContext context;
     private final int n;
+    private final Resources owned = new Resources();
     private final CudaStream stream;
     private final CublasHandle cublas;
     private final DeviceBuffer sum;
@@ -29,13 +30,21 @@ public final class CudaHessian implements AutoCloseable {
         this.context = context;
         this.n = n;
         context.requireFree(neededBytes(n), "a Hessian sum of " + n + " inputs");
-        stream = context.stream();
-        cublas = context.cublas(stream);
-        sum = context.allocate(8L * n * n, "a Hessian sum of " + n + " inputs");
-        columns = context.allocate(8L * n, "sums of " + n + " inputs");
-        wide = context.allocate(8L * n * TOKENS, "activations in float64");
-        sum.fill(0, stream);
-        columns.fill(0, stream);
+        boolean done = false;
+        try {
+            stream = owned.own(context.stream());
+            cublas = owned.own(context.cublas(stream));
+            sum = owned.own(context.allocate(8L * n * n, "a Hessian sum of " + n + " inputs"));
+            columns = owned.own(context.allocate(8L * n, "sums of " + n + " inputs"));
+            wide = owned.own(context.allocate(8L * n * TOKENS, "activations in float64"));
+            sum.fill(0, stream);
+            columns.fill(0, stream);
+            done = true;
+        } finally {
+            if (!done) {
+                owned.close();
+            }
+        }
     }
 
     /** Bytes of device memory that the sums of n inputs need, activations not counted. */
@@ -90,27 +99,18 @@ public final class CudaHessian implements AutoCloseable {
         }
     }
 
-    /** Writes the sum, both triangles. */
-    public void read(DoubleMatrix out) {
+    /** Writes the sums of the products of inputs: n x n doubles, of which the lower triangle counts. */
+    public void readLower(DoubleMatrix out) {
         if (out.rows() != n || out.cols() != n) {
             throw new IllegalArgumentException("the sum is " + n + " x " + n);
         }
         sum.copyTo(out.data(), 0, stream);
         stream.synchronize();
-        for (long i = 0; i < n; i++) {
-            for (long j = 0; j < i; j++) {
-                double v = out.data().getAtIndex(ValueLayout.JAVA_DOUBLE_UNALIGNED, i * n + j);
-                out.data().setAtIndex(ValueLayout.JAVA_DOUBLE_UNALIGNED, j * n + i, v);
-            }
-        }
     }
 
+    /** Frees it; the second time nothing happens. */
     @Override
     public void close() {
-        wide.close();
-        columns.close();
-        sum.close();
-        cublas.close();
-        stream.close();
+        owned.close();
     }
 }

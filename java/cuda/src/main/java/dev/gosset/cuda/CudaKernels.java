@@ -248,15 +248,14 @@ public final class CudaKernels {
 
     /** Adds the columns of x, rows x n floats, to n doubles. */
     static void columnSums(CudaStream stream, int rows, int n, DeviceMemory x, DeviceMemory sums) {
-        CudaLibrary.check(GossetCuda.gosset_column_sums(
-                all(x, 4L * rows * n), rows, n, all(sums, 8L * n), stream.handle()));
+        CudaLibrary.check(
+                GossetCuda.gosset_column_sums(all(x, 4L * rows * n), rows, n, all(sums, 8L * n), stream.handle()));
     }
 
     /** The transpose of rows x columns floats, into other memory. */
     static void transpose(CudaStream stream, int rows, int columns, DeviceMemory x, DeviceMemory out) {
         long bytes = 4L * rows * columns;
-        CudaLibrary.check(
-                GossetCuda.gosset_transpose(all(x, bytes), rows, columns, all(out, bytes), stream.handle()));
+        CudaLibrary.check(GossetCuda.gosset_transpose(all(x, bytes), rows, columns, all(out, bytes), stream.handle()));
     }
 
     /** {@code count} floats into float64. */

@@ -50,7 +50,8 @@ public final class CudaStackRounding implements StackRounding {
     }
 
     private static long workBytes(int n, int rows) {
-        long perRow = GossetCuda.gosset_transform_work(n, HadamardTransform.of(n).k(), 1);
+        long perRow =
+                GossetCuda.gosset_transform_work(n, HadamardTransform.of(n).k(), 1);
         return perRow * Math.min(rows, rowsAtOnce(perRow, rows));
     }
 

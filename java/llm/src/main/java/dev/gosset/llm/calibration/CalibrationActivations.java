@@ -2,7 +2,7 @@ package dev.gosset.llm.calibration;
 
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.core.rounding.HessianAccumulator;
+import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.model.ActivationTap;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Transformer;
@@ -79,11 +79,11 @@ public final class CalibrationActivations implements AutoCloseable {
      */
     public void advance(
             TransformerBlock block,
-            Map<LinearGroup, HessianAccumulator> accumulators,
+            Map<LinearGroup, Accumulator> accumulators,
             Workspace workspace,
             Runnable afterSequence) {
         ActivationTap tap = (group, input) -> {
-            HessianAccumulator accumulator = accumulators.get(group);
+            Accumulator accumulator = accumulators.get(group);
             if (accumulator != null) {
                 accumulator.add(workspace.team(), input);
             }

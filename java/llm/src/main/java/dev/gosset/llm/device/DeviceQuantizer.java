@@ -8,7 +8,10 @@ import dev.gosset.core.rounding.QuantizationResult;
 import java.lang.foreign.Arena;
 import java.util.List;
 
-/** Hessians and rounding of linears on a device. One thread at a time; closing frees what it holds there. */
+/**
+ * Hessians and rounding of linears on a device, or on the processor. One thread at a time; closing frees what it holds
+ * there, accumulators excepted, which are closed before.
+ */
 public interface DeviceQuantizer extends AutoCloseable {
     /** The sums of one Hessian, as {@link dev.gosset.core.rounding.HessianAccumulator} forms them. */
     interface Accumulator extends AutoCloseable {
@@ -26,11 +29,17 @@ public interface DeviceQuantizer extends AutoCloseable {
         void close();
     }
 
+    /** The device, for reports. */
+    String device();
+
     /** Empty sums for a linear of {@code n} inputs. */
     Accumulator accumulator(int n);
 
     /** As {@link LinearQuantizer#quantize(String, List, Hessian, long, Arena)}, up to ties of the search in float32. */
     QuantizationResult quantize(String name, List<LinearQuantizer.Part> parts, Hessian hessian, long seed, Arena arena);
+
+    /** The most bytes of device memory that were held at a time. */
+    long peakBytes();
 
     @Override
     void close();
