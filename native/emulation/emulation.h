@@ -229,6 +229,45 @@ static inline void multiply_tile(int32_t (&d)[4], const uint32_t (&a)[4], const 
     }
 }
 
+template <class Widen>
+static inline void multiply_floats(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Widen widen,
+                                   const char *operation, emulation::Place place) {
+    struct Operand {
+        uint16_t a[8], b[4];
+    } mine;
+    memcpy(mine.a, a, 16);
+    memcpy(mine.b, b, 8);
+    emulation::warp_meet(operation, &mine, sizeof mine, place);
+    int g = emulation::lane() / 4, t = emulation::lane() % 4;
+    for (int i = 0; i < 4; i++) {
+        int row = g + (i & 2 ? 8 : 0), col = 2 * t + (i & 1);
+        double sum = 0;
+        for (int k = 0; k < 16; k++) {
+            auto *x = static_cast<const Operand *>(emulation::lane_operand(row % 8 * 4 + k % 8 / 2));
+            auto *y = static_cast<const Operand *>(emulation::lane_operand(col * 4 + k % 8 / 2));
+            sum += static_cast<double>(widen(x->a[k / 8 * 4 + row / 8 * 2 + k % 2])) * widen(y->b[k / 8 * 2 + k % 2]);
+        }
+        d[i] += static_cast<float>(sum);
+    }
+}
+static inline void multiply_halves(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], GOSSET_PLACE) {
+    multiply_floats(d, a, b, emulation::half_to_float, "mma.m16n8k16.f16", {file, line});
+}
+static inline void multiply_bfloat16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], GOSSET_PLACE) {
+    auto widen = [](uint16_t bits) { return __uint_as_float(static_cast<unsigned>(bits) << 16); };
+    multiply_floats(d, a, b, widen, "mma.m16n8k16.bf16", {file, line});
+}
+static inline uint32_t half_bits(float f) { return emulation::float_to_half(f); }
+static inline uint32_t subtract_halves(uint32_t a, uint32_t b) {
+    uint32_t d = 0;
+    for (int shift = 0; shift < 32; shift += 16) {
+        float x = emulation::half_to_float(static_cast<uint16_t>(a >> shift));
+        float y = emulation::half_to_float(static_cast<uint16_t>(b >> shift));
+        d |= half_bits(x - y) << shift;
+    }
+    return d;
+}
+
 }  // namespace gosset
 
 // ---------------------------------------------------------------------------------------------------- runtime

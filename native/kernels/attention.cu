@@ -320,8 +320,9 @@ int attention_splits(int rows, int heads, int kv_heads, int visible, const Limit
     if (static_cast<int64_t>(rows) * heads > kAttentionCounters) {
         return 1;
     }
-    /* Three blocks on every multiprocessor, and no fewer than 64 positions for each. */
-    int wanted = 3 * limits.multiprocessors / (rows * groups_of(heads, kv_heads));
+    /* As many blocks as are at work at a time, by the registers of each, and no fewer than 64 positions for each. */
+    int share = heads_per_block(heads / kv_heads), resident = share == 8 ? 2 : share == 4 ? 3 : 4;
+    int wanted = resident * limits.multiprocessors / (rows * groups_of(heads, kv_heads));
     int most = (visible + 63) / 64;
     int splits = wanted < most ? wanted : most;
     return splits < 1 ? 1 : splits > kMaxSplits ? kMaxSplits : splits;

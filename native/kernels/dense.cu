@@ -4,7 +4,8 @@
  *
  * A warp takes kHeight rows of W and walks along them, two pieces of each under way; the block keeps its columns of x in
  * shared memory, in the order in which lanes need them. Blocks stay and go from tile to tile. Where x does not fit, the
- * columns are taken in several rounds and y is added up.
+ * columns are taken in several rounds and y is added up. From 5 rows on multiplying would take longer than reading: then the
+ * tensor cores do it (dense_batch.cu), except for F32 and for rows that are not made of whole pieces.
  */
 #include "elements.h"
 #include "kernels.h"
@@ -22,9 +23,7 @@ constexpr int kTile = kWarps * kHeight;
 constexpr int kShared = 64 << 10;
 
 template <int type>
-constexpr int elements() {
-    return type == kF32 ? 4 : type == kI8 ? 16 : 8;
-}
+constexpr int kElementsOf = type == kF32 ? 4 : type == kI8 ? 16 : 8;
 
 /* Elements 4 quarter .. 4 quarter + 3 of a 16-byte piece. */
 template <int type>
@@ -58,7 +57,7 @@ GOSSET_DEVICE void widen(const uint4 &piece, int quarter, float (&f)[4]) {
 /* The piece at column c of a row of n elements that is not made of whole pieces. */
 template <int type>
 GOSSET_DEVICE uint4 gather(const void *w, int64_t row_start, int c, int n) {
-    constexpr int kBytes = 16 / elements<type>();
+    constexpr int kBytes = 16 / kElementsOf<type>;
     uint32_t words[4] = {0, 0, 0, 0};
     const unsigned char *bytes = static_cast<const unsigned char *>(w) + (row_start + c) * kBytes;
 #pragma unroll
@@ -101,7 +100,7 @@ GOSSET_DEVICE int exchange_sums(float (&v)[N], int lane) {
 template <int type, int R>
 __global__ void __launch_bounds__(kThreads) dense_kernel(Dense p, int columns) {
     GOSSET_SHARED(float4, xs);
-    constexpr int kElements = elements<type>(), kQuarters = kElements / 4, kStep = kLanes * kElements;
+    constexpr int kElements = kElementsOf<type>, kQuarters = kElements / 4, kStep = kLanes * kElements;
     constexpr int kSums = kHeight * R, kLeft = kSums > kLanes ? kSums / kLanes : 1;
     int lane = static_cast<int>(threadIdx.x) % kLanes, warp = static_cast<int>(threadIdx.x) / kLanes;
     bool whole = p.n % kElements == 0;
@@ -221,7 +220,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <int type, int R>
 cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
-    constexpr int kStep = kLanes * elements<type>();
+    constexpr int kStep = kLanes * kElementsOf<type>;
     int room = limits.shared_bytes < kShared ? limits.shared_bytes : kShared;
     int most = room / (4 * R) / kStep * kStep, all = (d.n + kStep - 1) / kStep * kStep;
     int columns = all < most ? all : most;
@@ -252,6 +251,9 @@ cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t dense(const Dense &d, const Limits &limits, cudaStream_t stream) {
+    if (takes_dense_batch(d)) {
+        return dense_batch(d, limits, stream);
+    }
     switch (d.type) {
         case kF32: return launch<kF32>(d, limits, stream);
         case kF16: return launch<kF16>(d, limits, stream);

@@ -154,6 +154,9 @@ struct Dense {
     float *y;
 };
 cudaError_t dense(const Dense &d, const Limits &limits, cudaStream_t stream);
+/* dense_batch.cu: more rows than a few, and rows of W made of whole 16-byte pieces. */
+bool takes_dense_batch(const Dense &d);
+cudaError_t dense_batch(const Dense &d, const Limits &limits, cudaStream_t stream);
 cudaError_t quantize_rows(const void *w, int type, int m, int n, int8_t *out, float *scales, cudaStream_t stream);
 
 /* sampling.cu */

@@ -131,6 +131,35 @@ GOSSET_DEVICE void multiply_tile(int32_t (&d)[4], const uint32_t (&a)[4], const 
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/*
+ * d += A B on the tensor cores, A 16 x 16 and B 16 x 8 of half or bfloat16, d float; all 32 lanes together. Lane 4 g + t
+ * holds a[0]: row g, columns 2t and 2t + 1; a[1]: row g + 8, the same; a[2], a[3]: 8 columns further; b[0]: rows 2t and
+ * 2t + 1 of column g; b[1]: 8 rows further; d as in multiply_tile. (PTX ISA, m16n8k16.)
+ */
+#define GOSSET_MULTIPLY_FLOATS(name, type)                                                                             \
+    GOSSET_DEVICE void name(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {                           \
+        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, " \
+                     "{%8, %9}, {%0, %1, %2, %3};"                                                                     \
+                     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                  \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                              \
+    }
+GOSSET_MULTIPLY_FLOATS(multiply_halves, "f16")
+GOSSET_MULTIPLY_FLOATS(multiply_bfloat16, "bf16")
+#undef GOSSET_MULTIPLY_FLOATS
+
+/* Two halves a - b, each rounded to nearest. */
+GOSSET_DEVICE uint32_t subtract_halves(uint32_t a, uint32_t b) {
+    __half2 x, y;
+    memcpy(&x, &a, 4);
+    memcpy(&y, &b, 4);
+    __half2 d = __hsub2(x, y);
+    uint32_t bits;
+    memcpy(&bits, &d, 4);
+    return bits;
+}
+
+GOSSET_DEVICE uint32_t half_bits(float f) { return __half_as_ushort(__float2half_rn(f)); }
+
 }  // namespace gosset
 
 #else

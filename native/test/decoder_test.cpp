@@ -445,7 +445,9 @@ void test_dense() {
         dense_case(type, 1, 1, 1, true);
         if (!brief) {
             /* More columns than fit at once, and more tiles than blocks. */
-            dense_case(type, 450, 2100, 16, true);
+            dense_case(type, 450, 2096, 16, true);
+            dense_case(type, 20, 2101, 7, true);
+            dense_case(type, 30, 5008, 11, true);
             dense_case(type, 40, 17000, 1, false);
         }
     }

@@ -98,6 +98,121 @@ double time_graph(int repeats, const std::function<void(int)> &call) {
     return times[times.size() / 2];
 }
 
+/* int32 or other small values on the device. */
+template <class T>
+gosset_address values(const std::vector<T> &v) {
+    gosset_address a = room(static_cast<int64_t>(sizeof(T) * v.size()));
+    OK(gosset_copy_to_device(a, v.data(), static_cast<int64_t>(sizeof(T) * v.size()), stream));
+    OK(gosset_stream_synchronize(stream));
+    return a;
+}
+
+/* Decoding at the end of a context, beside copying as many bytes as keys and values have. The cache is zeros. */
+void bench_attention(gosset_address memory, int64_t bytes_there, double copy) {
+    struct Shape {
+        int heads, kv_heads, dim, context;
+    };
+    std::vector<Shape> shapes = {{32, 32, 128, 2048}, {32, 8, 128, 2048}, {64, 8, 128, 2048}, {32, 8, 128, 32768}, {28, 4, 128, 2048}};
+    if (smoke) {
+        shapes = {{8, 2, 64, 130}};
+    }
+    OK(gosset_fill(memory, 0, bytes_there, stream));
+    bool first = true;
+    for (Shape s : shapes) {
+        for (int rows : {1, 4, 16}) {
+            int64_t cache = int64_t{2} * rows * s.kv_heads * s.context * s.dim;
+            /* Several layers one after the other. */
+            int layers = static_cast<int>(std::min<int64_t>(32, bytes_there / (2 * cache)));
+            if (layers == 0) {
+                continue;
+            }
+            int32_t splits;
+            OK(gosset_attention_splits(rows, s.heads, s.kv_heads, s.context, &splits));
+            int64_t work_bytes = gosset_attention_work(rows, s.heads, s.dim, splits);
+            gosset_address q = normals(int64_t{rows} * s.heads * s.dim), out = room(int64_t{4} * rows * s.heads * s.dim);
+            gosset_address work = room(std::max<int64_t>(256, work_bytes));
+            gosset_address positions = values(std::vector<int32_t>(rows, s.context - 1));
+            OK(gosset_fill(work, 0, std::max<int64_t>(256, work_bytes), stream));
+            double t = time_graph(std::max(layers, 8), [&](int i) {
+                gosset_address keys = memory + i % layers * 2 * cache;
+                OK(gosset_attention(q, keys, keys + cache, 0, positions, rows, s.heads, s.kv_heads, s.dim, s.context, 0, 0.1f,
+                                    splits, work_bytes > 0 ? work : 0, out, stream));
+            });
+            double rate = 2.0 * static_cast<double>(cache) / t / 1e3;
+            printf("%s\n  {\"heads\": %d, \"kv_heads\": %d, \"dim\": %d, \"context\": %d, \"rows\": %d, \"splits\": %d, \"us\": "
+                   "%.2f, \"gb_per_s\": %.0f, \"of_copy\": %.3f}",
+                   first ? "" : ",", s.heads, s.kv_heads, s.dim, s.context, rows, splits, t, rate, rate / copy);
+            first = false;
+            for (gosset_address f : {q, out, work, positions}) {
+                OK(gosset_free(f));
+            }
+        }
+    }
+}
+
+/* The head of a model; small floats as weights, so that nothing is NaN. */
+void bench_dense(gosset_address memory, int64_t bytes_there, double copy) {
+    struct Shape {
+        int m, n;
+    };
+    OK(gosset_fill(memory, 0x2c, bytes_there, stream));
+    bool first = true;
+    for (Shape s : smoke ? std::vector<Shape>{{100, 512}} : std::vector<Shape>{{32000, 4096}, {128256, 4096}}) {
+        for (int type : {GOSSET_F16, GOSSET_BF16, GOSSET_I8}) {
+            int64_t bytes = (type == GOSSET_I8 ? int64_t{1} : int64_t{2}) * s.m * s.n;
+            int matrices = static_cast<int>(std::min<int64_t>(8, bytes_there / bytes));
+            for (int rows : {1, 2, 4, 8, 16}) {
+                if (matrices == 0) {
+                    continue;
+                }
+                gosset_address x = normals(int64_t{rows} * s.n), y = room(int64_t{4} * rows * s.m), scales = normals(s.m);
+                double t = time_graph(std::max(matrices, 4), [&](int i) {
+                    OK(gosset_dense(type, s.m, s.n, rows, memory + i % matrices * (bytes / 256 * 256),
+                                    type == GOSSET_I8 ? scales : 0, 0, x, y, stream));
+                });
+                double rate = static_cast<double>(bytes) / t / 1e3;
+                printf("%s\n  {\"type\": \"%s\", \"m\": %d, \"n\": %d, \"rows\": %d, \"us\": %.2f, \"gb_per_s\": %.0f, "
+                       "\"of_copy\": %.3f}",
+                       first ? "" : ",", type == GOSSET_I8 ? "I8" : type == GOSSET_F16 ? "F16" : "BF16", s.m, s.n, rows, t, rate,
+                       rate / copy);
+                first = false;
+                for (gosset_address f : {x, y, scales}) {
+                    OK(gosset_free(f));
+                }
+            }
+        }
+    }
+}
+
+/* Standard normal logits. */
+void bench_sample() {
+    struct Settings {
+        double temperature, top_p;
+        uint64_t seed;
+        int32_t top_k, first, limit, unused;
+    };
+    bool first = true;
+    for (int vocabulary : smoke ? std::vector<int>{5000} : std::vector<int>{32000, 128256}) {
+        for (int rows : {1, 16}) {
+            for (Settings kind : {Settings{0, 1, 0, 0, 0, 1 << 30, 0}, Settings{1, 1, 0, 0, 0, 1 << 30, 0}, Settings{0.8, 0.95, 0, 0, 0, 1 << 30, 0},
+                                  Settings{0.8, 0.95, 0, 40, 0, 1 << 30, 0}}) {
+                gosset_address logits = normals(int64_t{rows} * vocabulary), settings = values(std::vector<Settings>(rows, kind));
+                gosset_address tokens = values(std::vector<int32_t>(rows)), positions = values(std::vector<int32_t>(rows));
+                gosset_address history = room(int64_t{4} * rows * 64), work = room(gosset_sample_work(vocabulary, rows));
+                double t = time_graph(20, [&](int) {
+                    OK(gosset_sample(logits, vocabulary, rows, settings, 0, 0, 64, tokens, positions, history, work, stream));
+                });
+                printf("%s\n  {\"vocabulary\": %d, \"rows\": %d, \"temperature\": %.1f, \"top_k\": %d, \"top_p\": %.2f, \"us\": %.2f}",
+                       first ? "" : ",", vocabulary, rows, kind.temperature, kind.top_k, kind.top_p, t);
+                first = false;
+                for (gosset_address f : {logits, settings, tokens, positions, history, work}) {
+                    OK(gosset_free(f));
+                }
+            }
+        }
+    }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -209,6 +324,12 @@ int main(int argc, char **argv) {
             }
         }
     }
+    printf("],\n \"attention\": [");
+    bench_attention(a, big, copy);
+    printf("],\n \"dense\": [");
+    bench_dense(a, big, copy);
+    printf("],\n \"sample\": [");
+    bench_sample();
     printf("]}\n");
     OK(gosset_free(a));
     OK(gosset_stream_destroy(stream));

@@ -89,7 +89,7 @@ MODELS = {
     "qwen2": dict(
         model=Qwen2ForCausalLM,
         config=Qwen2Config(
-            **COMMON, vocab_size=150, hidden_size=48, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2,
+            **COMMON, vocab_size=150, hidden_size=48, intermediate_size=96, num_attention_heads=6, num_key_value_heads=2,
             rms_norm_eps=1e-6, tie_word_embeddings=True, use_sliding_window=True, sliding_window=12,
             max_window_layers=1, rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
         ),

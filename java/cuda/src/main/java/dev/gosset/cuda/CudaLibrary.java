@@ -124,17 +124,21 @@ public final class CudaLibrary {
             if (!found.equals(backend)) {
                 return new State(false, "no CUDA: " + file + " is the " + found + " and not a device", 0);
             }
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment count = arena.allocate(ValueLayout.JAVA_INT);
-                if (GossetCuda.gosset_device_count(count) != GossetCuda.GOSSET_OK()) {
-                    return new State(
-                            false, "no CUDA: " + GossetCuda.gosset_last_error().getString(0), 0);
-                }
-                int devices = count.get(ValueLayout.JAVA_INT, 0);
-                return new State(true, describe(devices), devices);
-            }
+            return counted();
         } catch (LinkageError e) {
             return new State(false, "no CUDA: " + file + " is not Gosset's CUDA library: " + e.getMessage(), 0);
+        }
+    }
+
+    private static State counted() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment count = arena.allocate(ValueLayout.JAVA_INT);
+            if (GossetCuda.gosset_device_count(count) != GossetCuda.GOSSET_OK()) {
+                return new State(
+                        false, "no CUDA: " + GossetCuda.gosset_last_error().getString(0), 0);
+            }
+            int devices = count.get(ValueLayout.JAVA_INT, 0);
+            return new State(true, describe(devices), devices);
         }
     }
 
@@ -177,6 +181,11 @@ public final class CudaLibrary {
         state = open(library, "emulation");
         System.load(standIn.toAbsolutePath().toString());
         cublas = standIn.toString();
+    }
+
+    /** Tests only: counts the devices of the library that was chosen again. */
+    static synchronized void recount() {
+        state = counted();
     }
 
     /** Tests only: what {@link #description()} would say of this file, without choosing it. */

@@ -23,6 +23,7 @@ public final class Emulation {
     private static final String PREBUILT = System.getProperty("gosset.test.emulation");
     private static final boolean ON_DEVICE = "cuda".equals(System.getProperty("gosset.test.device"));
     private static String missing;
+    private static boolean built;
     private static boolean loaded;
 
     private Emulation() {}
@@ -33,12 +34,18 @@ public final class Emulation {
             CudaLibrary.require();
             return;
         }
-        if (!loaded && missing == null) {
+        requireBuilt();
+        if (!loaded) {
+            CudaLibrary.useEmulation(library(), folder().resolve("libgosset_cublas_standin.so"));
+            loaded = true;
+        }
+    }
+
+    /** Builds the emulation for another JVM to choose, or skips the test where that is not possible. */
+    public static synchronized void requireBuilt() {
+        if (!built && missing == null) {
             missing = PREBUILT == null ? build() : null;
-            if (missing == null) {
-                CudaLibrary.useEmulation(library(), folder().resolve("libgosset_cublas_standin.so"));
-                loaded = true;
-            }
+            built = missing == null;
         }
         Assumptions.assumeTrue(missing == null, missing);
     }
@@ -93,14 +100,20 @@ public final class Emulation {
         call("gosset_emulation_memory_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG), bytes);
     }
 
+    /** The most shared memory of one block; 0 for what a large device has. */
+    public static void sharedBytes(int bytes) {
+        call("gosset_emulation_shared_bytes", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), bytes);
+    }
+
     /** In which order the threads of a block run, see native/emulation. */
     public static void order(int order) {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
     }
 
-    /** How many devices are pretended. */
+    /** How many devices are pretended from here on. */
     public static void devices(int count) {
         call("gosset_emulation_devices", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), count);
+        CudaLibrary.recount();
     }
 
     private static Object call(String name, FunctionDescriptor type, Object... arguments) {

@@ -33,6 +33,7 @@ final class DecodeStep implements AutoCloseable {
     private final ModelConfig config;
     private final CudaStream stream;
     private final CudaCache cache;
+    private final boolean fuse;
     private final int rows;
     private final int historyLength;
     private final Resources owned = new Resources();
@@ -53,6 +54,14 @@ final class DecodeStep implements AutoCloseable {
     private final Set<CudaLinear> tooLong = new HashSet<>();
 
     DecodeStep(CudaWeights weights, CudaStream stream, CudaCache cache) {
+        this(weights, stream, cache, true);
+    }
+
+    /**
+     * @param fuse whether one launch does what stands between two linears, where it can
+     */
+    DecodeStep(CudaWeights weights, CudaStream stream, CudaCache cache, boolean fuse) {
+        this.fuse = fuse;
         this.weights = weights;
         this.config = weights.config();
         this.stream = stream;
@@ -111,6 +120,11 @@ final class DecodeStep implements AutoCloseable {
     /** The sampling settings of each row. */
     DeviceBuffer settings() {
         return settings;
+    }
+
+    /** The last step's logits, rows x vocabulary. */
+    DeviceBuffer logits() {
+        return logits;
     }
 
     /** The product of a quantized linear that still waits for its output transform, or finished outputs, in {@link #z}. */
@@ -206,7 +220,7 @@ final class DecodeStep implements AutoCloseable {
      */
     private Outputs project(Between kind, Outputs before, DeviceBuffer normWeight, BlockWeights.Projection projection) {
         Outputs left = before;
-        if (projection.linear() instanceof CudaLinear next && !tooLong.contains(next)) {
+        if (projection.linear() instanceof CudaLinear next && fuse && !tooLong.contains(next)) {
             if (left != null && (left.transformed() || left.projection().bias() != null)) {
                 // The launch adds only what it transforms itself.
                 finish(left, true);

@@ -62,12 +62,19 @@ final class Prefill implements AutoCloseable {
      * @param longest the most positions of any sequence
      */
     Prefill(CudaWeights weights, CudaStream stream, int rows, int longest) {
+        this(weights, stream, rows, longest, ATTENTION_BYTES);
+    }
+
+    /**
+     * @param attentionBytes of scores and probabilities, unless a single row of one head needs more
+     */
+    Prefill(CudaWeights weights, CudaStream stream, int rows, int longest, long attentionBytes) {
         this.weights = weights;
         this.config = weights.config();
         this.stream = stream;
         this.rows = rows;
         long row = padded(longest);
-        this.scoreCount = Math.max(row, Math.min(ATTENTION_BYTES / SCORE_BYTES, (long) group() * rows * row));
+        this.scoreCount = Math.max(row, Math.min(attentionBytes / SCORE_BYTES, (long) group() * rows * row));
         CudaContext context = stream.context();
         boolean done = false;
         try {

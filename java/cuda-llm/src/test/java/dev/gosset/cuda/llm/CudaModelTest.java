@@ -1,20 +1,28 @@
 package dev.gosset.cuda.llm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.Emulation;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.device.LoadedModelContract;
 import dev.gosset.llm.model.Model;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 
 /** Whole models through the kernels, on the emulation: not yet run on a device. */
 class CudaModelTest extends LoadedModelContract {
+    /** What the emulation has by default. */
+    private static final long MEMORY = 8L << 30;
+
     CudaModelTest() {
-        super(5e-3);
+        super(1e-2);
     }
 
     @BeforeEach
@@ -25,6 +33,70 @@ class CudaModelTest extends LoadedModelContract {
     @AfterEach
     void nothingIsLeft() {
         assertThat(Emulation.live()).as("objects of the runtime that are alive").isZero();
+    }
+
+    @Test
+    void aCacheThatDoesNotFitIsRefusedWithWhatWould() {
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("llama"));
+                LoadedModel loaded = load(model, team)) {
+            Emulation.memoryBytes(loaded.peakDeviceBytes() + (40L << 20));
+            try {
+                // 2 layers, keys and values of 4 heads of 8 halves: 256 bytes a token.
+                assertThatThrownBy(() -> loaded.decoder(2, 1 << 20))
+                        .isInstanceOf(DeviceException.class)
+                        .hasMessageContaining("2 sequence(s) of 1048576 tokens needs 520 MiB of cuda:0")
+                        .hasMessageMatching(".*--context 6[0-9]{4} or less fits");
+                long fits = 60_000;
+                try (Decoder decoder = loaded.decoder(1, (int) fits)) {
+                    assertThat(decoder.context()).isEqualTo(60_000);
+                }
+            } finally {
+                Emulation.memoryBytes(MEMORY);
+            }
+        }
+    }
+
+    @Test
+    void aModelThatDoesNotFitLeavesNothing() {
+        Emulation.memoryBytes(30_000);
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("llama"))) {
+            assertThatThrownBy(() -> load(model, team))
+                    .isInstanceOf(DeviceException.class)
+                    .hasMessageContaining("out of device memory");
+        } finally {
+            Emulation.memoryBytes(MEMORY);
+        }
+    }
+
+    @Test
+    void theHeadMayHaveEightBits() {
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("qwen3"));
+                LoadedModel loaded = load(model, team);
+                LoadedModel rounded = new CudaBackend().load(model, 0, new DeviceOptions(8), team)) {
+            int[] tokens = {5, 9, 70, 33, 12, 60, 8};
+            float[] expected = lastRow(loaded, tokens);
+            float[] found = lastRow(rounded, tokens);
+            double error = 0;
+            double size = 0;
+            for (int i = 0; i < expected.length; i++) {
+                error += Math.pow(found[i] - expected[i], 2);
+                size += Math.pow(expected[i], 2);
+            }
+            assertThat(Math.sqrt(error / size)).isBetween(1e-4, 1e-2);
+        }
+    }
+
+    private static float[] lastRow(LoadedModel model, int[] tokens) {
+        float[] row = new float[model.config().vocabularySize()];
+        model.logits(tokens, tokens.length - 1, tokens.length, (first, logits) -> {
+            for (int i = 0; i < row.length; i++) {
+                row[i] = logits.get(0, i);
+            }
+        });
+        return row;
     }
 
     @Override

@@ -1,0 +1,120 @@
+package dev.gosset.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.gosset.cli.demo.DemoModel;
+import dev.gosset.cli.demo.SmallWorld;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands with {@code --device cuda} on the bundled model, on the emulation: not yet run on a device. */
+class EmulatedDeviceTest {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final long MEMORY = 4L << 30;
+
+    @TempDir
+    private static Path temporary;
+
+    private static String original;
+    private static String model;
+    private static String text;
+    private static String questions;
+
+    @BeforeAll
+    static void quantize() throws Exception {
+        original = DemoModel.copyTo(temporary.resolve("original")).toString();
+        Path calibration = Files.writeString(temporary.resolve("calibration.txt"), SmallWorld.text(5, 60));
+        model = temporary.resolve("2bit").toString();
+        text = Files.writeString(temporary.resolve("text.txt"), SmallWorld.text(SmallWorld.FIRST_HELD_OUT_SEED, 12))
+                .toString();
+        List<String> lines = new ArrayList<>();
+        for (SmallWorld.Question q : SmallWorld.questions(SmallWorld.FIRST_HELD_OUT_SEED, 1)) {
+            lines.add(JSON.writeValueAsString(
+                    java.util.Map.of("context", q.context(), "choices", q.choices(), "answer", q.answer())));
+        }
+        questions = Files.write(temporary.resolve("questions.jsonl"), lines).toString();
+        Captured run = Captured.run(
+                "quantize",
+                original,
+                "--out",
+                model,
+                "--calibration",
+                calibration.toString(),
+                "--sequences",
+                "8",
+                "--context",
+                "128",
+                "--greedy-passes",
+                "0");
+        assertThat(run.exit()).as(run.err()).isZero();
+    }
+
+    private static JsonNode json(Captured run) throws Exception {
+        assertThat(run.exit()).as(run.err()).isZero();
+        return JSON.readTree(run.out());
+    }
+
+    private static List<String> with(List<String> command, String... more) {
+        List<String> all = new ArrayList<>(command);
+        all.addAll(List.of(more));
+        return all;
+    }
+
+    private static Captured onCpu(List<String> command) {
+        return Captured.run(command.toArray(String[]::new));
+    }
+
+    @Test
+    void theSameTextAndFiguresAsTheProcessor() throws Exception {
+        List<List<String>> generations = List.of(
+                List.of("generate", model, "--prompt", "Once", "--max-tokens", "12", "--temperature", "0", "--json"),
+                List.of("generate", model, "--prompt", "The fox", "--max-tokens", "12", "--seed", "4", "--json"),
+                List.of("generate", original, "--prompt", "Once", "--max-tokens", "6", "--top-k", "9", "--json"));
+        List<List<String>> figures = List.of(
+                List.of("eval", "perplexity", model, "--text", text, "--context", "64", "--chunks", "1", "--json"),
+                List.of("eval", "perplexity", original, "--text", text, "--context", "32", "--chunks", "1", "--json"),
+                List.of("eval", "choice", model, "--task", questions, "--json"));
+        List<List<String>> commands = new ArrayList<>();
+        generations.forEach(c -> commands.add(with(c, "--device", "cuda")));
+        figures.forEach(c -> commands.add(with(c, "--device", "cuda:0")));
+        commands.add(List.of("doctor", "--json"));
+        EmulatedGosset.Outcome outcome = EmulatedGosset.run(MEMORY, commands);
+        assertThat(outcome.live()).as("objects of the runtime that are alive").isZero();
+        for (int i = 0; i < generations.size(); i++) {
+            JsonNode expected = json(onCpu(generations.get(i)));
+            JsonNode found = json(outcome.runs().get(i));
+            assertThat(found.get("text")).isEqualTo(expected.get("text"));
+            assertThat(found.get("end")).isEqualTo(expected.get("end"));
+            assertThat(found.get("prompt_tokens")).isEqualTo(expected.get("prompt_tokens"));
+        }
+        for (int i = 0; i < figures.size(); i++) {
+            JsonNode expected = json(onCpu(figures.get(i)));
+            JsonNode found = json(outcome.runs().get(generations.size() + i));
+            String figure = expected.has("perplexity") ? "perplexity" : "accuracy";
+            assertThat(found.get(figure).asDouble() / expected.get(figure).asDouble())
+                    .as(figures.get(i).toString())
+                    .isBetween(0.999, 1.001);
+        }
+        assertThat(json(outcome.runs().getLast()).get("cuda").asText()).startsWith("cuda:0 ");
+    }
+
+    @Test
+    void whatDoesNotFitEndsWithFour() throws Exception {
+        EmulatedGosset.Outcome outcome = EmulatedGosset.run(
+                9L << 20,
+                List.of(
+                        List.of("generate", model, "--prompt", "Once", "--device", "cuda", "--context", "256"),
+                        List.of("generate", model, "--prompt", "Once", "--device", "cuda:3")));
+        assertThat(outcome.live()).isZero();
+        assertThat(outcome.runs()).allMatch(r -> r.exit() == 4);
+        assertThat(outcome.runs().getFirst().err()).contains("the key-value cache of 1 sequence(s) of 256 tokens needs");
+        assertThat(outcome.runs().getLast().err()).contains("--device cuda:3: there is no such device");
+    }
+}

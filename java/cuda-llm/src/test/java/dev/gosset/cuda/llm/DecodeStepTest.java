@@ -1,0 +1,110 @@
+package dev.gosset.cuda.llm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.Emulation;
+import dev.gosset.llm.SyntheticCheckpoint;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.generate.CpuModel;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.Model;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The logits of steps, fused and step by step, are the processor's; on the emulation. */
+class DecodeStepTest {
+    @TempDir
+    private Path temporary;
+
+    /** Codes with and without biases, and stored matrices. */
+    private List<Path> models() throws IOException {
+        SyntheticCheckpoint plain = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 2, 41);
+        SyntheticCheckpoint biased = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 3, 42);
+        for (int layer = 0; layer < 2; layer++) {
+            for (LinearGroup group : List.of(LinearGroup.O, LinearGroup.UP_GATE, LinearGroup.DOWN)) {
+                int m = group == LinearGroup.UP_GATE ? 2 * 192 : 64;
+                float[] bias = new float[m];
+                for (int i = 0; i < m; i++) {
+                    bias[i] = (i % 7 - 3) * 0.1f;
+                }
+                biased.tensors.put(
+                        group.fullName(layer) + ".bias", SyntheticCheckpoint.halves(List.of((long) m), bias));
+            }
+        }
+        return List.of(
+                plain.write(temporary.resolve("plain")),
+                biased.write(temporary.resolve("biased")),
+                TinyModels.directory("llama3"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void logitsOfSteps(boolean fuse) throws IOException {
+        Emulation.require();
+        int[][] tokens = {{5, 17, 80, 4}, {9, 33, 2, 71}};
+        for (Path directory : models()) {
+            try (ThreadTeam team = new ThreadTeam(1);
+                    Model model = Model.open(directory);
+                    CudaContext context = CudaContext.open(0);
+                    CudaStream stream = context.stream();
+                    CudaWeights weights = new CudaWeights(model, DeviceOptions.defaults(), stream, team);
+                    // The third sequence rests.
+                    CudaCache cache = new CudaCache(model.config(), stream, 3, 8);
+                    DecodeStep step = new DecodeStep(weights, stream, cache, fuse);
+                    CpuModel cpu = new CpuModel(model.transformer(), team);
+                    Arena arena = Arena.ofConfined()) {
+                MemorySegment state = arena.allocate(24, 16);
+                MemorySegment settings = arena.allocate(3L * DecoderKernels.Sampling.BYTES, 16);
+                FloatMatrix found =
+                        FloatMatrix.allocate(arena, 3, model.config().vocabularySize());
+                for (int r = 0; r < 3; r++) {
+                    new DecoderKernels.Sampling(0, 0, 1, 0, 0, 9).write(settings, r);
+                }
+                step.settings().copyFrom(settings, 0, stream);
+                for (int t = 0; t < 4; t++) {
+                    for (int r = 0; r < 3; r++) {
+                        state.setAtIndex(ValueLayout.JAVA_INT, r, r < 2 ? tokens[r][t] : 0);
+                        state.setAtIndex(ValueLayout.JAVA_INT, 3 + r, r < 2 ? t : -1);
+                    }
+                    step.state().copyFrom(state, 0, stream);
+                    step.queue(null, 0);
+                    step.logits().copyTo(found.data(), 0, stream);
+                    step.state().copyTo(state, 0, stream);
+                    stream.synchronize();
+                    assertThat(state.getAtIndex(ValueLayout.JAVA_INT, 3)).isEqualTo(t + 1);
+                    assertThat(state.getAtIndex(ValueLayout.JAVA_INT, 5)).isEqualTo(-1);
+                    int row = t;
+                    for (int r = 0; r < 2; r++) {
+                        int sequence = r;
+                        cpu.logits(
+                                tokens[r], t, t + 1, (first, expected) -> assertClose(found, sequence, expected, row));
+                    }
+                }
+            }
+            assertThat(Emulation.live()).isZero();
+        }
+    }
+
+    private static void assertClose(FloatMatrix found, int sequence, FloatMatrix expected, int row) {
+        double worst = 0;
+        double largest = 0;
+        for (int j = 0; j < expected.cols(); j++) {
+            worst = Math.max(worst, Math.abs(found.get(sequence, j) - expected.get(0, j)));
+            largest = Math.max(largest, Math.abs(expected.get(0, j)));
+        }
+        assertThat(worst / largest).as("token %d of sequence %d", row, sequence).isLessThan(3e-3);
+    }
+}

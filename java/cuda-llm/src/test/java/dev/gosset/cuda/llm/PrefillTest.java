@@ -1,0 +1,75 @@
+package dev.gosset.cuda.llm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.cuda.Emulation;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.generate.CpuModel;
+import dev.gosset.llm.model.Model;
+import java.lang.foreign.Arena;
+import java.util.SplittableRandom;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** However a prompt is cut, the logits are the processor's; on the emulation. */
+class PrefillTest {
+    private static final int TOKENS = 60;
+
+    /** Models with grouped heads, without and with a window; the last ones attend few rows of one head at a time. */
+    @ParameterizedTest
+    @CsvSource({
+        "llama3, 64, 1000000",
+        "llama3, 7, 1000000",
+        "llama3, 23, 9000",
+        "mistral, 23, 1000",
+        "mistral, 64, 1",
+        "qwen2, 20, 4000",
+    })
+    void chunksOfAnySize(String name, int rows, long attentionBytes) {
+        Emulation.require();
+        int[] tokens = new SplittableRandom(1).ints(TOKENS, 0, 90).toArray();
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.open(TinyModels.directory(name));
+                CudaContext context = CudaContext.open(0);
+                CudaStream stream = context.stream();
+                CudaWeights weights = new CudaWeights(model, DeviceOptions.defaults(), stream, team);
+                CudaCache cache = new CudaCache(model.config(), stream, 2, 64);
+                Prefill prefill = new Prefill(weights, stream, rows, 64, attentionBytes);
+                Arena arena = Arena.ofConfined()) {
+            int vocabulary = model.config().vocabularySize();
+            FloatMatrix found = FloatMatrix.allocate(arena, TOKENS, vocabulary);
+            try (DeviceBuffer logits = context.allocate(found.data().byteSize(), "logits")) {
+                for (int first = 0; first < TOKENS; first += rows) {
+                    int count = Math.min(rows, TOKENS - first);
+                    prefill.run(cache, 1, first, tokens, first, count);
+                    prefill.logits(0, count, logits);
+                    FloatMatrix part = found.rows(first, first + count);
+                    logits.copyTo(part.data(), 0, stream);
+                    stream.synchronize();
+                }
+            }
+            try (CpuModel cpu = new CpuModel(model.transformer(), team)) {
+                cpu.logits(tokens, 0, TOKENS, (first, expected) -> assertClose(found, first, expected));
+            }
+        }
+        assertThat(Emulation.live()).isZero();
+    }
+
+    private static void assertClose(FloatMatrix found, int first, FloatMatrix expected) {
+        for (int r = 0; r < expected.rows(); r++) {
+            double worst = 0;
+            double largest = 0;
+            for (int j = 0; j < expected.cols(); j++) {
+                worst = Math.max(worst, Math.abs(found.get(first + r, j) - expected.get(r, j)));
+                largest = Math.max(largest, Math.abs(expected.get(r, j)));
+            }
+            assertThat(worst / largest).as("row %d", first + r).isLessThan(1e-2);
+        }
+    }
+}
