@@ -122,8 +122,7 @@ class CudaQuantizerTest {
         quantize(model, "one", 2, ONE);
         Emulation.devices(2);
         try {
-            QuantizationReport two =
-                    quantize(model, "two", 2, new QuantizationDevices(new Device("cuda", 0), 0));
+            QuantizationReport two = quantize(model, "two", 2, new QuantizationDevices(new Device("cuda", 0), 0));
             assertThat(two.devices()).hasSize(2).allMatch(d -> d.peakBytes() > 1 << 16);
             assertThatThrownBy(() -> quantize(model, "three", 2, new QuantizationDevices(new Device("cuda", 0), 3)))
                     .isInstanceOf(DeviceException.class)
