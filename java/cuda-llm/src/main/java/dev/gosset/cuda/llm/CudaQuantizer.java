@@ -12,9 +12,12 @@ import dev.gosset.core.rounding.StackRounding;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaHessian;
 import dev.gosset.cuda.CudaStackRounding;
+import dev.gosset.cuda.DeviceMemory;
 import dev.gosset.llm.device.DeviceQuantizer;
+import dev.gosset.llm.model.Model;
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Hessians and rounding on one device. Sums of squares are float64, as on the processor; rounding is float32. What asks for
@@ -45,12 +48,24 @@ final class CudaQuantizer implements DeviceQuantizer {
         return new Sums(new CudaHessian(context, n));
     }
 
+    @Override
+    public Optional<CalibrationBlock> block(Model model, int layer, int longest) {
+        return CudaCalibrationBlock.runs(model)
+                ? Optional.of(new CudaCalibrationBlock(context, model, layer, longest))
+                : Optional.empty();
+    }
+
     /** Sums on the device; closing twice is closing once. */
-    private static final class Sums implements Accumulator {
+    static final class Sums implements Accumulator {
         private final CudaHessian sums;
 
         Sums(CudaHessian sums) {
             this.sums = sums;
+        }
+
+        /** Adds rows x n floats that lie on the device, complete. */
+        void add(DeviceMemory x, int rows) {
+            sums.add(x, rows);
         }
 
         @Override

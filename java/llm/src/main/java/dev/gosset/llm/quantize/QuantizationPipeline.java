@@ -24,6 +24,7 @@ import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
+import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
@@ -278,8 +279,13 @@ public final class QuantizationPipeline {
                 boolean done = work.blockDone(layer);
                 String detail = "block " + (layer + 1) + " of " + layers;
                 boolean advances = activations != null && layer <= last;
-                try (GroupSums sums = advances && !done ? emptySums() : new GroupSums()) {
-                    if (advances) {
+                try (CalibrationBlock block = advances ? onDevice(layer, activations.longest()) : null;
+                        GroupSums sums = advances && !done ? emptySums(block != null) : new GroupSums()) {
+                    if (block != null) {
+                        activations.advance(block, sums.all(), () -> progress.step(detail));
+                        // Its memory is what rounding needs.
+                        block.close();
+                    } else if (advances) {
                         activations.advance(
                                 source.model().transformer().block(layer),
                                 sums.all(),
@@ -299,12 +305,18 @@ public final class QuantizationPipeline {
         progress.end();
     }
 
-    /** On the devices in turn. */
-    private GroupSums emptySums() {
+    /** The block on the first device, or null where the processor has to run it. */
+    private CalibrationBlock onDevice(int layer, int longest) {
+        return quantizers.getFirst().block(source.model(), layer, longest).orElse(null);
+    }
+
+    /** Where the activations are, or on the devices in turn. */
+    private GroupSums emptySums(boolean allOnFirst) {
         return new GroupSums(
                 source.config(),
-                (group, n) ->
-                        quantizers.get(group.ordinal() % quantizers.size()).accumulator(n));
+                (group, n) -> quantizers
+                        .get(allOnFirst ? 0 : group.ordinal() % quantizers.size())
+                        .accumulator(n));
     }
 
     private void steps(int count, String detail) {
