@@ -1,6 +1,5 @@
 package dev.gosset.cli;
 
-import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
@@ -10,7 +9,6 @@ import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.llm.model.KeyValueCache;
 import dev.gosset.llm.model.Model;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -41,8 +39,7 @@ final class BenchCommand implements Runnable {
     private static final int[] SIZES = {1024, 4096, 11008, 14336, 16384};
     private static final String[] SHAPES = {"4096x4096", "11008x4096"};
     private static final int ORACLE_ROWS = 8;
-    private static final int PROMPT = 32;
-    private static final int TOKENS = 48;
+    private static final long READ_BYTES = 256L << 20;
     private static final long POLL_NANOS = 20_000_000;
 
     @Spec
@@ -54,7 +51,10 @@ final class BenchCommand implements Runnable {
     @Mixin
     private CommonOptions.Run run;
 
-    @Option(names = "--model", paramLabel = "DIR", description = "Also measure prefill and decoding with this model.")
+    @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            description = "Also measure prefill and decoding with this model, on the processor and on every GPU.")
     private Path model;
 
     @Option(
@@ -83,12 +83,12 @@ final class BenchCommand implements Runnable {
 
     @Override
     public void run() {
-        run.requireCpu(spec);
         if (milliseconds < 1 || milliseconds > 10_000) {
             throw new picocli.CommandLine.ParameterException(
                     spec.commandLine(), "--milliseconds must be from 1 to 10000, found " + milliseconds);
         }
         List<Figure> figures = new ArrayList<>();
+        List<ModelBenchmark.Figure> models = List.of();
         try (ThreadTeam team = run.team(spec);
                 Model opened = model == null ? null : Model.open(model)) {
             for (int n : SIZES) {
@@ -105,13 +105,13 @@ final class BenchCommand implements Runnable {
                 }
             }
             if (opened != null) {
-                figures.addAll(decoding(opened, team));
+                models = new ModelBenchmark(opened, team, run.options(spec)).measure(readBandwidth(team));
             }
         }
-        report(figures);
+        report(figures, models);
     }
 
-    private void report(List<Figure> figures) {
+    private void report(List<Figure> figures, List<ModelBenchmark.Figure> models) {
         if (common.json) {
             List<Map<String, Object>> rows = new ArrayList<>();
             for (Figure f : figures) {
@@ -133,6 +133,12 @@ final class BenchCommand implements Runnable {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("kernels", Kernels.selection());
             fields.put("figures", rows);
+            if (!models.isEmpty()) {
+                fields.put("model", model.toString());
+                fields.put(
+                        "model_figures",
+                        models.stream().map(ModelBenchmark.Figure::fields).toList());
+            }
             common.printJson(fields);
             return;
         }
@@ -156,6 +162,7 @@ final class BenchCommand implements Runnable {
                             ? ""
                             : String.format(Locale.ROOT, "%.0f%% of %s", 100 * f.ofLimit(), f.limit()));
         }
+        models.forEach(f -> System.out.println(f.line()));
         System.out.println(
                 "Other programs on this machine make every figure smaller; `make bench` in a checkout measures"
                         + " against C, llama.cpp, Jlama and OpenBLAS.");
@@ -223,6 +230,18 @@ final class BenchCommand implements Runnable {
         }
     }
 
+    /** Bytes a second that all threads together read from memory, far more than the caches hold. */
+    private double readBandwidth(ThreadTeam team) {
+        try (Arena arena = Arena.ofShared()) {
+            MemorySegment data = arena.allocate(READ_BYTES, 64);
+            data.fill((byte) 1);
+            long share = READ_BYTES / team.threads() & -64L;
+            return rate(
+                    (double) share * team.threads(),
+                    () -> team.run(team.threads(), i -> read(data.asSlice(i * share, share))));
+        }
+    }
+
     /** A loop that C2 makes vectors of. */
     private static void read(MemorySegment data) {
         long sum = 0;
@@ -231,50 +250,6 @@ final class BenchCommand implements Runnable {
         }
         if (sum == 42) {
             throw new IllegalStateException("random codes do not add up so");
-        }
-    }
-
-    private static List<Figure> decoding(Model model, ThreadTeam team) {
-        int vocabulary = model.config().vocabularySize();
-        int tokens = Math.min(TOKENS, (model.config().maxPositions() - PROMPT) / 2);
-        if (tokens < 1) {
-            throw new UnsupportedModelException(model.directory().path() + ": has "
-                    + model.config().maxPositions() + " positions, measuring needs at least " + (PROMPT + 2));
-        }
-        try (Workspace workspace = new Workspace(team);
-                KeyValueCache cache = new KeyValueCache(model.config(), PROMPT + 2 * tokens);
-                Arena arena = Arena.ofShared()) {
-            FloatMatrix logits = FloatMatrix.allocate(arena, 1, vocabulary);
-            int[] prompt = new int[PROMPT];
-            for (int i = 0; i < PROMPT; i++) {
-                prompt[i] = (int) (i * 7919L % vocabulary);
-            }
-            double prefill = Double.POSITIVE_INFINITY;
-            for (int round = 0; round < 3; round++) {
-                cache.truncate(0);
-                long start = System.nanoTime();
-                model.transformer().append(prompt, cache, logits, workspace);
-                prefill = Math.min(prefill, System.nanoTime() - start);
-            }
-            long[] nanos = new long[tokens];
-            for (int i = 0; i < 2 * tokens; i++) {
-                long start = System.nanoTime();
-                model.transformer().append(new int[] {(int) (i * 104729L % vocabulary)}, cache, logits, workspace);
-                if (i >= tokens) {
-                    nanos[i - tokens] = System.nanoTime() - start;
-                }
-            }
-            java.util.Arrays.sort(nanos);
-            String name = model.directory()
-                    .path()
-                    .toAbsolutePath()
-                    .normalize()
-                    .getFileName()
-                    .toString();
-            double none = Double.NaN;
-            return List.of(
-                    new Figure("prefill", name, team.threads(), 1e9 * PROMPT / prefill, "tokens", none, none, ""),
-                    new Figure("decode", name, team.threads(), 1e9 / nanos[tokens / 2], "tokens", none, none, ""));
         }
     }
 

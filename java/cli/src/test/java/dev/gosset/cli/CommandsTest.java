@@ -151,8 +151,17 @@ final class CommandsTest {
         JsonNode fields = json(Captured.run("bench", "--json", "--milliseconds", "1", "--model", model.toString()));
         assertThat(fields.get("kernels")).isNotEmpty();
         assertThat(fields.get("figures"))
-                .hasSize(5 + 6 + 2)
+                .hasSize(5 + 6)
                 .allMatch(f -> f.get("per_second").asDouble() > 0);
+        JsonNode models = fields.get("model_figures");
+        assertThat(models).hasSize(1 + 3 + 1);
+        for (int i = 0; i < 4; i++) {
+            assertThat(models.get(i).get("device").asText()).isEqualTo("cpu");
+            assertThat(models.get(i).get("tokens_per_second").asDouble()).isPositive();
+        }
+        assertThat(models.get(3).get("batch").asInt()).isEqualTo(16);
+        assertThat(models.get(3).get("bytes_per_token").asDouble()).isPositive();
+        assertThat(models.get(4).get("not_measured").asText()).startsWith("no CUDA");
         assertThat(Captured.run("bench", "--milliseconds", "1").out())
                 .contains("transform", "11008 x 4096", "of reading");
     }

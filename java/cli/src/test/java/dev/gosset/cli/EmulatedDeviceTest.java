@@ -34,12 +34,9 @@ class EmulatedDeviceTest {
         model = temporary.resolve("2bit").toString();
         text = Files.writeString(temporary.resolve("text.txt"), SmallWorld.text(SmallWorld.FIRST_HELD_OUT_SEED, 12))
                 .toString();
-        List<String> lines = new ArrayList<>();
-        for (SmallWorld.Question q : SmallWorld.questions(SmallWorld.FIRST_HELD_OUT_SEED, 1)) {
-            lines.add(JSON.writeValueAsString(
-                    java.util.Map.of("context", q.context(), "choices", q.choices(), "answer", q.answer())));
-        }
-        questions = Files.write(temporary.resolve("questions.jsonl"), lines).toString();
+        questions = Files.writeString(temporary.resolve("questions.jsonl"), """
+                        {"context": "The fox is", "choices": [" red.", " in the barn."], "answer": 0}
+                        """).toString();
         Captured run = Captured.run(
                 "quantize",
                 original,
@@ -97,10 +94,15 @@ class EmulatedDeviceTest {
         for (int i = 0; i < figures.size(); i++) {
             JsonNode expected = json(onCpu(figures.get(i)));
             JsonNode found = json(outcome.runs().get(generations.size() + i));
-            String figure = expected.has("perplexity") ? "perplexity" : "accuracy";
-            assertThat(found.get(figure).asDouble() / expected.get(figure).asDouble())
-                    .as(figures.get(i).toString())
-                    .isBetween(0.999, 1.001);
+            if (expected.has("accuracy")) {
+                assertThat(found.get("accuracy")).isEqualTo(expected.get("accuracy"));
+                assertThat(found.get("normalized_accuracy")).isEqualTo(expected.get("normalized_accuracy"));
+            } else {
+                double expectedPerplexity = expected.get("perplexity").asDouble();
+                assertThat(found.get("perplexity").asDouble() / expectedPerplexity)
+                        .as(figures.get(i).toString())
+                        .isBetween(0.999, 1.001);
+            }
         }
         assertThat(json(outcome.runs().getLast()).get("cuda").asText()).startsWith("cuda:0 ");
     }

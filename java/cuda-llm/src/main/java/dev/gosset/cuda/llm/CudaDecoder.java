@@ -242,6 +242,8 @@ final class CudaDecoder implements Decoder {
 
     @Override
     public void close() {
+        // A prompt may still be running.
+        stream.synchronize();
         closeGraph();
         owned.close();
     }

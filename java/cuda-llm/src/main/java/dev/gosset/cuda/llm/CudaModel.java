@@ -4,6 +4,7 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaKernels;
+import dev.gosset.cuda.CudaMemoryException;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.PinnedBuffer;
@@ -27,12 +28,16 @@ final class CudaModel implements LoadedModel {
     /** Rows of logits held at a time: vocabularies are large. */
     private static final int LOGIT_ROWS = 128;
 
+    /** Rows that prefill runs at a time at the least. */
+    private static final int FEWEST_ROWS = 64;
+
     private final ThreadTeam team;
     private final Resources owned = new Resources();
     private final CudaContext context;
     private final CudaStream stream;
     private final CudaWeights weights;
     private Prefill prefill;
+    private int prefillWanted;
     private int prefillLongest;
 
     /** Uploads the weights and waits until they are there. */
@@ -103,15 +108,31 @@ final class CudaModel implements LoadedModel {
         }
     }
 
-    /** What prefill works in, made when first needed and made anew where it has become too small. */
+    /**
+     * What prefill works in, made when first needed and made anew where it has become too small. Where the device has no room
+     * for as many rows at a time as would be quickest, it runs fewer.
+     */
     private Prefill prefillFor(int tokens, int longest) {
-        int rows = Math.min(Prefill.LARGEST_CHUNK, Math.ceilDiv(tokens, 64) * 64);
-        if (prefill == null || prefill.rows() < rows || prefillLongest < longest) {
+        int rows = Math.min(Prefill.LARGEST_CHUNK, Math.ceilDiv(tokens, FEWEST_ROWS) * FEWEST_ROWS);
+        if (prefill == null || prefillWanted < rows || prefillLongest < longest) {
             closePrefill();
-            prefill = new Prefill(weights, stream, rows, longest);
+            prefill = largestPrefill(rows, longest);
+            prefillWanted = rows;
             prefillLongest = longest;
         }
         return prefill;
+    }
+
+    private Prefill largestPrefill(int wanted, int longest) {
+        for (int rows = wanted; ; rows = Math.max(FEWEST_ROWS, rows / 2)) {
+            try {
+                return new Prefill(weights, stream, rows, longest);
+            } catch (CudaMemoryException e) {
+                if (rows == FEWEST_ROWS) {
+                    throw e;
+                }
+            }
+        }
     }
 
     private void closePrefill() {

@@ -1,6 +1,5 @@
 package dev.gosset.cuda.llm;
 
-import dev.gosset.cuda.CublasHandle;
 import dev.gosset.cuda.CublasHandle.Batch;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaDense;
@@ -27,11 +26,17 @@ import java.lang.foreign.ValueLayout;
  * <p>One thread at a time.
  */
 final class Prefill implements AutoCloseable {
-    /** Tokens that one pass runs at the most. */
-    static final int LARGEST_CHUNK = 512;
+    /**
+     * Tokens that one pass runs at the most: decoding the weights to F16 costs as much as the products of several hundred
+     * tokens, and once for each pass.
+     */
+    static final int LARGEST_CHUNK = 2048;
+
+    /** Tokens that attend at a time: what lies beyond them is not computed, only to be masked. */
+    private static final int ATTENTION_ROWS = 512;
 
     /** Bytes of scores and probabilities at a time, unless a single row of one head needs more. */
-    private static final long ATTENTION_BYTES = 96L << 20;
+    private static final long ATTENTION_BYTES = 256L << 20;
 
     private static final int SCORE_BYTES = 6;
 
@@ -74,7 +79,8 @@ final class Prefill implements AutoCloseable {
         this.stream = stream;
         this.rows = rows;
         long row = padded(longest);
-        this.scoreCount = Math.max(row, Math.min(attentionBytes / SCORE_BYTES, (long) group() * rows * row));
+        long most = (long) planes() * Math.min(rows, ATTENTION_ROWS) * row;
+        this.scoreCount = Math.max(row, Math.min(attentionBytes / SCORE_BYTES, most));
         CudaContext context = stream.context();
         boolean done = false;
         try {
@@ -113,6 +119,11 @@ final class Prefill implements AutoCloseable {
     /** Query heads that share a key head. */
     private int group() {
         return config.heads() / config.keyValueHeads();
+    }
+
+    /** The most heads whose products are of one shape and step: those of one key head, or all where each has its own. */
+    private int planes() {
+        return group() == 1 ? config.heads() : group();
     }
 
     /** From row to row of scores: cuBLAS is at its best where rows are aligned. */
@@ -225,57 +236,74 @@ final class Prefill implements AutoCloseable {
 
     /** Attention of the queries of the last tokens over the cache, into {@link #x}. */
     private void attend(CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int count, int window) {
-        CublasHandle cublas = work.cublas();
-        int dim = shape.dim();
-        int group = group();
-        float scale = (float) (1 / Math.sqrt(dim));
         for (int row = 0; row < count; ) {
             int low = window == 0 ? 0 : Math.max(0, first + row - window + 1);
             // As many tokens, then as many heads, as the scores have room for.
-            int height = (int) Math.max(1, Math.min(count - row, scoreCount / padded(first + count - low)));
+            int height = (int) Math.max(
+                    1, Math.min(Math.min(ATTENTION_ROWS, count - row), scoreCount / padded(first + count - low)));
             int columns = first + row + height - low;
-            int stride = padded(columns);
-            int planes = (int) Math.max(1, Math.min(group, scoreCount / ((long) height * stride)));
+            long plane = (long) height * padded(columns);
+            int planes = (int) Math.max(1, Math.min(planes(), scoreCount / plane));
             for (int head = 0; head < config.heads(); ) {
-                int keyHead = head / group;
-                int together = Math.min(planes, (keyHead + 1) * group - head);
-                long at = 2L * dim * ((long) keyHead * shape.capacity() + low);
-                long bytes = 2L * dim * columns;
-                long place = (long) row * config.querySize() + (long) head * dim;
-                long wide = ((long) (height - 1) * config.querySize()) + (long) together * dim;
-                cublas.gemmHalf(
-                        true,
-                        height,
-                        columns,
-                        dim,
-                        new Batch(queries.slice(2 * place, 2 * wide), config.querySize(), dim),
-                        new Batch(keys.slice(at, bytes), dim, 0),
-                        new Batch(scores, stride, (long) height * stride),
-                        together);
-                DecoderKernels.causalSoftmax(
-                        stream,
-                        scores,
-                        probabilities,
-                        together,
-                        height,
-                        columns,
-                        stride,
-                        first + row - low,
-                        window,
-                        scale);
-                cublas.gemmHalf(
-                        false,
-                        height,
-                        dim,
-                        columns,
-                        new Batch(probabilities, stride, (long) height * stride),
-                        new Batch(values.slice(at, bytes), dim, 0),
-                        new Batch(x.slice(4 * place, 4 * wide), config.querySize(), dim),
-                        together);
+                // Query heads that share a key head go together, or key heads that nobody shares.
+                int together = Math.min(planes, (head / planes() + 1) * planes() - head);
+                attend(shape, keys, values, first, window, new Tile(row, height, low, columns, head, together));
                 head += together;
             }
             row += height;
         }
+    }
+
+    /**
+     * Some rows of some heads.
+     *
+     * @param low the first position that any row sees
+     * @param columns positions from there on
+     */
+    private record Tile(int row, int height, int low, int columns, int head, int heads) {}
+
+    private void attend(CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int window, Tile tile) {
+        int dim = shape.dim();
+        int width = config.querySize();
+        int stride = padded(tile.columns());
+        long step = (long) tile.height() * stride;
+        int keyHead = tile.head() / group();
+        long keyStep = group() == 1 ? (long) shape.capacity() * dim : 0;
+        long at = 2L * dim * ((long) keyHead * shape.capacity() + tile.low());
+        long bytes = 2 * (keyStep * (tile.heads() - 1) + (long) dim * tile.columns());
+        long place = (long) tile.row() * width + (long) tile.head() * dim;
+        long count = (long) (tile.height() - 1) * width + (long) tile.heads() * dim;
+        work.cublas()
+                .gemmHalf(
+                        true,
+                        tile.height(),
+                        tile.columns(),
+                        dim,
+                        new Batch(queries.slice(2 * place, 2 * count), width, dim),
+                        new Batch(keys.slice(at, bytes), dim, keyStep),
+                        new Batch(scores, stride, step),
+                        tile.heads());
+        DecoderKernels.causalSoftmax(
+                stream,
+                scores,
+                probabilities,
+                tile.heads(),
+                tile.height(),
+                tile.columns(),
+                stride,
+                first + tile.row() - tile.low(),
+                window,
+                (float) (1 / Math.sqrt(dim)));
+        work.cublas()
+                .gemmHalf(
+                        false,
+                        tile.height(),
+                        dim,
+                        tile.columns(),
+                        new Batch(probabilities, stride, step),
+                        new Batch(values.slice(at, bytes), dim, keyStep),
+                        new Batch(x.slice(4 * place, 4 * count), width, dim),
+                        tile.heads());
     }
 
     @Override

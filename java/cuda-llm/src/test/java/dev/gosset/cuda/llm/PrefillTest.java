@@ -21,9 +21,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 class PrefillTest {
     private static final int TOKENS = 60;
 
-    /** Models with grouped heads, without and with a window; the last ones attend few rows of one head at a time. */
+    /** Models without and with grouped heads, without and with a window; the last ones attend few rows of one head at a time. */
     @ParameterizedTest
     @CsvSource({
+        "llama, 64, 1000000",
+        "llama, 23, 5000",
         "llama3, 64, 1000000",
         "llama3, 7, 1000000",
         "llama3, 23, 9000",

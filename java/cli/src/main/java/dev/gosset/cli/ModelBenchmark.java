@@ -1,0 +1,220 @@
+package dev.gosset.cli;
+
+import dev.gosset.core.DeviceException;
+import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Device;
+import dev.gosset.llm.device.DeviceBackend;
+import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.device.LoadedModel;
+import dev.gosset.llm.device.Sampling;
+import dev.gosset.llm.generate.CpuModel;
+import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.ModelSummary;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * A whole model on the processor and on every device of this program: prefill, and decoding of 1, 4 and 16 sequences side by
+ * side, each beside what the memory's bandwidth would allow.
+ */
+final class ModelBenchmark {
+    private static final int[] BATCHES = {1, 4, 16};
+    private static final int SHORT_PROMPT = 16;
+    private static final int LONG_PROMPT = 512;
+    private static final int TOKENS = 32;
+
+    private final Model model;
+    private final ThreadTeam team;
+    private final DeviceOptions options;
+    private final ModelConfig config;
+    /** Bytes of all linears, as stored. */
+    private final double linearBytes;
+
+    private final double headBytes;
+
+    /**
+     * One measurement, or why there is none.
+     *
+     * @param device where it ran
+     * @param what {@code prefill} or {@code decode}
+     * @param batch sequences side by side
+     * @param rate tokens a second, of all sequences together
+     * @param bytesPerToken that decoding must read: linears, head, and keys and values at the mean position, over the batch;
+     *     NaN for prefill
+     * @param ofBandwidth the part of the rate that reading them at the measured bandwidth would allow; NaN for prefill
+     * @param peakBytes of the device's own memory, 0 on the processor
+     * @param reason why nothing was measured, or null
+     */
+    record Figure(
+            String device,
+            String what,
+            int batch,
+            double rate,
+            double bytesPerToken,
+            double ofBandwidth,
+            long peakBytes,
+            String reason) {
+        static Figure missing(String device, String reason) {
+            return new Figure(device, "model", 0, Double.NaN, Double.NaN, Double.NaN, 0, reason);
+        }
+
+        Map<String, Object> fields() {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("device", device);
+            if (reason != null) {
+                fields.put("not_measured", reason);
+                return fields;
+            }
+            fields.put("what", what);
+            fields.put("batch", batch);
+            fields.put("tokens_per_second", rate);
+            if (!Double.isNaN(bytesPerToken)) {
+                fields.put("bytes_per_token", bytesPerToken);
+                fields.put("of_bandwidth", ofBandwidth);
+            }
+            fields.put("peak_device_bytes", peakBytes);
+            return fields;
+        }
+
+        String line() {
+            if (reason != null) {
+                return String.format(Locale.ROOT, "%-8s  not measured: %s", device, reason);
+            }
+            return String.format(
+                    Locale.ROOT,
+                    "%-8s  %-8s %5d  %10.1f tokens/s  %s%s",
+                    device,
+                    what,
+                    batch,
+                    rate,
+                    Double.isNaN(bytesPerToken)
+                            ? ""
+                            : String.format(
+                                    Locale.ROOT,
+                                    "%.2f MB/token, %.0f%% of bandwidth",
+                                    bytesPerToken / 1e6,
+                                    100 * ofBandwidth),
+                    peakBytes == 0 ? "" : ", peak " + Sizes.bytes(peakBytes));
+        }
+    }
+
+    ModelBenchmark(Model model, ThreadTeam team, DeviceOptions options) {
+        this.model = model;
+        this.team = team;
+        this.options = options;
+        this.config = model.config();
+        if (config.maxPositions() < SHORT_PROMPT + TOKENS) {
+            throw new UnsupportedModelException(model.directory().path() + ": has " + config.maxPositions()
+                    + " positions, measuring needs at least " + (SHORT_PROMPT + TOKENS));
+        }
+        ModelSummary summary = ModelSummary.of(model.directory().path());
+        linearBytes = summary.linearWeights() * summary.linearBitsPerWeight() / 8;
+        String head = config.tiedEmbeddings() ? "model.embed_tokens.weight" : "lm_head.weight";
+        headBytes = summary.entries().stream()
+                .filter(e -> e.name().equals(head))
+                .mapToLong(ModelSummary.Entry::bytes)
+                .sum();
+    }
+
+    /**
+     * Measures everywhere.
+     *
+     * @param cpuBandwidth bytes a second that the processor's threads read from memory
+     */
+    List<Figure> measure(double cpuBandwidth) {
+        List<Figure> figures = new ArrayList<>();
+        try (LoadedModel cpu = new CpuModel(model.transformer(), team)) {
+            figures.addAll(measure(cpu, "cpu", cpuBandwidth, headBytes));
+        }
+        for (DeviceBackend backend : DeviceBackend.all()) {
+            if (!backend.isUsable()) {
+                figures.add(Figure.missing(backend.name(), backend.description()));
+                continue;
+            }
+            String device = new Device(backend.name(), 0).toString();
+            double bandwidth = backend.copyBandwidth(0);
+            try (LoadedModel loaded = backend.load(model, 0, options, team)) {
+                double head =
+                        options.headBits() == 8 ? (double) config.vocabularySize() * config.hiddenSize() : headBytes;
+                figures.addAll(measure(loaded, device, bandwidth, head));
+            } catch (DeviceException | UnsupportedModelException e) {
+                figures.add(Figure.missing(device, e.getMessage()));
+            }
+        }
+        return figures;
+    }
+
+    private List<Figure> measure(LoadedModel loaded, String device, double bandwidth, double head) {
+        List<Figure> figures = new ArrayList<>();
+        int prompt = Math.min(LONG_PROMPT, config.maxPositions() - 1);
+        double prefill = prefillRate(loaded, prompt);
+        figures.add(new Figure(device, "prefill", 1, prefill, Double.NaN, Double.NaN, loaded.peakDeviceBytes(), null));
+        for (int batch : BATCHES) {
+            double rate = decodeRate(loaded, batch);
+            // Keys and values of every position so far, in 16 bits.
+            double cache = 4.0 * config.layers() * config.keyValueSize() * (SHORT_PROMPT + TOKENS / 2);
+            // The processor runs the sequences one after the other and reads the weights for each.
+            int shared = loaded.device().isCpu() ? 1 : batch;
+            double bytes = (linearBytes + head) / shared + cache;
+            figures.add(new Figure(
+                    device, "decode", batch, rate, bytes, rate * bytes / bandwidth, loaded.peakDeviceBytes(), null));
+        }
+        return figures;
+    }
+
+    private int[] prompt(int length, int seed) {
+        int[] tokens = new int[length];
+        for (int i = 0; i < length; i++) {
+            tokens[i] = (int) ((i + 31L * seed + 1) * 7919 % config.vocabularySize());
+        }
+        return tokens;
+    }
+
+    /** Tokens of a prompt a second, to the first sampled token; the faster of two. */
+    private double prefillRate(LoadedModel loaded, int length) {
+        double best = 0;
+        try (Decoder decoder = loaded.decoder(1, length)) {
+            for (int round = 0; round < 2; round++) {
+                decoder.truncate(0, 0);
+                long start = System.nanoTime();
+                decoder.append(0, prompt(length, round));
+                decoder.decode(
+                        List.of(new Decoder.Continuation(0, Sampling.greedy(), 1)), Set.of(), (s, token) -> true);
+                best = Math.max(best, 1e9 * length / (System.nanoTime() - start));
+            }
+        }
+        return best;
+    }
+
+    /** Sampled tokens a second, all sequences together, from the first step's to the last; the faster of two. */
+    private double decodeRate(LoadedModel loaded, int batch) {
+        double best = 0;
+        try (Decoder decoder = loaded.decoder(batch, SHORT_PROMPT + TOKENS)) {
+            for (int round = 0; round < 2; round++) {
+                List<Decoder.Continuation> continuations = new ArrayList<>();
+                for (int s = 0; s < batch; s++) {
+                    decoder.truncate(s, 0);
+                    decoder.append(s, prompt(SHORT_PROMPT, s));
+                    continuations.add(new Decoder.Continuation(s, Sampling.greedy(), TOKENS));
+                }
+                long[] times = new long[2];
+                decoder.decode(continuations, Set.of(), (s, token) -> {
+                    times[1] = System.nanoTime();
+                    if (times[0] == 0 && s == batch - 1) {
+                        times[0] = times[1];
+                    }
+                    return true;
+                });
+                best = Math.max(best, 1e9 * batch * (TOKENS - 1) / (times[1] - times[0]));
+            }
+        }
+        return best;
+    }
+}
