@@ -8,6 +8,7 @@ import dev.gosset.cuda.CudaLibrary;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.llm.device.DeviceBackend;
+import dev.gosset.llm.device.DeviceKernels;
 import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.LoadedModel;
@@ -72,5 +73,11 @@ public final class CudaBackend implements DeviceBackend {
     @Override
     public DeviceQuantizer quantizer(int index, RoundingSettings settings, ThreadTeam team) {
         return new CudaQuantizer(index, settings, team);
+    }
+
+    @Override
+    public DeviceKernels kernels(int index, int milliseconds) {
+        CudaLibrary.require();
+        return new CudaKernelTimes(index, milliseconds);
     }
 }
