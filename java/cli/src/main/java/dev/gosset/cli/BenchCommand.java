@@ -109,7 +109,12 @@ final class BenchCommand implements Runnable {
             String limit,
             double onGpu,
             double ofGpuLimit) {
-        Figure with(double units, DeviceKernels.Timing timing) {
+        /** With what the GPU makes of so many units. */
+        Figure with(double units, DeviceKernels.Work onDevice) {
+            DeviceKernels.Timing timing;
+            try (onDevice) {
+                timing = onDevice.time();
+            }
             return new Figure(
                     what,
                     size,

@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 
 /**
@@ -19,6 +20,9 @@ public final class KernelTimer implements AutoCloseable {
     private static final int LEAST_ROUNDS = 3;
     private static final int MOST_ROUNDS = 200;
     private static final int MOST_REPEATS = 32;
+    /** Calls that one {@link Work#run} makes. */
+    public static final int CALLS = 32;
+
     private static final int MOST_MATRICES = 32;
     /** What the calls of a graph take together, about: far more than what an event costs. */
     private static final double GRAPH_SECONDS = 1e-3;
@@ -76,43 +80,115 @@ public final class KernelTimer implements AutoCloseable {
         }
     }
 
-    /** The transform of {@code rows} float32 vectors of n, in place; the limit is a copy of the same bytes. */
-    public Timing transform(int n, int rows) {
-        try (DeviceTransform t = new DeviceTransform(HadamardTransform.of(n), stream);
-                DeviceBuffer x = normal((long) n * rows);
-                DeviceBuffer work = context.allocate(Math.max(16, t.workBytes(rows)), "work of a transform")) {
-            double seconds = seconds(i -> CudaKernels.transform(
-                    stream, t, false, rows, x, CudaKernels.Type.F32, x, CudaKernels.Type.F32, null, null, 1, work));
-            return new Timing(seconds, copySeconds(4L * n * rows));
+    /** A kernel with its data, to be called often. Frees the data when closed, before the timer. */
+    public final class Work implements AutoCloseable {
+        private final Resources data;
+        private final IntConsumer call;
+        private final double limitSeconds;
+        private CudaGraph graph;
+
+        private Work(Resources data, double limitSeconds, IntConsumer call) {
+            this.data = data;
+            this.limitSeconds = limitSeconds;
+            this.call = call;
+        }
+
+        /** Times it on the device. */
+        public Timing time() {
+            return new Timing(seconds(call), limitSeconds);
+        }
+
+        /** Makes {@link #CALLS} calls in one graph and waits for them: for whoever takes the time outside. */
+        public void run() {
+            if (graph == null) {
+                call.accept(0);
+                stream.synchronize();
+                graph = data.own(stream.record(() -> {
+                    for (int i = 0; i < CALLS; i++) {
+                        call.accept(i);
+                    }
+                }));
+            }
+            graph.launch(stream);
+            stream.synchronize();
+        }
+
+        @Override
+        public void close() {
+            data.close();
         }
     }
 
+    /** Makes the data of some work, and frees what there is where that fails. */
+    private Work work(Function<Resources, Work> maker) {
+        Resources data = new Resources();
+        boolean done = false;
+        try {
+            Work work = maker.apply(data);
+            done = true;
+            return work;
+        } finally {
+            if (!done) {
+                data.close();
+            }
+        }
+    }
+
+    /** The transform of {@code rows} float32 vectors of n, in place; the limit is a copy of the same bytes. */
+    public Work transform(int n, int rows) {
+        double limit = copySeconds(4L * n * rows);
+        return work(data -> {
+            DeviceTransform t = data.own(new DeviceTransform(HadamardTransform.of(n), stream));
+            DeviceBuffer x = data.own(normal((long) n * rows));
+            DeviceBuffer buffer = data.own(context.allocate(Math.max(16, t.workBytes(rows)), "work of a transform"));
+            CudaKernels.Type type = CudaKernels.Type.F32;
+            return new Work(
+                    data,
+                    limit,
+                    i -> CudaKernels.transform(stream, t, false, rows, x, type, x, type, null, null, 1, buffer));
+        });
+    }
+
     /** The product of an m x n code matrix with rounded activations; the limit is reading the packed codes. */
-    public Timing product(Codebook codebook, int m, int n, int batch) {
+    public Work product(Codebook codebook, int m, int n, int batch) {
         long bytes = CudaKernels.packedBytes(codebook, m, n);
         long step = Math.ceilDiv(bytes, 256) * 256;
         long wanted = Math.ceilDiv(4 * context.device().l2Bytes(), step) + 1;
         int matrices = (int) Math.clamp(Math.min(wanted, context.freeBytes() / 2 / step), 1, MOST_MATRICES);
-        try (DeviceBuffer packed = random(step * matrices);
-                DeviceBuffer x = normal((long) n * batch);
-                DeviceBuffer activations = context.allocate(CudaKernels.activationBytes(n, batch), "activations");
-                DeviceBuffer scale = context.allocate(4L * batch, "scales of activations");
-                DeviceBuffer y = context.allocate(4L * m * batch, "products")) {
+        return work(data -> {
+            DeviceBuffer packed = data.own(random(step * matrices));
+            DeviceBuffer x = data.own(normal((long) n * batch));
+            DeviceBuffer activations = data.own(context.allocate(CudaKernels.activationBytes(n, batch), "activations"));
+            DeviceBuffer scale = data.own(context.allocate(4L * batch, "scales of activations"));
+            DeviceBuffer y = data.own(context.allocate(4L * m * batch, "products"));
             CudaKernels.quantizeActivations(stream, n, batch, x, activations, scale);
-            double seconds = seconds(i -> CudaKernels.matvec(
-                    stream, codebook, m, n, batch, packed.slice(step * (i % matrices), bytes), activations, scale, y));
-            return new Timing(seconds, bytes / copyBandwidth);
-        }
+            return new Work(
+                    data,
+                    bytes / copyBandwidth,
+                    i -> CudaKernels.matvec(
+                            stream,
+                            codebook,
+                            m,
+                            n,
+                            batch,
+                            packed.slice(step * (i % matrices), bytes),
+                            activations,
+                            scale,
+                            y));
+        });
     }
 
     /** Nearest points of {@code count} normal vectors; the limit is reading the vectors and writing points and codes. */
-    public Timing encode(Codebook codebook, int count) {
-        try (DeviceBuffer x = normal(8L * count);
-                DeviceBuffer values = context.allocate(32L * count, "points");
-                DeviceBuffer codes = context.allocate(4L * count, "codes")) {
-            double seconds = seconds(i -> CudaKernels.nearest(stream, codebook, count, x, values, codes));
-            return new Timing(seconds, 68.0 * count / copyBandwidth);
-        }
+    public Work encode(Codebook codebook, int count) {
+        return work(data -> {
+            DeviceBuffer x = data.own(normal(8L * count));
+            DeviceBuffer values = data.own(context.allocate(32L * count, "points"));
+            DeviceBuffer codes = data.own(context.allocate(4L * count, "codes"));
+            return new Work(
+                    data,
+                    68.0 * count / copyBandwidth,
+                    i -> CudaKernels.nearest(stream, codebook, count, x, values, codes));
+        });
     }
 
     /** The median of one call; {@code call} queues call number i. */

@@ -19,7 +19,9 @@ import org.junit.jupiter.api.Assumptions;
  * -Dgosset.test.device=cuda} the first real device, and then the tests that need the emulation's switches are skipped.
  */
 public final class Emulation {
-    private static final Path NATIVE = Path.of("../../native");
+    /** From java/ modules, and from bench. */
+    private static final Path NATIVE = Path.of(Files.isDirectory(Path.of("../native")) ? "../native" : "../../native");
+
     private static final String PREBUILT = System.getProperty("gosset.test.emulation");
     private static final boolean ON_DEVICE = "cuda".equals(System.getProperty("gosset.test.device"));
     private static String missing;

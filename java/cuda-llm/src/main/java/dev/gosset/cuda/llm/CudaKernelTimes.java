@@ -25,8 +25,22 @@ final class CudaKernelTimes implements DeviceKernels {
         }
     }
 
-    private static Timing timing(KernelTimer.Timing t) {
-        return new Timing(t.seconds(), t.limitSeconds());
+    private record TimerWork(KernelTimer.Work work) implements Work {
+        @Override
+        public Timing time() {
+            KernelTimer.Timing t = work.time();
+            return new Timing(t.seconds(), t.limitSeconds());
+        }
+
+        @Override
+        public void run() {
+            work.run();
+        }
+
+        @Override
+        public void close() {
+            work.close();
+        }
     }
 
     @Override
@@ -35,18 +49,18 @@ final class CudaKernelTimes implements DeviceKernels {
     }
 
     @Override
-    public Timing transform(int n, int rows) {
-        return timing(timer.transform(n, rows));
+    public Work transform(int n, int rows) {
+        return new TimerWork(timer.transform(n, rows));
     }
 
     @Override
-    public Timing product(Codebook codebook, int rows, int cols, int batch) {
-        return timing(timer.product(codebook, rows, cols, batch));
+    public Work product(Codebook codebook, int rows, int cols, int batch) {
+        return new TimerWork(timer.product(codebook, rows, cols, batch));
     }
 
     @Override
-    public Timing encode(Codebook codebook, int count) {
-        return timing(timer.encode(codebook, count));
+    public Work encode(Codebook codebook, int count) {
+        return new TimerWork(timer.encode(codebook, count));
     }
 
     @Override

@@ -17,17 +17,32 @@ public interface DeviceKernels extends AutoCloseable {
         }
     }
 
+    /** A kernel with its data. Closed before the kernels are. */
+    interface Work extends AutoCloseable {
+        /** Calls that one {@link #run} makes. */
+        int CALLS = 32;
+
+        /** Times one call. */
+        Timing time();
+
+        /** Makes {@link #CALLS} calls with one launch and waits for them: for whoever takes the time outside. */
+        void run();
+
+        @Override
+        void close();
+    }
+
     /** The device, for reports. */
     String device();
 
     /** The transform of {@code rows} float32 vectors of length n. */
-    Timing transform(int n, int rows);
+    Work transform(int n, int rows);
 
     /** The product of rows x cols codes with {@code batch} rounded vectors. */
-    Timing product(Codebook codebook, int rows, int cols, int batch);
+    Work product(Codebook codebook, int rows, int cols, int batch);
 
     /** Nearest points of {@code count} vectors of 8. */
-    Timing encode(Codebook codebook, int count);
+    Work encode(Codebook codebook, int count);
 
     @Override
     void close();
