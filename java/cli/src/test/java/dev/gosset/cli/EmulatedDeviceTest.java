@@ -108,6 +108,55 @@ class EmulatedDeviceTest {
     }
 
     @Test
+    void benchShowsProcessorAndDeviceSideBySide() throws Exception {
+        List<String> command =
+                List.of("bench", "--milliseconds", "1", "--sizes", "64,344", "--shapes", "64x256", "--json");
+        EmulatedGosset.Outcome outcome =
+                EmulatedGosset.run(MEMORY, List.of(command, with(command, "--device", "cuda")));
+        assertThat(outcome.live()).isZero();
+        for (Captured run : outcome.runs()) {
+            JsonNode fields = json(run);
+            assertThat(fields.get("gpu").asText()).startsWith("cuda:0 ");
+            assertThat(fields.get("figures")).hasSize(2 + 6 + 3);
+            for (JsonNode f : fields.get("figures")) {
+                assertThat(f.get("per_second").asDouble()).isPositive();
+                assertThat(f.get("gpu_per_second").asDouble()).as(f.toString()).isPositive();
+                assertThat(f.get("gpu_of_limit").asDouble()).as(f.toString()).isPositive();
+            }
+        }
+    }
+
+    @Test
+    void modelsAreQuantizedOnTheDevice() throws Exception {
+        List<String> command = List.of(
+                "quantize",
+                original,
+                "--out",
+                temporary.resolve("on-device").toString(),
+                "--calibration",
+                text,
+                "--sequences",
+                "2",
+                "--context",
+                "32",
+                "--greedy-passes",
+                "0",
+                "--device",
+                "cuda",
+                "--json");
+        EmulatedGosset.Outcome outcome = EmulatedGosset.run(MEMORY, List.of(command));
+        assertThat(outcome.live()).isZero();
+        JsonNode device = json(outcome.runs().getFirst()).get("devices").get(0);
+        assertThat(device.get("name").asText()).startsWith("cuda:0 ");
+        assertThat(device.get("peak_bytes").asLong()).isPositive();
+        JsonNode report =
+                JSON.readTree(temporary.resolve("on-device/quantization.json").toFile());
+        assertThat(report.get("settings").get("device").asText()).isEqualTo("cuda");
+        assertThat(report.get("devices").get(0).get("peak_bytes").asLong())
+                .isEqualTo(device.get("peak_bytes").asLong());
+    }
+
+    @Test
     void whatDoesNotFitEndsWithFour() throws Exception {
         EmulatedGosset.Outcome outcome = EmulatedGosset.run(
                 9L << 20,
