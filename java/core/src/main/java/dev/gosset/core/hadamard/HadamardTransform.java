@@ -57,6 +57,9 @@ public final class HadamardTransform {
     private final double[] cas;
 
     private volatile MemorySegment matrix;
+    /** HADAMARD: {@link #signedSums} of M and of its transpose. */
+    private final MemorySegment[] sums = new MemorySegment[2];
+
     private volatile HartleyChirp chirp;
 
     private HadamardTransform(int n) {
@@ -161,6 +164,26 @@ public final class HadamardTransform {
             }
         }
         return m;
+    }
+
+    /**
+     * How four rows of {@code M x}, or of {@code M^T x} where {@code transpose}, are formed out of eight sums, for a HADAMARD
+     * matrix with K &gt; 1; see {@link SignedSums} for the layout. A read-only native segment that lives as long as it is
+     * reachable.
+     *
+     * @throws IllegalStateException for another kind of matrix
+     */
+    public MemorySegment signedSums(boolean transpose) {
+        if (kind != Kind.HADAMARD || k == 1) {
+            throw new IllegalStateException("signed sums are of a Hadamard matrix with K > 1, found " + this);
+        }
+        synchronized (sums) {
+            int i = transpose ? 1 : 0;
+            if (sums[i] == null) {
+                sums[i] = SignedSums.of(signs, k, transpose);
+            }
+            return sums[i];
+        }
     }
 
     /**

@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.GossetException;
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
 
@@ -73,6 +74,14 @@ record KernelSelection(Kernels kernels, List<String> reasons) {
                     + "); start java without -Xint or -XX:TieredStopAtLevel";
         }
         int bits = VectorKernels.bits();
-        return bits >= 128 ? null : "this JVM has vectors of " + bits + " bits, at least 128 are needed";
+        if (bits < 128) {
+            return "this JVM has vectors of " + bits + " bits, at least 128 are needed";
+        }
+        try {
+            MemorySegment.NULL.reinterpret(1);
+        } catch (IllegalCallerException e) {
+            return "native access is denied; start java with --enable-native-access=ALL-UNNAMED";
+        }
+        return null;
     }
 }

@@ -106,13 +106,22 @@ class KernelsTest {
 
     @Test
     void withTheModuleAutoTakesVector() throws Exception {
-        Run run = child("--add-modules", "jdk.incubator.vector");
+        Run run = child("--add-modules", "jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED");
         assertThat(run.exit()).as(run.toString()).isZero();
         assertThat(run.err()).isEmpty();
         assertThat(run.out().get(0)).isEqualTo("name vector first 5.0");
         assertThat(run.out().get(1)).matches("vector: chosen, \\d+ bit vectors");
         assertThat(run.out().get(2)).startsWith("matvec: ");
         assertThat(run.out().get(3)).startsWith("scalar: rejected");
+    }
+
+    @Test
+    void withoutNativeAccessAutoFallsToScalar() throws Exception {
+        Run run = child("--add-modules", "jdk.incubator.vector", "--illegal-native-access=deny");
+        assertThat(run.exit()).as(run.toString()).isZero();
+        assertThat(run.err()).hasSize(1);
+        assertThat(run.err().get(0)).contains("--enable-native-access=ALL-UNNAMED");
+        assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
     }
 
     @Test
