@@ -72,7 +72,7 @@ final class TableMatrix implements PreparedMatrix {
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
-        this.chunk = bits == 2 ? 32 : 16;
+        this.chunk = bits == 2 ? 2 * TableSums.CHUNK : TableSums.CHUNK;
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
         // Memory of a confined arena is open to this thread alone.
         Thread other = Thread.ofPlatform().unstarted(() -> {});
@@ -191,10 +191,21 @@ final class TableMatrix implements PreparedMatrix {
         long perBlock = sumBytes() * count;
         scratch.asSlice(planeBytes(), perBlock * (last - first)).fill((byte) 0);
         try {
-            for (int begin = 0; begin < groups; begin += chunk) {
+            long sums = planes + planeBytes();
+            int pairs = count & -2;
+            if (pairs > 0) {
+                // Chunk by chunk, so that the tables of all inputs stay in the cache.
+                for (int begin = 0; begin < groups; begin += chunk) {
+                    for (int block = first; block < last; block++) {
+                        long at = codesAt + place(block, begin);
+                        multiplyPairs(at, begin, inputsAt, pairs, planes, sums + perBlock * (block - first));
+                    }
+                }
+            }
+            if (pairs < count) {
                 for (int block = first; block < last; block++) {
-                    long sums = planes + planeBytes() + perBlock * (block - first);
-                    multiplyChunk(codesAt + place(block, begin), begin, inputsAt, count, planes, sums);
+                    long to = sums + perBlock * (block - first) + sumBytes() * pairs;
+                    multiplyOne(codesAt + place(block, 0), inputsAt + inputBytes() * pairs, to);
                 }
             }
         } finally {
@@ -212,41 +223,51 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
+    /** Adds the products of a block, whose codes and sums begin at these addresses, with one input. */
+    private void multiplyOne(long at, long input, long sums) {
+        long tables = input + ProductTables.HEADER;
+        if (bits == 2) {
+            TableSums.sumPoints(at, tables, groups, sums);
+            return;
+        }
+        int whole = groups & -TableSums.CHUNK;
+        if (whole > 0) {
+            sumBoth(at, TableSums.CHUNK, tables, whole, sums);
+        }
+        if (whole < groups) {
+            long rest = at + (long) BLOCK * bits * whole;
+            sumBoth(rest, groups - whole, tables + (long) ProductTables.GROUP_BYTES * whole, groups - whole, sums);
+        }
+    }
+
+    /** {@code count} groups in chunks of {@code width} groups. */
+    private void sumBoth(long at, int width, long tables, int count, long sums) {
+        if (bits == 3) {
+            TableSums.sumPointsAndResiduals(at, CODE_BYTES * width, tables, tables + residualTables(), count, sums);
+        } else {
+            TableSums.sumPointsTwice(at, CODE_BYTES * width, tables, count, sums);
+        }
+    }
+
     /**
-     * Adds the products of a chunk. Of several inputs two at a time share the indices, which are formed once; the last of an
-     * odd number goes the way of a single one.
+     * Adds the products of a chunk with an even number of inputs, of which two at a time share the indices; those are formed
+     * once.
      *
      * @param at the address of the chunk
      * @param sums the address of the block's sums, those of each input behind those of the one before
      */
-    private void multiplyChunk(long at, int begin, long inputs, int count, long planes, long sums) {
+    private void multiplyPairs(long at, int begin, long inputs, int count, long planes, long sums) {
         int width = Math.min(chunk, groups - begin);
         long tables = inputs + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
+        TableSums.indexPoints(at, width, planes);
+        lookUp(tables, count, width, planes, sums);
         long residual = at + (long) CODE_BYTES * width;
-        int pairs = count & -2;
-        if (pairs > 0) {
-            TableSums.indexPoints(at, width, planes);
-            lookUp(tables, pairs, width, planes, sums);
-            if (bits == 3) {
-                TableSums.indexResiduals(residual, width, planes);
-                lookUp(tables + residualTables(), pairs, width, planes, sums + SUM_BYTES);
-            } else if (bits == 4) {
-                TableSums.indexPoints(residual, width, planes);
-                lookUp(tables, pairs, width, planes, sums + SUM_BYTES);
-            }
-        }
-        if (pairs == count) {
-            return;
-        }
-        tables += inputBytes() * pairs;
-        sums += sumBytes() * pairs;
-        switch (bits) {
-            case 2 -> TableSums.sumPoints(at, tables, width, sums);
-            case 3 -> {
-                TableSums.sumPoints(at, tables, width, sums);
-                TableSums.sumResiduals(residual, tables + residualTables(), width, sums + SUM_BYTES);
-            }
-            default -> TableSums.sumPointsTwice(at, tables, width, sums);
+        if (bits == 3) {
+            TableSums.indexResiduals(residual, width, planes);
+            lookUp(tables + residualTables(), count, width, planes, sums + SUM_BYTES);
+        } else if (bits == 4) {
+            TableSums.indexPoints(residual, width, planes);
+            lookUp(tables, count, width, planes, sums + SUM_BYTES);
         }
     }
 
