@@ -1,8 +1,10 @@
 package dev.gosset.core.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.within;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -201,5 +203,41 @@ class VectorMathTest {
         Allocation.assertNone("logSumExp", () -> VectorMath.logSumExp(b, OFFSET, n));
         Allocation.assertNone("softmax", () -> VectorMath.softmax(b, OFFSET, n));
         Allocation.assertNone("rotate", () -> VectorMath.rotate(b, OFFSET, n / 2, cos, sin, 0));
+    }
+
+    @Test
+    void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
+        assertThat(VectorMethods.shorterThanTheInliningLimit(VectorMath.class)).isEmpty();
+    }
+
+    /** The loops read and write by address, so the door must refuse what they would not notice. */
+    @Test
+    void rowsOutsideTheirMemoryAreRefused() throws InterruptedException {
+        MemorySegment x = Arena.ofAuto().allocate(40);
+        MemorySegment y = Arena.ofAuto().allocate(40);
+        assertThatExceptionOfType(IndexOutOfBoundsException.class)
+                .isThrownBy(() -> VectorMath.add(x, 4, y, 0, 10))
+                .withMessage("40 bytes from byte 4 of a segment of 40 bytes");
+        assertThatExceptionOfType(IndexOutOfBoundsException.class)
+                .isThrownBy(() -> VectorMath.scale(1, x, 0, y, -4, 10));
+        assertThatExceptionOfType(IndexOutOfBoundsException.class).isThrownBy(() -> VectorMath.max(x, 0, -1));
+        assertThatExceptionOfType(IllegalArgumentException.class)
+                .isThrownBy(() -> VectorMath.add(x, 0, y.asReadOnly(), 0, 10))
+                .withMessageContaining("read-only");
+        assertThatExceptionOfType(IllegalArgumentException.class)
+                .isThrownBy(() -> VectorMath.add(MemorySegment.ofArray(new float[10]), 0, y, 0, 10))
+                .withMessageContaining("heap");
+        Arena closed = Arena.ofConfined();
+        MemorySegment gone = closed.allocate(40);
+        closed.close();
+        assertThatExceptionOfType(IllegalStateException.class)
+                .isThrownBy(() -> VectorMath.add(gone, 0, y, 0, 10))
+                .withMessageContaining("closed");
+        AtomicReference<MemorySegment> foreign = new AtomicReference<>();
+        Thread other = new Thread(() -> foreign.set(Arena.ofConfined().allocate(40)));
+        other.start();
+        other.join();
+        assertThatExceptionOfType(WrongThreadException.class)
+                .isThrownBy(() -> VectorMath.dot(foreign.get(), 0, y, 0, 10));
     }
 }

@@ -1,0 +1,62 @@
+package dev.gosset.core.kernel;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+
+/**
+ * All native memory as one segment, for the loops of kernels: they read and write through {@link #ALL} at absolute
+ * addresses. That segment is a constant, so compiled loops hold no checks of its type, bounds or arena, whatever kinds of
+ * segments the JVM has seen elsewhere; loops over segments that are arguments ran at half the speed, or boxed their
+ * vectors, once mapped and heap segments had passed through the same code of the Vector API.
+ *
+ * <p>What the loops no longer check is checked once at a kernel's door, by {@link #readable} and {@link #writable}. Nobody
+ * may close an arena while a kernel runs on its memory. Thread-safe.
+ */
+final class NativeMemory {
+    /** Every address of the process. */
+    static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+    private NativeMemory() {}
+
+    /**
+     * The address of a range that a kernel reads.
+     *
+     * @throws IndexOutOfBoundsException where the range leaves the segment
+     * @throws IllegalArgumentException where the segment lies on the heap
+     * @throws IllegalStateException where its arena is closed
+     * @throws WrongThreadException where it belongs to another thread
+     */
+    static long readable(MemorySegment segment, long offset, long bytes) {
+        if (offset < 0 || bytes < 0 || offset > segment.byteSize() - bytes) {
+            throw new IndexOutOfBoundsException(
+                    bytes + " bytes from byte " + offset + " of a segment of " + segment.byteSize() + " bytes");
+        }
+        if (!segment.isNative() || !segment.scope().isAlive() || !segment.isAccessibleBy(Thread.currentThread())) {
+            throw refusal(segment);
+        }
+        return segment.address() + offset;
+    }
+
+    /** As {@link #readable}, for a range that a kernel writes; an {@link IllegalArgumentException} too where it is read-only. */
+    static long writable(MemorySegment segment, long offset, long bytes) {
+        if (segment.isReadOnly()) {
+            throw new IllegalArgumentException("a kernel cannot write to a read-only segment");
+        }
+        return readable(segment, offset, bytes);
+    }
+
+    private static RuntimeException refusal(MemorySegment segment) {
+        if (!segment.isNative()) {
+            return new IllegalArgumentException("kernels work on native memory, found a segment on the heap");
+        }
+        return segment.scope().isAlive()
+                ? new WrongThreadException("a segment of another thread's arena")
+                : new IllegalStateException("a segment whose arena is closed");
+    }
+
+    /** Keeps two segments of an automatic arena from being freed before here: stands behind the loops that use addresses. */
+    static void keep(MemorySegment a, MemorySegment b) {
+        Reference.reachabilityFence(a);
+        Reference.reachabilityFence(b);
+    }
+}
