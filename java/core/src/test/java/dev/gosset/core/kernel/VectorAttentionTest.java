@@ -97,7 +97,8 @@ class VectorAttentionTest {
                         x.setAtIndex(FLOAT, i, (float) (random.nextGaussian() * Math.pow(10, i / dim % 7 - 3)));
                     }
                     for (int j = 0; j < count; j++) {
-                        VectorAttention.narrowToBytes(x, 4L * dim * j, rows, 3L + dim * j, scales, 4L * j + 4, dim);
+                        VectorAttention.narrowToBytes(
+                                x, 4L * dim * j, rows, 3 + (long) dim * j, scales, 4L * j + 4, dim);
                     }
                     MemorySegment wide = arena.allocate(4L * n);
                     VectorAttention.widenBytes(rows, 3, scales, 4, wide, 0, count, dim);

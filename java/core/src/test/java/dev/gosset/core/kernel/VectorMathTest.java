@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -227,17 +228,21 @@ class VectorMathTest {
         assertThatExceptionOfType(IllegalArgumentException.class)
                 .isThrownBy(() -> VectorMath.add(MemorySegment.ofArray(new float[10]), 0, y, 0, 10))
                 .withMessageContaining("heap");
-        Arena closed = Arena.ofConfined();
-        MemorySegment gone = closed.allocate(40);
-        closed.close();
+        MemorySegment gone;
+        try (Arena closed = Arena.ofConfined()) {
+            gone = closed.allocate(40);
+        }
         assertThatExceptionOfType(IllegalStateException.class)
                 .isThrownBy(() -> VectorMath.add(gone, 0, y, 0, 10))
                 .withMessageContaining("closed");
-        AtomicReference<MemorySegment> foreign = new AtomicReference<>();
-        Thread other = new Thread(() -> foreign.set(Arena.ofConfined().allocate(40)));
-        other.start();
-        other.join();
-        assertThatExceptionOfType(WrongThreadException.class)
-                .isThrownBy(() -> VectorMath.dot(foreign.get(), 0, y, 0, 10));
+        try (Arena confined = Arena.ofConfined()) {
+            MemorySegment own = confined.allocate(40);
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread other = new Thread(() -> VectorMath.dot(own, 0, y, 0, 10));
+            other.setUncaughtExceptionHandler((t, e) -> thrown.set(e));
+            other.start();
+            other.join();
+            assertThat(thrown.get()).isInstanceOf(WrongThreadException.class);
+        }
     }
 }
