@@ -54,6 +54,9 @@ final class BenchCommand implements Runnable {
     @Mixin
     private CommonOptions.Run run;
 
+    @Mixin
+    private StorageFlags storage;
+
     @Option(names = "--model", paramLabel = "DIR", description = "Also measure prefill and decoding with this model.")
     private Path model;
 
@@ -89,7 +92,7 @@ final class BenchCommand implements Runnable {
         }
         List<Figure> figures = new ArrayList<>();
         try (ThreadTeam team = run.team(spec);
-                Model opened = model == null ? null : Model.open(model)) {
+                Model opened = model == null ? null : Model.open(model, storage.options(spec))) {
             for (int n : SIZES) {
                 figures.add(transform(n));
             }
@@ -241,7 +244,7 @@ final class BenchCommand implements Runnable {
                     + model.config().maxPositions() + " positions, measuring needs at least " + (PROMPT + 2));
         }
         try (Workspace workspace = new Workspace(team);
-                KeyValueCache cache = new KeyValueCache(model.config(), PROMPT + 2 * tokens);
+                KeyValueCache cache = model.transformer().newCache(PROMPT + 2 * tokens);
                 Arena arena = Arena.ofShared()) {
             FloatMatrix logits = FloatMatrix.allocate(arena, 1, vocabulary);
             int[] prompt = new int[PROMPT];

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.model.StorageOptions;
 import java.nio.file.Path;
 import java.util.Map;
 import picocli.CommandLine.Option;
@@ -51,9 +52,9 @@ final class CommonOptions {
         Path tokenizer;
 
         /** Opens a model to run, with its own tokenizer or the one that was asked for. */
-        LanguageModel open(Path model, ThreadTeam team) {
+        LanguageModel open(Path model, StorageOptions storage, ThreadTeam team) {
             sayTokenizer();
-            return LanguageModel.open(model, tokenizer, team);
+            return LanguageModel.open(model, tokenizer, storage, team);
         }
 
         /** The directory that the tokenizer of {@code model} comes from. */

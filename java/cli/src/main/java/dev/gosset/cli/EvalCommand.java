@@ -57,6 +57,9 @@ final class EvalCommand implements Runnable {
         @Mixin
         private CommonOptions.Run run;
 
+        @Mixin
+        private StorageFlags storage;
+
         @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
         private Path model;
 
@@ -76,7 +79,7 @@ final class EvalCommand implements Runnable {
         public void run() {
             try (ThreadTeam team = run.team(spec);
                     Workspace workspace = new Workspace(team);
-                    LanguageModel lm = run.open(model, team);
+                    LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 int limit = lm.config().maxPositions();
                 int size = context == null ? Math.min(2048, limit) : context;
@@ -134,6 +137,9 @@ final class EvalCommand implements Runnable {
         @Mixin
         private CommonOptions.Run run;
 
+        @Mixin
+        private StorageFlags storage;
+
         @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
         private Path model;
 
@@ -150,7 +156,7 @@ final class EvalCommand implements Runnable {
             }
             try (ThreadTeam team = run.team(spec);
                     Workspace workspace = new Workspace(team);
-                    LanguageModel lm = run.open(model, team);
+                    LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 MultipleChoice result =
                         MultipleChoice.measure(lm.transformer(), lm.tokenizer(), questions, workspace, progress);

@@ -7,6 +7,7 @@ import dev.gosset.llm.generate.TextGenerator;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
@@ -56,7 +57,7 @@ public final class LanguageModel implements AutoCloseable {
     public static LanguageModel open(Path directory) {
         ThreadTeam team = ThreadTeam.ofProcessors();
         try {
-            return open(directory, null, team, true);
+            return open(directory, null, StorageOptions.defaults(), team, true);
         } catch (RuntimeException e) {
             team.close();
             throw e;
@@ -65,7 +66,7 @@ public final class LanguageModel implements AutoCloseable {
 
     /** Opens a model that computes on the given threads; the team stays the caller's. */
     public static LanguageModel open(Path directory, ThreadTeam team) {
-        return open(directory, null, team, false);
+        return open(directory, null, team);
     }
 
     /**
@@ -75,10 +76,16 @@ public final class LanguageModel implements AutoCloseable {
      * @param tokenizer a directory with tokenizer.json; null for the model's own
      */
     public static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team) {
-        return open(directory, tokenizer, team, false);
+        return open(directory, tokenizer, StorageOptions.defaults(), team);
     }
 
-    private static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team, boolean ownsTeam) {
+    /** As {@link #open(Path, Path, ThreadTeam)}, with the head and the key-value caches kept as {@code storage} says. */
+    public static LanguageModel open(Path directory, Path tokenizer, StorageOptions storage, ThreadTeam team) {
+        return open(directory, tokenizer, storage, team, false);
+    }
+
+    private static LanguageModel open(
+            Path directory, Path tokenizer, StorageOptions storage, ThreadTeam team, boolean ownsTeam) {
         if (tokenizer == null
                 && Files.isRegularFile(directory.resolve("config.json"))
                 && !Files.isRegularFile(directory.resolve("tokenizer.json"))) {
@@ -92,7 +99,7 @@ public final class LanguageModel implements AutoCloseable {
                     + " has it with --tokenizer DIR"
                     + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
         }
-        Model model = Model.open(directory);
+        Model model = Model.open(directory, storage);
         try {
             return new LanguageModel(model, Tokenizer.open(tokenizer == null ? directory : tokenizer), team, ownsTeam);
         } catch (RuntimeException e) {

@@ -203,7 +203,10 @@ public final class DenseProduct {
         int ahead = (int) Math.max(1, AHEAD / (BLOCK * rowBytes)) * BLOCK;
         for (int i = 0; i < count; i += BLOCK) {
             if (i % ahead == 0) {
-                ALL.set(ValueLayout.JAVA_LONG, sums, touch(w + rowBytes * i, rowBytes * Math.min(ahead, count - i)));
+                ALL.set(
+                        ValueLayout.JAVA_LONG,
+                        sums,
+                        NativeMemory.touch(w + rowBytes * i, rowBytes * Math.min(ahead, count - i)));
             }
             int block = Math.min(BLOCK, count - i);
             // Where less than four rows are left their sums are those of one row, four times.
@@ -248,18 +251,6 @@ public final class DenseProduct {
             finite[task] = (sums & 0x8000) == 0 ? FINITE : NOT_FINITE;
         }
         return finite[task] == FINITE;
-    }
-
-    /**
-     * Reads one byte of each cache line. Rows are multiplied with so many instructions a line that the processor does not
-     * look far ahead; this loop, which does nothing else, brings the next ones from memory at full speed.
-     */
-    private static long touch(long at, long bytes) {
-        long sum = 0;
-        for (long p = at, end = at + bytes; p < end; p += 64) {
-            sum += ALL.get(ValueLayout.JAVA_BYTE, p);
-        }
-        return sum;
     }
 
     private float element(long row, int j) {

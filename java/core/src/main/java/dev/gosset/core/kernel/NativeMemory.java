@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 
 /**
@@ -52,6 +53,19 @@ final class NativeMemory {
         return segment.scope().isAlive()
                 ? new WrongThreadException("a segment of another thread's arena")
                 : new IllegalStateException("a segment whose arena is closed");
+    }
+
+    /**
+     * Reads one byte of each cache line of a range and returns something of them. A loop that multiplies spends so many
+     * instructions a line that the processor does not look far ahead; this one, which does nothing else, brings the range
+     * from memory at full speed.
+     */
+    static long touch(long address, long bytes) {
+        long sum = 0;
+        for (long p = address, end = address + bytes; p < end; p += 64) {
+            sum += ALL.get(ValueLayout.JAVA_BYTE, p);
+        }
+        return sum;
     }
 
     /** Keeps two segments of an automatic arena from being freed before here: stands behind the loops that use addresses. */

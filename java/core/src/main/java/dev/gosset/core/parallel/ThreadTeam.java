@@ -12,12 +12,12 @@ import java.util.function.IntConsumer;
  * so a result does not depend on how many threads there are. Tasks are handed out in ascending order. Where a job is
  * running already, started by a task or by another thread, a second one runs on its caller's thread alone.
  *
- * <p>Between jobs a worker looks out for the next one for SPIN ns and then parks, and so does the caller
+ * <p>Between jobs a worker looks out for the next one for {@value #SPIN_NANOS} ns and then parks, and so does the caller
  * for its last tasks: the many small jobs of one token follow each other without system calls, and an idle team costs
  * nothing.
  */
 public final class ThreadTeam implements AutoCloseable {
-    private static final long SPIN_NANOS = Long.getLong("spin", 20_000);
+    private static final long SPIN_NANOS = 20_000;
 
     /** Looks between two readings of the clock. */
     private static final int LOOKS = 16;

@@ -69,7 +69,7 @@ public final class TextGenerator implements AutoCloseable {
         this.tokenizer = tokenizer;
         this.endTokens = Set.copyOf(endTokens);
         this.workspace = new Workspace(team);
-        this.cache = new KeyValueCache(model.config(), context);
+        this.cache = model.newCache(context);
         this.logits = FloatMatrix.allocate(arena, 1, model.config().vocabularySize());
         this.scores = new float[model.config().vocabularySize()];
     }

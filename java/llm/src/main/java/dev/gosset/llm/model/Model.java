@@ -14,11 +14,11 @@ public final class Model implements AutoCloseable {
     private final WeightSource weights;
     private final Transformer transformer;
 
-    private Model(ModelDirectory directory) {
+    private Model(ModelDirectory directory, StorageOptions storage) {
         this.directory = directory;
         try {
             this.weights = directory.weights(arena);
-            this.transformer = Transformer.over(directory.config(), weights, arena);
+            this.transformer = Transformer.over(directory.config(), weights, storage, arena);
         } catch (RuntimeException e) {
             arena.close();
             throw e;
@@ -33,8 +33,13 @@ public final class Model implements AutoCloseable {
      * @throws dev.gosset.core.GossetException where the JVM was started without the Vector API
      */
     public static Model open(Path path) {
+        return open(path, StorageOptions.defaults());
+    }
+
+    /** As {@link #open(Path)}, with the head and the key-value caches kept as {@code storage} says. */
+    public static Model open(Path path, StorageOptions storage) {
         Kernels.requireVectorApi("running a model");
-        return new Model(ModelDirectory.open(path));
+        return new Model(ModelDirectory.open(path), storage);
     }
 
     public ModelDirectory directory() {
