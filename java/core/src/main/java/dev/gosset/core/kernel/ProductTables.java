@@ -7,6 +7,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
@@ -19,11 +21,11 @@ import jdk.incubator.vector.VectorSpecies;
  * <p>Eight coordinates are four pairs. The magnitudes of a pair of E8P, doubled, are one of eight: {1, 3} x {1, 3}, or a 5
  * beside a 1 or a 3. With two signs that is an index of 5 bits, so the 32 products of a pair with its two x fill a vector
  * of 512 bits; the first pair has 64, for it also carries the shift of +-1/4 times the sum of the eight x. The residual
- * E81B has 17 different pairs.
+ * E81B has 17 different pairs: 13 of integers and, from entry 16 on, the four of halves.
  *
  * <p><b>Layout of a prepared input.</b> 64 bytes: the double {@code 1 / scale} of the points at 0 and of the residual at 8.
- * Then for each group of eight columns {@value #POINT_BYTES} bytes: 64 shorts of the first pair, 32 of each other. For 3
- * bits then {@value #RESIDUAL_BYTES} bytes a group: 32 shorts of each pair. Every entry is {@code round(scale * product)},
+ * Then for each group of eight columns {@value #GROUP_BYTES} bytes: 64 shorts of the first pair, 32 of each other. For 3
+ * bits then the same of the residual, where the second half of the first pair's is left out. Every entry is {@code round(scale * product)},
  * those of the first pair plus 32768.
  *
  * <p><b>Error.</b> {@code scale = 32700 / (N max_g |x_g|)} with the Euclidean norm of a group of eight and N the largest
@@ -37,10 +39,7 @@ final class ProductTables {
     static final int HEADER = 64;
 
     /** Bytes of the tables of one group of eight columns. */
-    static final int POINT_BYTES = 320;
-
-    /** Bytes of the residual tables of one group of eight columns. */
-    static final int RESIDUAL_BYTES = 256;
+    static final int GROUP_BYTES = 320;
 
     /** The largest sum of four entries. */
     static final double LIMIT = 32700;
@@ -52,11 +51,21 @@ final class ProductTables {
     static final double RESIDUAL_NORM = 2;
 
     /**
-     * Six tables of 256 bytes. The first two are indexed by the magnitude byte of an E8P code: bit 0 of the first is the
-     * parity of the row of S, bits 1, 3 and 4 the first pair, bits 5 to 7 the second; bits 2 to 4 of the second table are
-     * the third pair, bits 5 to 7 the fourth. The other four are indexed by an E81B code and hold the numbers of its pairs.
+     * Two tables of 256 bytes indexed by the magnitude byte of an E8P code: bit 0 of the first is the parity of the row of S,
+     * bits 1, 3 and 4 the first pair, bits 5 to 7 the second; bits 2 to 4 of the second table are the third pair, bits 5 to 7
+     * the fourth. From byte {@link #RESIDUAL_FIELDS} on, indexed by {@link #RESIDUAL_CODES}: 128 bytes with the first pair in
+     * the lower nibble and the second in the upper one, for the codes of integers; 256 bytes with the third and the fourth.
      */
-    static final MemorySegment FIELDS = Arena.global().allocate(6 * 256, 64);
+    static final MemorySegment FIELDS = Arena.global().allocate(512 + 384, 64);
+
+    static final int RESIDUAL_FIELDS = 512;
+
+    /**
+     * The bytes that stand for the codes of E81B here. The 128 points of integers are numbered from 0 on. Of the others bit 7
+     * is set, bits 0, 1, 4, 5, 2, 3 and 6 are the signs of coordinates 0 to 6, and the last sign makes their number even; so
+     * either nibble, its upper two bits ignored, says what the signs of the first and the second pair are.
+     */
+    static final byte[] RESIDUAL_CODES = new byte[E81b.POINTS];
 
     private static final VectorSpecies<Float> F = FloatVector.SPECIES_512;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
@@ -110,23 +119,39 @@ final class ProductTables {
     }
 
     private static void fillResidual() {
-        int[][] known = new int[32][];
-        int count = 0;
+        List<List<Integer>> known = new ArrayList<>();
         byte[] doubled = E81b.doubledPoints();
+        int integers = 0;
         for (int code = 0; code < E81b.POINTS; code++) {
-            for (int p = 0; p < 4; p++) {
-                int v1 = doubled[8 * code + 2 * p];
-                int v2 = doubled[8 * code + 2 * p + 1];
-                int i = 0;
-                while (i < count && (known[i][0] != v1 || known[i][1] != v2)) {
-                    i++;
-                }
-                if (i == count) {
-                    known[count++] = new int[] {v1, v2};
-                    setFactors(3, i, known[i], 0, 0);
-                }
-                FIELDS.set(ValueLayout.JAVA_BYTE, 512 + 256 * p + code, (byte) i);
+            int[] v = new int[8];
+            for (int c = 0; c < 8; c++) {
+                v[c] = doubled[8 * code + c];
             }
+            boolean halves = (v[0] & 1) == 1;
+            int[] pair = new int[4];
+            for (int p = 0; p < 4; p++) {
+                List<Integer> values = List.of(v[2 * p], v[2 * p + 1]);
+                if (halves) {
+                    pair[p] = (v[2 * p] < 0 ? 1 : 0) | (v[2 * p + 1] < 0 ? 2 : 0);
+                } else if (known.contains(values)) {
+                    pair[p] = known.indexOf(values);
+                } else {
+                    pair[p] = known.size();
+                    known.add(values);
+                }
+            }
+            int index = halves ? 0x80 | pair[0] | pair[2] << 2 | pair[1] << 4 | (pair[3] & 1) << 6 : integers++;
+            RESIDUAL_CODES[code] = (byte) index;
+            if (!halves) {
+                FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + index, (byte) (pair[0] | pair[1] << 4));
+            }
+            FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + 128 + index, (byte) (pair[2] | pair[3] << 4));
+        }
+        for (int i = 0; i < known.size(); i++) {
+            setFactors(3, i, new int[] {known.get(i).get(0), known.get(i).get(1)}, 0, 0);
+        }
+        for (int i = 0; i < 16; i++) {
+            setFactors(3, 16 + i, new int[] {1, 1}, i & 1, i >> 1 & 1);
         }
     }
 
@@ -138,7 +163,7 @@ final class ProductTables {
 
     /** Bytes of the prepared form of one x. */
     static long bytes(Codebook codebook, int groups) {
-        return HEADER + (long) groups * (POINT_BYTES + (codebook.bits() == 3 ? RESIDUAL_BYTES : 0));
+        return HEADER + (long) groups * GROUP_BYTES * (codebook.bits() == 3 ? 2 : 1);
     }
 
     /**
@@ -158,7 +183,7 @@ final class ProductTables {
         out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
         points(x, groups, (float) scale, out, at + HEADER);
         if (codebook.bits() == 3) {
-            residuals(x, groups, (float) residualScale, out, at + HEADER + (long) POINT_BYTES * groups);
+            residuals(x, groups, (float) residualScale, out, at + HEADER + (long) GROUP_BYTES * groups);
         }
     }
 
@@ -242,7 +267,7 @@ final class ProductTables {
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
             long p = 32L * g;
-            long q = at + (long) POINT_BYTES * g;
+            long q = at + (long) GROUP_BYTES * g;
             float x0 = x.get(FLOAT, p) * scale;
             float x1 = x.get(FLOAT, p + 4) * scale;
             float x2 = x.get(FLOAT, p + 8) * scale;
@@ -291,7 +316,7 @@ final class ProductTables {
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
             long p = 32L * g;
-            long q = at + (long) RESIDUAL_BYTES * g;
+            long q = at + (long) GROUP_BYTES * g;
             FloatVector v = FloatVector.broadcast(F, x.get(FLOAT, p) * scale);
             FloatVector w = FloatVector.broadcast(F, x.get(FLOAT, p + 4) * scale);
             IntVector even = v.fma(a0, w.mul(b0)).add(biased).reinterpretAsInts();
@@ -301,17 +326,17 @@ final class ProductTables {
             w = FloatVector.broadcast(F, x.get(FLOAT, p + 12) * scale);
             even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
             odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 64, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
             v = FloatVector.broadcast(F, x.get(FLOAT, p + 16) * scale);
             w = FloatVector.broadcast(F, x.get(FLOAT, p + 20) * scale);
             even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
             odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
             v = FloatVector.broadcast(F, x.get(FLOAT, p + 24) * scale);
             w = FloatVector.broadcast(F, x.get(FLOAT, p + 28) * scale);
             even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
             odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
         }
     }
 }

@@ -1,76 +1,62 @@
 package dev.gosset.core.kernel;
 
+import static dev.gosset.core.kernel.TableSums.BLOCK;
+import static dev.gosset.core.kernel.TableSums.CODE_BYTES;
+import static dev.gosset.core.kernel.TableSums.PLANE_BYTES;
+import static dev.gosset.core.kernel.TableSums.SUM_BYTES;
+
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.E8p;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
 import java.nio.ByteOrder;
 import java.util.stream.IntStream;
-import jdk.incubator.vector.ByteVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
- * {@link ProductTables} of x, four lookups for eight weights.
+ * {@link ProductTables} of x, four lookups for eight weights. The loops are in {@link TableSums}.
  *
- * <p><b>Layout.</b> By chunks of 64 groups of eight columns, whose tables stay in the first-level cache; in each chunk by
- * blocks of 64 rows; for each block and group 128 bytes: the magnitude bytes of 64 rows, then their sign bytes. A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3, 6, 7 in bits 0 to 6 and in bit 7 whether the
- * shift is -1/4; the sign of coordinate 0 follows from them and the parity of the magnitudes. With 3
- * bits all points are followed by the residual codes in the same order, 64 bytes for each block and group; with 4 bits by
- * the residual codes in the form of the points. The rows of the last block beyond the matrix are zero codes.
+ * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 bits, 16 at 3 and
+ * 4 bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; after those of
+ * all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a chunk is 4
+ * KB or 3, a block with one input reads memory from front to back, and points and residual codes of the same columns lie so
+ * near to each other that the hardware's prefetchers follow both. The rows of the last block beyond the matrix are zero codes.
+ *
+ * <p>A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and
+ * the signs of coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the
+ * magnitudes. The bytes of E81B are in {@link ProductTables#RESIDUAL_CODES}.
  *
  * <p>Sums are formed in 16 and 32 bit integers, so they are exact whatever the order.
  */
 final class TableMatrix implements PreparedMatrix {
-    /** Rows of a block: the bytes of a vector. */
-    static final int BLOCK = 64;
-
     /** With more groups the 32-bit sums could overflow. */
     static final int MOST_GROUPS = 32767;
 
-    private static final VectorSpecies<Byte> B = ByteVector.SPECIES_512;
-    private static final VectorSpecies<Short> S = ShortVector.SPECIES_512;
-    private static final VectorSpecies<Integer> I = IntVector.SPECIES_512;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-    /** Bytes of a block's codes for one group of columns: magnitudes and signs. */
-    private static final int CODE_BYTES = 2 * BLOCK;
-
-    /** Bytes of the sums of a block: those of even shorts, of odd shorts, and for the odd bytes again. */
-    private static final int SUM_BYTES = 4 * BLOCK;
-
-    /** Groups of columns whose tables are looked up by one block after the other, 20 KB of them. */
-    private static final int CHUNK = 64;
-
-    /** Groups of columns whose indices are kept for several inputs, 8 KB of them. */
-    private static final int PIECE = 32;
-
-    /** Bytes of the indices of a block for one group of columns. */
-    private static final int PLANE_BYTES = 4 * BLOCK;
+    /** Bytes of a memory page, within which prefetchers follow a stream. */
+    private static final int PAGE = 4096;
 
     private static final byte[] SIGNS = new byte[256];
     private static final byte[] PARITY = new byte[256];
 
     static {
         double[] v = new double[8];
-        int[] bit = {-1, 2, 3, 4, 0, 1, 5, 6};
+        int[] bit = {-1, 2, 3, 4, 0, 1, 6, 7};
         for (int b = 0; b < 256; b++) {
             int odd = Integer.bitCount(b) & 1;
             E8p.INSTANCE.decode(b, v, 0);
-            int signs = odd << 7;
+            int signs = odd << 5;
             for (int c = 1; c < 8; c++) {
                 signs |= (v[c] - (odd == 1 ? -0.25 : 0.25) < 0 ? 1 : 0) << bit[c];
             }
             SIGNS[b] = (byte) signs;
-            // the first table row has an even sum; an odd one negates coordinate 7, whose sign is bit 6
-            PARITY[b] = (byte) ((ProductTables.FIELDS.get(ValueLayout.JAVA_BYTE, b) & 1) << 6);
+            // the first table row has an even sum; an odd one negates coordinate 7, whose sign is bit 7
+            PARITY[b] = (byte) ((ProductTables.FIELDS.get(ValueLayout.JAVA_BYTE, b) & 1) << 7);
         }
     }
 
@@ -79,13 +65,15 @@ final class TableMatrix implements PreparedMatrix {
     private final int groups;
     private final int bits;
     private final int blocks;
+    private final int chunk;
 
     TableMatrix(CodeMatrix codes, Arena arena) {
         this.codes = codes;
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
-        this.data = arena.allocate((long) blocks * BLOCK * bits * groups, 64);
+        this.chunk = bits == 2 ? 2 * TableSums.CHUNK : TableSums.CHUNK;
+        this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
         // Memory of a confined arena is open to this thread alone.
         Thread other = Thread.ofPlatform().unstarted(() -> {});
         IntStream all = IntStream.range(0, blocks);
@@ -93,13 +81,9 @@ final class TableMatrix implements PreparedMatrix {
         (shared ? all.parallel() : all).forEach(this::pack);
     }
 
-    /** Where the codes of a block lie that belong to the groups from the beginning of a chunk on, in units of groups. */
+    /** Where the chunk of a block lies that begins with a group of columns. */
     private long place(int block, int begin) {
-        return (long) blocks * begin + (long) block * Math.min(CHUNK, groups - begin);
-    }
-
-    private long residuals() {
-        return (long) CODE_BYTES * blocks * groups;
+        return (long) BLOCK * bits * ((long) block * groups + begin);
     }
 
     private void pack(int block) {
@@ -107,10 +91,10 @@ final class TableMatrix implements PreparedMatrix {
         long residual = codes.residualOffset();
         int first = block * BLOCK;
         int rows = Math.min(BLOCK, codes.rows() - first);
-        for (int begin = 0; begin < groups; begin += CHUNK) {
-            int count = Math.min(CHUNK, groups - begin);
-            long points = CODE_BYTES * place(block, begin);
-            long second = residuals() + (bits == 3 ? BLOCK : CODE_BYTES) * place(block, begin);
+        for (int begin = 0; begin < groups; begin += chunk) {
+            int count = Math.min(chunk, groups - begin);
+            long points = place(block, begin);
+            long second = points + (long) CODE_BYTES * count;
             for (int r = 0; r < rows; r++) {
                 long row = (long) (first + r) * groups + begin;
                 packPoints(from, 2 * row, count, points + r);
@@ -118,10 +102,11 @@ final class TableMatrix implements PreparedMatrix {
                     packPoints(from, residual + 2 * row, count, second + r);
                 } else if (bits == 3) {
                     for (int g = 0; g < count; g++) {
+                        int code = from.get(ValueLayout.JAVA_BYTE, residual + row + g) & 0xff;
                         data.set(
                                 ValueLayout.JAVA_BYTE,
                                 second + r + (long) BLOCK * g,
-                                from.get(ValueLayout.JAVA_BYTE, residual + row + g));
+                                ProductTables.RESIDUAL_CODES[code]);
                     }
                 }
             }
@@ -166,8 +151,16 @@ final class TableMatrix implements PreparedMatrix {
 
     @Override
     public long scratchBytes(int count, int rows) {
-        long sums = (bits == 2 ? 1 : 2) * (long) SUM_BYTES;
-        return PIECE * (long) PLANE_BYTES + sums * count * Math.ceilDiv(rows, BLOCK);
+        return planeBytes() + sumBytes() * count * Math.ceilDiv(rows, BLOCK);
+    }
+
+    private long planeBytes() {
+        return (long) chunk * PLANE_BYTES;
+    }
+
+    /** Bytes of the sums of a block and an input: those of the points and those of the residual. */
+    private long sumBytes() {
+        return (bits == 2 ? 1 : 2) * (long) SUM_BYTES;
     }
 
     @Override
@@ -190,102 +183,109 @@ final class TableMatrix implements PreparedMatrix {
             int lastRow,
             MemorySegment scratch) {
         check(inputs, count, y, yStride, firstRow, lastRow, scratch);
-        int passes = bits == 2 ? 1 : 2;
-        long sums = PIECE * (long) PLANE_BYTES;
-        long perBlock = (long) SUM_BYTES * passes * count;
         int last = Math.ceilDiv(lastRow, BLOCK);
         int first = firstRow / BLOCK;
-        long end = sums + perBlock * (last - first);
-        for (long at = sums; at < end; at += 8) {
-            scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, at, 0);
-        }
-        for (int begin = 0; begin < groups; begin += CHUNK) {
-            if (count == 1) {
-                scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, touch(first, last, begin));
-            }
-            for (int block = first; block < last; block++) {
-                long to = sums + perBlock * (block - first);
-                if (count == 1) {
-                    multiplyOne(inputs, block, begin, scratch, to);
-                } else {
-                    multiplyMany(inputs, count, block, begin, scratch, to);
+        long codesAt = NativeMemory.readable(data, 0, data.byteSize());
+        long inputsAt = NativeMemory.readable(inputs, 0, inputBytes() * count);
+        long planes = NativeMemory.writable(scratch, 0, scratchBytes(count, lastRow - firstRow));
+        long perBlock = sumBytes() * count;
+        scratch.asSlice(planeBytes(), perBlock * (last - first)).fill((byte) 0);
+        try {
+            long sums = planes + planeBytes();
+            int pairs = count & -2;
+            if (pairs > 0) {
+                // Chunk by chunk, so that the tables of all inputs stay in the cache.
+                for (int begin = 0; begin < groups; begin += chunk) {
+                    for (int block = first; block < last; block++) {
+                        long at = codesAt + place(block, begin);
+                        multiplyPairs(at, begin, inputsAt, pairs, planes, sums + perBlock * (block - first));
+                    }
                 }
             }
+            if (pairs < count) {
+                for (int block = first; block < last; block++) {
+                    long to = sums + perBlock * (block - first) + sumBytes() * pairs;
+                    long at = codesAt + place(block, 0);
+                    // From memory in one run, before the many instructions of the product: 59 instead of 39 Gweights/s.
+                    long touched = NativeMemory.touch(at, (long) BLOCK * bits * groups);
+                    NativeMemory.ALL.set(ValueLayout.JAVA_LONG, planes, touched);
+                    multiplyOne(at, inputsAt + inputBytes() * pairs, to);
+                }
+            }
+        } finally {
+            Reference.reachabilityFence(data);
+            Reference.reachabilityFence(inputs);
+            Reference.reachabilityFence(scratch);
         }
         for (int block = first; block < last; block++) {
             int row = block * BLOCK;
+            int rows = Math.min(BLOCK, lastRow - row);
             for (int t = 0; t < count; t++) {
-                finish(
-                        scratch,
-                        sums + perBlock * (block - first) + (long) SUM_BYTES * passes * t,
-                        inputs,
-                        inputBytes() * t,
-                        y,
-                        yStride * t,
-                        row,
-                        Math.min(BLOCK, lastRow - row));
+                long sums = planeBytes() + perBlock * (block - first) + sumBytes() * t;
+                finish(scratch, sums, inputs, inputBytes() * t, y, yStride * t, row, rows);
             }
+        }
+    }
+
+    /** Adds the products of a block, whose codes and sums begin at these addresses, with one input. */
+    private void multiplyOne(long at, long input, long sums) {
+        long tables = input + ProductTables.HEADER;
+        if (bits == 2) {
+            TableSums.sumPoints(at, tables, groups, sums);
+            return;
+        }
+        int whole = groups & -TableSums.CHUNK;
+        if (whole > 0) {
+            sumBoth(at, TableSums.CHUNK, tables, whole, sums);
+        }
+        if (whole < groups) {
+            long rest = at + (long) BLOCK * bits * whole;
+            sumBoth(rest, groups - whole, tables + (long) ProductTables.GROUP_BYTES * whole, groups - whole, sums);
+        }
+    }
+
+    /** {@code count} groups in chunks of {@code width} groups. */
+    private void sumBoth(long at, int width, long tables, int count, long sums) {
+        if (bits == 3) {
+            TableSums.sumPointsAndResiduals(at, CODE_BYTES * width, tables, tables + residualTables(), count, sums);
+        } else {
+            TableSums.sumPointsTwice(at, CODE_BYTES * width, tables, count, sums);
         }
     }
 
     /**
-     * Reads one word of each cache line of the codes of some blocks and a chunk, which lie in one piece. Hardware
-     * prefetchers lose the stream of codes among those of the tables; this loop, which does nothing else, brings them from
-     * memory at full speed, the faster the longer the piece: 8 KB at half of what 32 KB reach.
+     * Adds the products of a chunk with an even number of inputs, of which two at a time share the indices; those are formed
+     * once.
+     *
+     * @param at the address of the chunk
+     * @param sums the address of the block's sums, those of each input behind those of the one before
      */
-    private long touch(int first, int last, int begin) {
-        long at = CODE_BYTES * place(first, begin);
-        long end = at + (long) CODE_BYTES * Math.min(CHUNK, groups - begin) * (last - first);
-        long sum = 0;
-        for (; at < end; at += 64) {
-            sum += data.get(ValueLayout.JAVA_LONG_UNALIGNED, at);
-        }
-        return sum;
-    }
-
-    /** Adds the products of a block with one chunk of an input. */
-    private void multiplyOne(MemorySegment inputs, int block, int begin, MemorySegment scratch, long to) {
-        int count = Math.min(CHUNK, groups - begin);
-        long place = place(block, begin);
-        long tables = ProductTables.HEADER + (long) ProductTables.POINT_BYTES * begin;
-        sumPoints(data, CODE_BYTES * place, inputs, tables, count, scratch, to);
-        if (bits == 4) {
-            sumPoints(data, residuals() + CODE_BYTES * place, inputs, tables, count, scratch, to + SUM_BYTES);
-        } else if (bits == 3) {
-            tables = ProductTables.HEADER
-                    + (long) ProductTables.POINT_BYTES * groups
-                    + (long) ProductTables.RESIDUAL_BYTES * begin;
-            sumResiduals(data, residuals() + BLOCK * place, inputs, tables, count, scratch, to + SUM_BYTES);
+    private void multiplyPairs(long at, int begin, long inputs, int count, long planes, long sums) {
+        int width = Math.min(chunk, groups - begin);
+        long tables = inputs + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
+        TableSums.indexPoints(at, width, planes);
+        lookUp(tables, count, width, planes, sums);
+        long residual = at + (long) CODE_BYTES * width;
+        if (bits == 3) {
+            TableSums.indexResiduals(residual, width, planes);
+            lookUp(tables + residualTables(), count, width, planes, sums + SUM_BYTES);
+        } else if (bits == 4) {
+            TableSums.indexPoints(residual, width, planes);
+            lookUp(tables, count, width, planes, sums + SUM_BYTES);
         }
     }
 
-    /** Adds the products of a block with one chunk of several inputs: indices are formed once and looked up for each. */
-    private void multiplyMany(MemorySegment inputs, int count, int block, int chunk, MemorySegment scratch, long sums) {
-        int passes = bits == 2 ? 1 : 2;
-        int end = Math.min(groups, chunk + CHUNK);
-        for (int begin = chunk; begin < end; begin += PIECE) {
-            int piece = Math.min(PIECE, end - begin);
-            long place = place(block, chunk) + (begin - chunk);
-            for (int pass = 0; pass < passes; pass++) {
-                boolean bytes = pass == 1 && bits == 3;
-                if (bytes) {
-                    indexResiduals(data, residuals() + BLOCK * place, piece, scratch);
-                } else {
-                    indexPoints(data, pass * residuals() + CODE_BYTES * place, piece, scratch);
-                }
-                for (int t = 0; t < count; t++) {
-                    long input = inputBytes() * t + ProductTables.HEADER;
-                    long to = sums + (long) SUM_BYTES * (t * passes + pass);
-                    if (bytes) {
-                        input += (long) ProductTables.POINT_BYTES * groups;
-                        lookUpResiduals(
-                                scratch, inputs, input + (long) ProductTables.RESIDUAL_BYTES * begin, piece, to);
-                    } else {
-                        lookUpPoints(scratch, inputs, input + (long) ProductTables.POINT_BYTES * begin, piece, to);
-                    }
-                }
-            }
+    private void lookUp(long tables, int count, int width, long planes, long sums) {
+        for (int t = 0; t < count; t += 2) {
+            long input = tables + inputBytes() * t;
+            long to = sums + sumBytes() * t;
+            TableSums.lookUpTwo(planes, input, input + inputBytes(), width, to, to + sumBytes());
         }
+    }
+
+    /** How far the tables of the residual lie behind those of the points. */
+    private long residualTables() {
+        return (long) ProductTables.GROUP_BYTES * groups;
     }
 
     private void check(
@@ -317,9 +317,8 @@ final class TableMatrix implements PreparedMatrix {
     }
 
     /**
-     * From the sums of a block to y. The sums are four vectors of ints: u, v, u' and v' with {@code u = sum of pairs of
-     * shorts as one int} and {@code u' = sum of the upper shorts}; u of the even rows, v of the odd ones. So row 4 i is
-     * {@code u[i] - (u'[i] << 16)}, row 4 i + 1 the same of v, row 4 i + 2 is u'[i] and row 4 i + 3 is v'[i].
+     * From the sums of a block to y. Row 4 i is {@code u[i] - (upperU[i] << 16)}, row 4 i + 1 the same of v, row 4 i + 2 is
+     * {@code upperU[i]} and row 4 i + 3 is {@code upperV[i]}.
      */
     private void finish(
             MemorySegment sums,
@@ -349,287 +348,5 @@ final class TableMatrix implements PreparedMatrix {
         long i = at + 64L * (r & 1) + (r & ~3);
         int upper = sums.get(INT, i + 128);
         return (r & 2) != 0 ? upper : sums.get(INT, i) - (upper << 16);
-    }
-
-    // As in VectorTransform: every method that holds a vector is longer than 325 bytecodes, loops inside and calls
-    // nothing
-    // but the Vector API, so that C2 compiles it on its own and boxes nothing.
-
-    /**
-     * Adds to the sums of a block, four vectors of {@code sums}. Per group of columns, 512 weights: four VPERMI2B look up the
-     * fields of 64 magnitude bytes; masks and shifts put them and the signs together to four planes of indices; six VPERMW
-     * and two VPERMI2W look up products.
-     */
-    private static void sumPoints(
-            MemorySegment data, long at, MemorySegment tables, long tablesAt, int groups, MemorySegment sums, long to) {
-        ByteVector a0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 0, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 64, ORDER);
-        ByteVector a2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 128, ORDER);
-        ByteVector a3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 192, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 256, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 320, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 384, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 448, ORDER);
-        IntVector u = IntVector.fromMemorySegment(I, sums, to, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, sums, to + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, sums, to + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, sums, to + 192, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long p = at + (long) CODE_BYTES * g;
-            long q = tablesAt + (long) ProductTables.POINT_BYTES * g;
-            ByteVector a = ByteVector.fromMemorySegment(B, data, p, ORDER);
-            ShortVector s = ShortVector.fromMemorySegment(S, data, p + BLOCK, ORDER);
-            VectorMask<Byte> high = a.compare(VectorOperators.LT, (byte) 0);
-            ShortVector m =
-                    a.selectFrom(a0, a1).blend(a.selectFrom(a2, a3), high).reinterpretAsShorts();
-            ShortVector n =
-                    a.selectFrom(b0, b1).blend(a.selectFrom(b2, b3), high).reinterpretAsShorts();
-            ShortVector ones =
-                    s.reinterpretAsBytes().lanewise(VectorOperators.BIT_COUNT).reinterpretAsShorts();
-            ShortVector s2 = s.lanewise(VectorOperators.LSHR, 2);
-            ShortVector p0 = m.and((short) 0x1b1b)
-                    .or(s.and((short) 0x0404))
-                    .or(s2.and((short) 0x2020))
-                    .lanewise(VectorOperators.XOR, ones.and((short) 0x0101));
-            ShortVector p1 =
-                    m.lanewise(VectorOperators.LSHR, 5).and((short) 0x0707).or(s.and((short) 0x1818));
-            ShortVector p2 = n.and((short) 0x1c1c).or(s.and((short) 0x0303));
-            ShortVector p3 =
-                    n.lanewise(VectorOperators.LSHR, 5).and((short) 0x0707).or(s2.and((short) 0x1818));
-            ShortVector x0 = ShortVector.fromMemorySegment(S, tables, q, ORDER);
-            ShortVector y0 = ShortVector.fromMemorySegment(S, tables, q + 64, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, tables, q + 128, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, tables, q + 192, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, tables, q + 256, ORDER);
-            IntVector even = p0.selectFrom(x0, y0)
-                    .add(p1.selectFrom(x1))
-                    .add(p2.selectFrom(x2).add(p3.selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(even);
-            upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
-                    .selectFrom(x0, y0)
-                    .add(p1.lanewise(VectorOperators.LSHR, 8).selectFrom(x1))
-                    .add(p2.lanewise(VectorOperators.LSHR, 8)
-                            .selectFrom(x2)
-                            .add(p3.lanewise(VectorOperators.LSHR, 8).selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(odd);
-            upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
-        }
-        u.intoMemorySegment(sums, to, ORDER);
-        v.intoMemorySegment(sums, to + 64, ORDER);
-        upperU.intoMemorySegment(sums, to + 128, ORDER);
-        upperV.intoMemorySegment(sums, to + 192, ORDER);
-    }
-
-    /** As {@link #sumPoints} for residual codes of 8 bits: eight VPERMI2B and eight VPERMW. */
-    private static void sumResiduals(
-            MemorySegment data, long at, MemorySegment tables, long tablesAt, int groups, MemorySegment sums, long to) {
-        IntVector u = IntVector.fromMemorySegment(I, sums, to, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, sums, to + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, sums, to + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, sums, to + 192, ORDER);
-        ByteVector a0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 512, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 576, ORDER);
-        ByteVector a2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 640, ORDER);
-        ByteVector a3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 704, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 768, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 832, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 896, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 960, ORDER);
-        ByteVector c0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1024, ORDER);
-        ByteVector c1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1088, ORDER);
-        ByteVector c2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1152, ORDER);
-        ByteVector c3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1216, ORDER);
-        ByteVector d0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1280, ORDER);
-        ByteVector d1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1344, ORDER);
-        ByteVector d2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1408, ORDER);
-        ByteVector d3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1472, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long q = tablesAt + (long) ProductTables.RESIDUAL_BYTES * g;
-            ByteVector c = ByteVector.fromMemorySegment(B, data, at + (long) BLOCK * g, ORDER);
-            VectorMask<Byte> high = c.compare(VectorOperators.LT, (byte) 0);
-            ShortVector p0 =
-                    c.selectFrom(a0, a1).blend(c.selectFrom(a2, a3), high).reinterpretAsShorts();
-            ShortVector p1 =
-                    c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), high).reinterpretAsShorts();
-            ShortVector p2 =
-                    c.selectFrom(c0, c1).blend(c.selectFrom(c2, c3), high).reinterpretAsShorts();
-            ShortVector p3 =
-                    c.selectFrom(d0, d1).blend(c.selectFrom(d2, d3), high).reinterpretAsShorts();
-            ShortVector x0 = ShortVector.fromMemorySegment(S, tables, q, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, tables, q + 64, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, tables, q + 128, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, tables, q + 192, ORDER);
-            IntVector even = p0.selectFrom(x0)
-                    .add(p1.selectFrom(x1))
-                    .add(p2.selectFrom(x2).add(p3.selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(even);
-            upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
-                    .selectFrom(x0)
-                    .add(p1.lanewise(VectorOperators.LSHR, 8).selectFrom(x1))
-                    .add(p2.lanewise(VectorOperators.LSHR, 8)
-                            .selectFrom(x2)
-                            .add(p3.lanewise(VectorOperators.LSHR, 8).selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(odd);
-            upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
-        }
-        u.intoMemorySegment(sums, to, ORDER);
-        v.intoMemorySegment(sums, to + 64, ORDER);
-        upperU.intoMemorySegment(sums, to + 128, ORDER);
-        upperV.intoMemorySegment(sums, to + 192, ORDER);
-    }
-
-    /** The first half of {@link #sumPoints}: the four planes of indices of each group of columns. */
-    private static void indexPoints(MemorySegment data, long at, int groups, MemorySegment planes) {
-        ByteVector a0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 0, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 64, ORDER);
-        ByteVector a2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 128, ORDER);
-        ByteVector a3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 192, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 256, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 320, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 384, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 448, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long p = at + (long) CODE_BYTES * g;
-            long q = (long) PLANE_BYTES * g;
-            ByteVector a = ByteVector.fromMemorySegment(B, data, p, ORDER);
-            ShortVector s = ShortVector.fromMemorySegment(S, data, p + BLOCK, ORDER);
-            VectorMask<Byte> high = a.compare(VectorOperators.LT, (byte) 0);
-            ShortVector m =
-                    a.selectFrom(a0, a1).blend(a.selectFrom(a2, a3), high).reinterpretAsShorts();
-            ShortVector n =
-                    a.selectFrom(b0, b1).blend(a.selectFrom(b2, b3), high).reinterpretAsShorts();
-            ShortVector ones =
-                    s.reinterpretAsBytes().lanewise(VectorOperators.BIT_COUNT).reinterpretAsShorts();
-            ShortVector s2 = s.lanewise(VectorOperators.LSHR, 2);
-            m.and((short) 0x1b1b)
-                    .or(s.and((short) 0x0404))
-                    .or(s2.and((short) 0x2020))
-                    .lanewise(VectorOperators.XOR, ones.and((short) 0x0101))
-                    .intoMemorySegment(planes, q, ORDER);
-            m.lanewise(VectorOperators.LSHR, 5)
-                    .and((short) 0x0707)
-                    .or(s.and((short) 0x1818))
-                    .intoMemorySegment(planes, q + 64, ORDER);
-            n.and((short) 0x1c1c).or(s.and((short) 0x0303)).intoMemorySegment(planes, q + 128, ORDER);
-            n.lanewise(VectorOperators.LSHR, 5)
-                    .and((short) 0x0707)
-                    .or(s2.and((short) 0x1818))
-                    .intoMemorySegment(planes, q + 192, ORDER);
-        }
-    }
-
-    /** The first half of {@link #sumResiduals}. */
-    private static void indexResiduals(MemorySegment data, long at, int groups, MemorySegment planes) {
-        ByteVector a0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 512, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 576, ORDER);
-        ByteVector a2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 640, ORDER);
-        ByteVector a3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 704, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 768, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 832, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 896, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 960, ORDER);
-        ByteVector c0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1024, ORDER);
-        ByteVector c1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1088, ORDER);
-        ByteVector c2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1152, ORDER);
-        ByteVector c3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1216, ORDER);
-        ByteVector d0 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1280, ORDER);
-        ByteVector d1 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1344, ORDER);
-        ByteVector d2 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1408, ORDER);
-        ByteVector d3 = ByteVector.fromMemorySegment(B, ProductTables.FIELDS, 1472, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long q = (long) PLANE_BYTES * g;
-            ByteVector c = ByteVector.fromMemorySegment(B, data, at + (long) BLOCK * g, ORDER);
-            VectorMask<Byte> high = c.compare(VectorOperators.LT, (byte) 0);
-            c.selectFrom(a0, a1).blend(c.selectFrom(a2, a3), high).intoMemorySegment(planes, q, ORDER);
-            c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), high).intoMemorySegment(planes, q + 64, ORDER);
-            c.selectFrom(c0, c1).blend(c.selectFrom(c2, c3), high).intoMemorySegment(planes, q + 128, ORDER);
-            c.selectFrom(d0, d1).blend(c.selectFrom(d2, d3), high).intoMemorySegment(planes, q + 192, ORDER);
-        }
-    }
-
-    /** The second half of {@link #sumPoints}: adds to the sums in memory. The sums lie in the segment of the planes. */
-    private static void lookUpPoints(MemorySegment planes, MemorySegment tables, long tablesAt, int groups, long to) {
-        IntVector u = IntVector.fromMemorySegment(I, planes, to, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, planes, to + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, planes, to + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, planes, to + 192, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long p = (long) PLANE_BYTES * g;
-            long q = tablesAt + (long) ProductTables.POINT_BYTES * g;
-            ShortVector p0 = ShortVector.fromMemorySegment(S, planes, p, ORDER);
-            ShortVector p1 = ShortVector.fromMemorySegment(S, planes, p + 64, ORDER);
-            ShortVector p2 = ShortVector.fromMemorySegment(S, planes, p + 128, ORDER);
-            ShortVector p3 = ShortVector.fromMemorySegment(S, planes, p + 192, ORDER);
-            ShortVector x0 = ShortVector.fromMemorySegment(S, tables, q, ORDER);
-            ShortVector y0 = ShortVector.fromMemorySegment(S, tables, q + 64, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, tables, q + 128, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, tables, q + 192, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, tables, q + 256, ORDER);
-            IntVector even = p0.selectFrom(x0, y0)
-                    .add(p1.selectFrom(x1))
-                    .add(p2.selectFrom(x2).add(p3.selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(even);
-            upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
-                    .selectFrom(x0, y0)
-                    .add(p1.lanewise(VectorOperators.LSHR, 8).selectFrom(x1))
-                    .add(p2.lanewise(VectorOperators.LSHR, 8)
-                            .selectFrom(x2)
-                            .add(p3.lanewise(VectorOperators.LSHR, 8).selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(odd);
-            upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
-        }
-        u.intoMemorySegment(planes, to, ORDER);
-        v.intoMemorySegment(planes, to + 64, ORDER);
-        upperU.intoMemorySegment(planes, to + 128, ORDER);
-        upperV.intoMemorySegment(planes, to + 192, ORDER);
-    }
-
-    /** The second half of {@link #sumResiduals}. */
-    private static void lookUpResiduals(
-            MemorySegment planes, MemorySegment tables, long tablesAt, int groups, long to) {
-        IntVector u = IntVector.fromMemorySegment(I, planes, to, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, planes, to + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, planes, to + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, planes, to + 192, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long p = (long) PLANE_BYTES * g;
-            long q = tablesAt + (long) ProductTables.RESIDUAL_BYTES * g;
-            ShortVector p0 = ShortVector.fromMemorySegment(S, planes, p, ORDER);
-            ShortVector p1 = ShortVector.fromMemorySegment(S, planes, p + 64, ORDER);
-            ShortVector p2 = ShortVector.fromMemorySegment(S, planes, p + 128, ORDER);
-            ShortVector p3 = ShortVector.fromMemorySegment(S, planes, p + 192, ORDER);
-            ShortVector x0 = ShortVector.fromMemorySegment(S, tables, q, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, tables, q + 64, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, tables, q + 128, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, tables, q + 192, ORDER);
-            IntVector even = p0.selectFrom(x0)
-                    .add(p1.selectFrom(x1))
-                    .add(p2.selectFrom(x2).add(p3.selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(even);
-            upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
-                    .selectFrom(x0)
-                    .add(p1.lanewise(VectorOperators.LSHR, 8).selectFrom(x1))
-                    .add(p2.lanewise(VectorOperators.LSHR, 8)
-                            .selectFrom(x2)
-                            .add(p3.lanewise(VectorOperators.LSHR, 8).selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(odd);
-            upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
-        }
-        u.intoMemorySegment(planes, to, ORDER);
-        v.intoMemorySegment(planes, to + 64, ORDER);
-        upperU.intoMemorySegment(planes, to + 128, ORDER);
-        upperV.intoMemorySegment(planes, to + 192, ORDER);
     }
 }
