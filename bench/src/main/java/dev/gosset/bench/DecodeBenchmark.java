@@ -4,11 +4,11 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.device.Sampling;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -79,7 +79,7 @@ public class DecodeBenchmark {
         team = ThreadTeam.ofProcessors();
         loaded = backend == null
                 ? new CpuModel(model.transformer(), team)
-                : backend.load(model, device.index(), DeviceOptions.defaults(), team);
+                : backend.load(model, device.index(), StorageOptions.defaults(), team);
         decoder = loaded.decoder(batch, PROMPT + STEPS);
         for (int s = 0; s < batch; s++) {
             decoder.append(s, new int[] {3, 4, 5, 6, 7, 8, 9, 10 + s});

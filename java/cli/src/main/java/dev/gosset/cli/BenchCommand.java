@@ -60,6 +60,9 @@ final class BenchCommand implements Runnable {
     @Mixin
     private CommonOptions.Run run;
 
+    @Mixin
+    private StorageFlags storage;
+
     @Option(
             names = "--model",
             paramLabel = "DIR",
@@ -166,7 +169,7 @@ final class BenchCommand implements Runnable {
         List<ModelBenchmark.Figure> models = List.of();
         String gpuSentence;
         try (ThreadTeam team = run.team(spec);
-                Model opened = model == null ? null : Model.open(model)) {
+                Model opened = model == null ? null : Model.open(model, storage.options(spec))) {
             try (Gpu gpu = gpu()) {
                 gpuSentence = gpu.sentence();
                 for (int n : sizes) {
@@ -184,7 +187,7 @@ final class BenchCommand implements Runnable {
                 }
             }
             if (opened != null) {
-                models = new ModelBenchmark(opened, team, run.options(spec)).measure(readBandwidth(team));
+                models = new ModelBenchmark(opened, team, storage.options(spec)).measure(readBandwidth(team));
             }
         }
         report(figures, gpuSentence, models);

@@ -37,6 +37,9 @@ final class ChatCommand implements Runnable {
     private CommonOptions.Run run;
 
     @Mixin
+    private StorageFlags storage;
+
+    @Mixin
     private SamplingOptions sampling;
 
     @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
@@ -49,7 +52,7 @@ final class ChatCommand implements Runnable {
     public void run() {
         GenerationOptions options = sampling.options(spec);
         try (ThreadTeam team = run.team(spec);
-                LanguageModel lm = run.open(spec, model, team);
+                LanguageModel lm = run.open(model, storage.options(spec), team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
             ChatTemplate template = lm.tokenizer().chatTemplate();
             BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));

@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.device.Device;
-import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.model.StorageOptions;
 import java.nio.file.Path;
 import java.util.Map;
 import picocli.CommandLine;
@@ -54,30 +54,15 @@ final class CommonOptions {
         Device device = Device.CPU;
 
         @Option(
-                names = "--head-bits",
-                paramLabel = "8|16",
-                description = "Bits per weight of the head's copy on a GPU; default ${DEFAULT-VALUE}.")
-        private int headBits = 16;
-
-        @Option(
                 names = "--tokenizer",
                 paramLabel = "DIR",
                 description = "Take the tokenizer from this directory instead of the model's, for models without one.")
         Path tokenizer;
 
         /** Opens a model to run, with its own tokenizer or the one that was asked for. */
-        LanguageModel open(CommandSpec spec, Path model, ThreadTeam team) {
+        LanguageModel open(Path model, StorageOptions storage, ThreadTeam team) {
             sayTokenizer();
-            return LanguageModel.open(model, tokenizer, team, device, options(spec));
-        }
-
-        /** How a model is loaded onto a device. */
-        DeviceOptions options(CommandSpec spec) {
-            try {
-                return new DeviceOptions(headBits);
-            } catch (IllegalArgumentException e) {
-                throw new ParameterException(spec.commandLine(), "--head-bits: " + e.getMessage(), e);
-            }
+            return LanguageModel.open(model, tokenizer, storage, team, device);
         }
 
         /** For commands that compute on the processor only. */

@@ -56,6 +56,9 @@ final class EvalCommand implements Runnable {
         @Mixin
         private CommonOptions.Run run;
 
+        @Mixin
+        private StorageFlags storage;
+
         @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
         private Path model;
 
@@ -74,7 +77,7 @@ final class EvalCommand implements Runnable {
         @Override
         public void run() {
             try (ThreadTeam team = run.team(spec);
-                    LanguageModel lm = run.open(spec, model, team);
+                    LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 int limit = lm.config().maxPositions();
                 int size = context == null ? Math.min(2048, limit) : context;
@@ -131,6 +134,9 @@ final class EvalCommand implements Runnable {
         @Mixin
         private CommonOptions.Run run;
 
+        @Mixin
+        private StorageFlags storage;
+
         @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
         private Path model;
 
@@ -146,7 +152,7 @@ final class EvalCommand implements Runnable {
                 throw new FormatException(task + ": cannot be read: " + e.getMessage(), e);
             }
             try (ThreadTeam team = run.team(spec);
-                    LanguageModel lm = run.open(spec, model, team);
+                    LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 MultipleChoice result = MultipleChoice.measure(lm.loaded(), lm.tokenizer(), questions, progress);
                 if (common.json) {

@@ -28,6 +28,9 @@ final class GenerateCommand implements Runnable {
     private CommonOptions.Run run;
 
     @Mixin
+    private StorageFlags storage;
+
+    @Mixin
     private SamplingOptions sampling;
 
     @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
@@ -40,7 +43,7 @@ final class GenerateCommand implements Runnable {
     public void run() {
         GenerationOptions options = sampling.options(spec);
         try (ThreadTeam team = run.team(spec);
-                LanguageModel lm = run.open(spec, model, team);
+                LanguageModel lm = run.open(model, storage.options(spec), team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
             int[] tokens = lm.tokenizer().encode(prompt, true);
             if (common.json) {

@@ -6,13 +6,13 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.device.Sampling;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.ModelSummary;
+import dev.gosset.llm.model.StorageOptions;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,7 +32,7 @@ final class ModelBenchmark {
 
     private final Model model;
     private final ThreadTeam team;
-    private final DeviceOptions options;
+    private final StorageOptions storage;
     private final ModelConfig config;
     /** Bytes of all linears, as stored. */
     private final double linearBytes;
@@ -105,10 +105,10 @@ final class ModelBenchmark {
         }
     }
 
-    ModelBenchmark(Model model, ThreadTeam team, DeviceOptions options) {
+    ModelBenchmark(Model model, ThreadTeam team, StorageOptions storage) {
         this.model = model;
         this.team = team;
-        this.options = options;
+        this.storage = storage;
         this.config = model.config();
         if (config.maxPositions() < SHORT_PROMPT + TOKENS) {
             throw new UnsupportedModelException(model.directory().path() + ": has " + config.maxPositions()
@@ -131,7 +131,7 @@ final class ModelBenchmark {
     List<Figure> measure(double cpuBandwidth) {
         List<Figure> figures = new ArrayList<>();
         try (LoadedModel cpu = new CpuModel(model.transformer(), team)) {
-            figures.addAll(measure(cpu, "cpu", cpuBandwidth, headBytes));
+            figures.addAll(measure(cpu, "cpu", cpuBandwidth));
         }
         for (DeviceBackend backend : DeviceBackend.all()) {
             if (!backend.isUsable()) {
@@ -140,10 +140,8 @@ final class ModelBenchmark {
             }
             String device = new Device(backend.name(), 0).toString();
             double bandwidth = backend.copyBandwidth(0);
-            try (LoadedModel loaded = backend.load(model, 0, options, team)) {
-                double head =
-                        options.headBits() == 8 ? (double) config.vocabularySize() * config.hiddenSize() : headBytes;
-                figures.addAll(measure(loaded, device, bandwidth, head));
+            try (LoadedModel loaded = backend.load(model, 0, storage, team)) {
+                figures.addAll(measure(loaded, device, bandwidth));
             } catch (DeviceException | UnsupportedModelException e) {
                 figures.add(Figure.missing(device, e.getMessage()));
             }
@@ -151,15 +149,17 @@ final class ModelBenchmark {
         return figures;
     }
 
-    private List<Figure> measure(LoadedModel loaded, String device, double bandwidth, double head) {
+    private List<Figure> measure(LoadedModel loaded, String device, double bandwidth) {
         List<Figure> figures = new ArrayList<>();
+        double head = storage.byteHead() ? (double) config.vocabularySize() * config.hiddenSize() : headBytes;
+        double cacheBytes = 2.0 * storage.cache().bytes();
         int prompt = Math.min(LONG_PROMPT, config.maxPositions() - 1);
         double prefill = prefillRate(loaded, prompt);
         figures.add(new Figure(device, "prefill", 1, prefill, Double.NaN, Double.NaN, loaded.peakDeviceBytes(), null));
         for (int batch : BATCHES) {
             double rate = decodeRate(loaded, batch);
-            // Keys and values of every position so far, in 16 bits.
-            double cache = 4.0 * config.layers() * config.keyValueSize() * (SHORT_PROMPT + TOKENS / 2);
+            // Keys and values of every position so far.
+            double cache = cacheBytes * config.layers() * config.keyValueSize() * (SHORT_PROMPT + TOKENS / 2);
             // The processor runs the sequences one after the other and reads the weights for each.
             int shared = loaded.device().isCpu() ? 1 : batch;
             double bytes = (linearBytes + head) / shared + cache;

@@ -4,7 +4,6 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.generate.GenerationOptions;
@@ -12,6 +11,7 @@ import dev.gosset.llm.generate.TextGenerator;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
@@ -63,7 +63,7 @@ public final class LanguageModel implements AutoCloseable {
     public static LanguageModel open(Path directory) {
         ThreadTeam team = ThreadTeam.ofProcessors();
         try {
-            return open(directory, null, team, true, Device.CPU, DeviceOptions.defaults());
+            return open(directory, null, StorageOptions.defaults(), team, true, Device.CPU);
         } catch (RuntimeException e) {
             team.close();
             throw e;
@@ -72,7 +72,7 @@ public final class LanguageModel implements AutoCloseable {
 
     /** Opens a model that computes on the given threads; the team stays the caller's. */
     public static LanguageModel open(Path directory, ThreadTeam team) {
-        return open(directory, null, team, false, Device.CPU, DeviceOptions.defaults());
+        return open(directory, null, team);
     }
 
     /**
@@ -82,22 +82,23 @@ public final class LanguageModel implements AutoCloseable {
      * @param tokenizer a directory with tokenizer.json; null for the model's own
      */
     public static LanguageModel open(Path directory, Path tokenizer, ThreadTeam team) {
-        return open(directory, tokenizer, team, false, Device.CPU, DeviceOptions.defaults());
+        return open(directory, tokenizer, StorageOptions.defaults(), team, Device.CPU);
     }
 
     /**
-     * Opens a model that computes on a device: its weights are copied there.
+     * Opens a model that computes on a device: where that is not the processor, its weights are copied there.
      *
      * @param tokenizer a directory with tokenizer.json; null for the model's own
+     * @param storage how the head and the key-value caches are kept
      * @throws dev.gosset.core.DeviceException where the device cannot be used or its memory is too small
      */
     public static LanguageModel open(
-            Path directory, Path tokenizer, ThreadTeam team, Device device, DeviceOptions options) {
-        return open(directory, tokenizer, team, false, device, options);
+            Path directory, Path tokenizer, StorageOptions storage, ThreadTeam team, Device device) {
+        return open(directory, tokenizer, storage, team, false, device);
     }
 
     private static LanguageModel open(
-            Path directory, Path tokenizer, ThreadTeam team, boolean ownsTeam, Device device, DeviceOptions options) {
+            Path directory, Path tokenizer, StorageOptions storage, ThreadTeam team, boolean ownsTeam, Device device) {
         if (tokenizer == null
                 && Files.isRegularFile(directory.resolve("config.json"))
                 && !Files.isRegularFile(directory.resolve("tokenizer.json"))) {
@@ -112,13 +113,13 @@ public final class LanguageModel implements AutoCloseable {
                     + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
         }
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
-        Model model = backend == null ? Model.open(directory) : Model.openStored(directory);
+        Model model = backend == null ? Model.open(directory, storage) : Model.openStored(directory);
         Tokenizer words = null;
         try {
             words = Tokenizer.open(tokenizer == null ? directory : tokenizer);
             LoadedModel loaded = backend == null
                     ? new CpuModel(model.transformer(), team)
-                    : backend.load(model, device.index(), options, team);
+                    : backend.load(model, device.index(), storage, team);
             return new LanguageModel(model, loaded, words, team, ownsTeam);
         } catch (RuntimeException e) {
             if (words != null) {

@@ -8,10 +8,10 @@ import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -27,11 +27,16 @@ public final class DenseProduct {
     private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
     private static final VectorSpecies<Integer> INTS =
             VectorSpecies.of(int.class, VectorShape.forBitSize(FLOATS.vectorBitSize()));
-    private static final VectorSpecies<Short> SHORTS =
-            VectorSpecies.of(short.class, VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
     private static final int LANES = FLOATS.length();
     /** Rows that share the loads of x. */
     private static final int BLOCK = 4;
+
+    private static final long SUM_BYTES = 4L * BLOCK * LANES;
+
+    /** Bytes of rows that are brought into the caches at a time. */
+    private static final long AHEAD = 1 << 15;
+
+    private static final MemorySegment ALL = NativeMemory.ALL;
 
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
@@ -39,16 +44,20 @@ public final class DenseProduct {
     private static final ValueLayout.OfFloat FLOAT_NATIVE = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
-    /** A half's exponent is biased by 15, a float's by 127: their difference as a factor. */
-    private static final float HALF_TO_FLOAT = 0x1p112f;
-
-    /** A half's bits, sign-extended and moved to a float's place. */
+    /** A half's bits, sign-extended and moved to a float's place: the float is 2^-112 of the half, as their biases differ. */
     private static final int HALF_BITS = 0x8fffe000;
 
-    /** The exponent among them, all ones for infinity and NaN. */
-    private static final int HALF_EXPONENT = 0x0f800000;
+    /**
+     * What inputs are multiplied with for halves, so that products stay clear of subnormal floats: what they lose is below
+     * 2^-68. Inputs must be below 2^95, or they come out as infinity.
+     */
+    private static final float INPUT_SCALE = 0x1p32f;
 
-    private static final int FLOAT_INFINITY = 0x7f800000;
+    /** Makes up for {@link #INPUT_SCALE} and the biases. */
+    private static final float HALF_SCALE = 0x1p80f;
+
+    private static final byte FINITE = 1;
+    private static final byte NOT_FINITE = 2;
 
     private final Tensor weight;
     private final MemorySegment data;
@@ -57,6 +66,11 @@ public final class DenseProduct {
     private final int cols;
     /** Whether BLAS can read the weights where they lie. */
     private final boolean direct;
+
+    private final int tile;
+
+    /** Whether all halves of a tile are finite, as far as that was looked up; threads that meet find the same. */
+    private final byte[] finite;
 
     /**
      * @param weight a matrix of F32, F16 or BF16
@@ -75,6 +89,8 @@ public final class DenseProduct {
         this.rows = weight.dim(0);
         this.cols = weight.dim(1);
         this.direct = dtype == Dtype.F32 && ByteOrder.nativeOrder() == ORDER && data.address() % 4 == 0;
+        this.tile = Math.max(8, (1 << 16) / cols);
+        this.finite = new byte[dtype == Dtype.F16 ? Math.ceilDiv(rows, tile) : 0];
     }
 
     /** m, the number of outputs. */
@@ -105,11 +121,16 @@ public final class DenseProduct {
                     + y.cols());
         }
         if (x.rows() == 1) {
-            int tile = Math.max(8, (1 << 16) / cols);
-            workspace.run(Math.ceilDiv(rows, tile), 4L * BLOCK * LANES, (i, sums) -> {
-                int from = i * tile;
-                matvec(x.data(), y.data(), column, from, Math.min(rows, from + tile), sums);
-            });
+            try (Workspace.Frame frame = workspace.frame()) {
+                MemorySegment inputs = dtype == Dtype.F32 ? x.data() : frame.bytes(4L * cols);
+                if (dtype != Dtype.F32) {
+                    split(x.data(), inputs);
+                }
+                workspace.run(
+                        Math.ceilDiv(rows, tile),
+                        SUM_BYTES,
+                        (i, sums) -> matvec(x.data(), inputs, y.data(), column, i, sums));
+            }
         } else if (x.rows() > 1) {
             int tile = rows >= 2048 ? 256 : 128;
             long scratch = direct ? 0 : 4L * tile * cols;
@@ -145,39 +166,98 @@ public final class DenseProduct {
                 y.cols());
     }
 
-    private void matvec(MemorySegment x, MemorySegment y, int column, int from, int to, MemorySegment sums) {
+    /** Columns that the loops over vectors take; the rest is added one by one. */
+    private int whole() {
+        int step = dtype == Dtype.F32 ? LANES : 2 * LANES;
+        return cols / step * step;
+    }
+
+    /** Of every two vectors of inputs first the even columns, then the odd ones: as they lie in an int of two weights. */
+    private void split(MemorySegment xs, MemorySegment inputs) {
+        long x = NativeMemory.readable(xs, 0, 4L * cols);
+        long out = NativeMemory.writable(inputs, 0, 4L * cols);
+        float scale = dtype == Dtype.F16 ? INPUT_SCALE : 1;
+        for (int j = 0; j < whole(); j += 2 * LANES) {
+            for (int lane = 0; lane < LANES; lane++) {
+                long from = x + 4L * (j + 2 * lane);
+                ALL.set(FLOAT_NATIVE, out + 4L * (j + lane), ALL.get(FLOAT_NATIVE, from) * scale);
+                ALL.set(FLOAT_NATIVE, out + 4L * (j + LANES + lane), ALL.get(FLOAT_NATIVE, from + 4) * scale);
+            }
+        }
+        NativeMemory.keep(xs, inputs);
+    }
+
+    private void matvec(
+            MemorySegment xs, MemorySegment inputs, MemorySegment ys, int column, int task, MemorySegment scratch) {
+        int from = task * tile;
+        int count = Math.min(tile, rows - from);
         long rowBytes = (long) dtype.bytes() * cols;
-        int whole = cols / LANES * LANES;
-        for (int i = from; i < to; i += BLOCK) {
-            int count = Math.min(BLOCK, to - i);
-            long at = rowBytes * i;
+        long w = NativeMemory.readable(data, rowBytes * from, rowBytes * count);
+        long x = NativeMemory.readable(xs, 0, 4L * cols);
+        long vectors = NativeMemory.readable(inputs, 0, 4L * cols);
+        long y = NativeMemory.writable(ys, 4L * (column + from), 4L * count);
+        long sums = NativeMemory.writable(scratch, 0, SUM_BYTES);
+        boolean vectorized = dtype != Dtype.F16 || isFinite(task, w, (long) count * cols);
+        int whole = vectorized ? whole() : 0;
+        float scale = dtype == Dtype.F16 ? HALF_SCALE : 1;
+        int ahead = (int) Math.max(1, AHEAD / (BLOCK * rowBytes)) * BLOCK;
+        for (int i = 0; i < count; i += BLOCK) {
+            if (i % ahead == 0) {
+                ALL.set(
+                        ValueLayout.JAVA_LONG,
+                        sums,
+                        NativeMemory.touch(w + rowBytes * i, rowBytes * Math.min(ahead, count - i)));
+            }
+            int block = Math.min(BLOCK, count - i);
             // Where less than four rows are left their sums are those of one row, four times.
-            long stride = count == BLOCK ? rowBytes : 0;
-            for (int r = 0; r < count; r++) {
+            long stride = block == BLOCK ? rowBytes : 0;
+            for (int r = 0; r < block; r++) {
+                long at = w + rowBytes * (i + r);
                 if (r == 0 || stride == 0) {
-                    switch (dtype) {
-                        case F32 -> sumFloats(data, at + rowBytes * r, stride, whole, x, sums);
-                        case F16 -> sumHalves(data, at + rowBytes * r, stride, whole, x, sums);
-                        default -> sumBfloats(data, at + rowBytes * r, stride, whole, x, sums);
-                    }
+                    sum(at, stride, whole, vectors, sums);
                 }
                 float sum = 0;
                 for (int lane = 0; lane < LANES; lane++) {
-                    sum += sums.get(FLOAT_NATIVE, 4L * ((stride == 0 ? 0 : r) * LANES + lane));
+                    sum += ALL.get(FLOAT_NATIVE, sums + 4L * ((stride == 0 ? 0 : r) * LANES + lane));
                 }
+                sum *= scale;
                 for (int j = whole; j < cols; j++) {
-                    sum = Math.fma(element(at + rowBytes * r, j), x.get(FLOAT_NATIVE, 4L * j), sum);
+                    sum = Math.fma(element(at, j), ALL.get(FLOAT_NATIVE, x + 4L * j), sum);
                 }
-                y.set(FLOAT_NATIVE, 4L * (column + i + r), sum);
+                ALL.set(FLOAT_NATIVE, y + 4L * (i + r), sum);
             }
         }
+        NativeMemory.keep(xs, ys);
+        NativeMemory.keep(inputs, scratch);
+        Reference.reachabilityFence(data);
+    }
+
+    private void sum(long at, long stride, int whole, long x, long sums) {
+        switch (dtype) {
+            case F32 -> sumFloats(at, stride, whole, x, sums);
+            case F16 -> sumHalves(at, stride, whole, x, sums);
+            default -> sumBfloats(at, stride, whole, x, sums);
+        }
+    }
+
+    /** Whether a tile has neither infinity nor NaN. Its halves are read once, when the tile is first multiplied. */
+    private boolean isFinite(int task, long w, long count) {
+        if (finite[task] == 0) {
+            int sums = 0;
+            for (long p = w, end = w + 2 * count; p < end; p += 2) {
+                // One more in an exponent of all ones carries into the sign.
+                sums |= (ALL.get(SHORT, p) & 0x7fff) + 0x0400;
+            }
+            finite[task] = (sums & 0x8000) == 0 ? FINITE : NOT_FINITE;
+        }
+        return finite[task] == FINITE;
     }
 
     private float element(long row, int j) {
         return switch (dtype) {
-            case F32 -> data.get(FLOAT, row + 4L * j);
-            case F16 -> Float.float16ToFloat(data.get(SHORT, row + 2L * j));
-            default -> Float.intBitsToFloat(data.get(SHORT, row + 2L * j) << 16);
+            case F32 -> ALL.get(FLOAT, row + 4L * j);
+            case F16 -> Float.float16ToFloat(ALL.get(SHORT, row + 2L * j));
+            default -> Float.intBitsToFloat(ALL.get(SHORT, row + 2L * j) << 16);
         };
     }
 
@@ -185,8 +265,7 @@ public final class DenseProduct {
     // nothing
     // but the Vector API, so that C2 compiles it on its own and boxes nothing. Four rows share the loads of x.
 
-    private static void sumFloats(
-            MemorySegment data, long at, long stride, int cols, MemorySegment x, MemorySegment sums) {
+    private static void sumFloats(long at, long stride, int cols, long x, long sums) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
@@ -199,137 +278,131 @@ public final class DenseProduct {
         for (; j <= cols - 2 * LANES; j += 2 * LANES) {
             long p = at + 4L * j;
             long q = p + 4L * LANES;
-            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
-            FloatVector w = FloatVector.fromMemorySegment(FLOATS, x, 4L * (j + LANES), NATIVE);
-            s0 = FloatVector.fromMemorySegment(FLOATS, data, p, ORDER).fma(v, s0);
-            t0 = FloatVector.fromMemorySegment(FLOATS, data, q, ORDER).fma(w, t0);
-            s1 = FloatVector.fromMemorySegment(FLOATS, data, p + stride, ORDER).fma(v, s1);
-            t1 = FloatVector.fromMemorySegment(FLOATS, data, q + stride, ORDER).fma(w, t1);
-            s2 = FloatVector.fromMemorySegment(FLOATS, data, p + 2 * stride, ORDER)
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * j, NATIVE);
+            FloatVector w = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * (j + LANES), NATIVE);
+            s0 = FloatVector.fromMemorySegment(FLOATS, ALL, p, ORDER).fma(v, s0);
+            t0 = FloatVector.fromMemorySegment(FLOATS, ALL, q, ORDER).fma(w, t0);
+            s1 = FloatVector.fromMemorySegment(FLOATS, ALL, p + stride, ORDER).fma(v, s1);
+            t1 = FloatVector.fromMemorySegment(FLOATS, ALL, q + stride, ORDER).fma(w, t1);
+            s2 = FloatVector.fromMemorySegment(FLOATS, ALL, p + 2 * stride, ORDER)
                     .fma(v, s2);
-            t2 = FloatVector.fromMemorySegment(FLOATS, data, q + 2 * stride, ORDER)
+            t2 = FloatVector.fromMemorySegment(FLOATS, ALL, q + 2 * stride, ORDER)
                     .fma(w, t2);
-            s3 = FloatVector.fromMemorySegment(FLOATS, data, p + 3 * stride, ORDER)
+            s3 = FloatVector.fromMemorySegment(FLOATS, ALL, p + 3 * stride, ORDER)
                     .fma(v, s3);
-            t3 = FloatVector.fromMemorySegment(FLOATS, data, q + 3 * stride, ORDER)
+            t3 = FloatVector.fromMemorySegment(FLOATS, ALL, q + 3 * stride, ORDER)
                     .fma(w, t3);
         }
         if (j < cols) {
             long p = at + 4L * j;
-            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
-            s0 = FloatVector.fromMemorySegment(FLOATS, data, p, ORDER).fma(v, s0);
-            s1 = FloatVector.fromMemorySegment(FLOATS, data, p + stride, ORDER).fma(v, s1);
-            s2 = FloatVector.fromMemorySegment(FLOATS, data, p + 2 * stride, ORDER)
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * j, NATIVE);
+            s0 = FloatVector.fromMemorySegment(FLOATS, ALL, p, ORDER).fma(v, s0);
+            s1 = FloatVector.fromMemorySegment(FLOATS, ALL, p + stride, ORDER).fma(v, s1);
+            s2 = FloatVector.fromMemorySegment(FLOATS, ALL, p + 2 * stride, ORDER)
                     .fma(v, s2);
-            s3 = FloatVector.fromMemorySegment(FLOATS, data, p + 3 * stride, ORDER)
+            s3 = FloatVector.fromMemorySegment(FLOATS, ALL, p + 3 * stride, ORDER)
                     .fma(v, s3);
         }
-        s0.add(t0).intoMemorySegment(sums, 0, NATIVE);
-        s1.add(t1).intoMemorySegment(sums, 4L * LANES, NATIVE);
-        s2.add(t2).intoMemorySegment(sums, 8L * LANES, NATIVE);
-        s3.add(t3).intoMemorySegment(sums, 12L * LANES, NATIVE);
+        s0.add(t0).intoMemorySegment(ALL, sums, NATIVE);
+        s1.add(t1).intoMemorySegment(ALL, sums + 4L * LANES, NATIVE);
+        s2.add(t2).intoMemorySegment(ALL, sums + 8L * LANES, NATIVE);
+        s3.add(t3).intoMemorySegment(ALL, sums + 12L * LANES, NATIVE);
     }
 
-    /** vpmovsxwd, vpslld: a bfloat is the upper half of a float. */
-    private static void sumBfloats(
-            MemorySegment data, long at, long stride, int cols, MemorySegment x, MemorySegment sums) {
+    /** A bfloat is the upper half of a float: an int of two becomes two floats by vpslld and by vpandd. */
+    private static void sumBfloats(long at, long stride, int cols, long x, long sums) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
-        for (int j = 0; j < cols; j += LANES) {
+        FloatVector t0 = s0;
+        FloatVector t1 = s0;
+        FloatVector t2 = s0;
+        FloatVector t3 = s0;
+        for (int j = 0; j < cols; j += 2 * LANES) {
             long p = at + 2L * j;
-            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
-            IntVector a = (IntVector)
-                    ShortVector.fromMemorySegment(SHORTS, data, p, ORDER).convertShape(VectorOperators.S2I, INTS, 0);
-            IntVector b = (IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + stride, ORDER)
-                    .convertShape(VectorOperators.S2I, INTS, 0);
-            IntVector c = (IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 2 * stride, ORDER)
-                    .convertShape(VectorOperators.S2I, INTS, 0);
-            IntVector d = (IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 3 * stride, ORDER)
-                    .convertShape(VectorOperators.S2I, INTS, 0);
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * j, NATIVE);
+            FloatVector w = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * (j + LANES), NATIVE);
+            IntVector a = IntVector.fromMemorySegment(INTS, ALL, p, ORDER);
+            IntVector b = IntVector.fromMemorySegment(INTS, ALL, p + stride, ORDER);
+            IntVector c = IntVector.fromMemorySegment(INTS, ALL, p + 2 * stride, ORDER);
+            IntVector d = IntVector.fromMemorySegment(INTS, ALL, p + 3 * stride, ORDER);
             s0 = a.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s0);
+            t0 = a.and(0xffff0000).reinterpretAsFloats().fma(w, t0);
             s1 = b.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s1);
+            t1 = b.and(0xffff0000).reinterpretAsFloats().fma(w, t1);
             s2 = c.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s2);
+            t2 = c.and(0xffff0000).reinterpretAsFloats().fma(w, t2);
             s3 = d.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(v, s3);
+            t3 = d.and(0xffff0000).reinterpretAsFloats().fma(w, t3);
         }
-        s0.intoMemorySegment(sums, 0, NATIVE);
-        s1.intoMemorySegment(sums, 4L * LANES, NATIVE);
-        s2.intoMemorySegment(sums, 8L * LANES, NATIVE);
-        s3.intoMemorySegment(sums, 12L * LANES, NATIVE);
+        s0.add(t0).intoMemorySegment(ALL, sums, NATIVE);
+        s1.add(t1).intoMemorySegment(ALL, sums + 4L * LANES, NATIVE);
+        s2.add(t2).intoMemorySegment(ALL, sums + 8L * LANES, NATIVE);
+        s3.add(t3).intoMemorySegment(ALL, sums + 12L * LANES, NATIVE);
     }
 
     /**
-     * vpmovsxwd, vpslld, vpandd: the sign in its place and the other bits at the top of a float's mantissa and exponent,
-     * then vmulps: exact, subnormals included. Infinity and NaN get a float's largest exponent.
+     * An int of two halves becomes two floats, the sign in its place and the other bits at the top of mantissa and exponent:
+     * vpsrad and vpandd, for the lower half vpslld before. Exact, subnormals included; infinity and NaN would be numbers.
      */
-    private static void sumHalves(
-            MemorySegment data, long at, long stride, int cols, MemorySegment x, MemorySegment sums) {
+    private static void sumHalves(long at, long stride, int cols, long x, long sums) {
         FloatVector s0 = FloatVector.zero(FLOATS);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
-        for (int j = 0; j < cols; j += LANES) {
+        FloatVector t0 = s0;
+        FloatVector t1 = s0;
+        FloatVector t2 = s0;
+        FloatVector t3 = s0;
+        for (int j = 0; j < cols; j += 2 * LANES) {
             long p = at + 2L * j;
-            FloatVector v = FloatVector.fromMemorySegment(FLOATS, x, 4L * j, NATIVE);
-            IntVector a = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p, ORDER)
-                            .convertShape(VectorOperators.S2I, INTS, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(HALF_BITS);
-            IntVector b = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + stride, ORDER)
-                            .convertShape(VectorOperators.S2I, INTS, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(HALF_BITS);
-            IntVector c = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 2 * stride, ORDER)
-                            .convertShape(VectorOperators.S2I, INTS, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(HALF_BITS);
-            IntVector d = ((IntVector) ShortVector.fromMemorySegment(SHORTS, data, p + 3 * stride, ORDER)
-                            .convertShape(VectorOperators.S2I, INTS, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(HALF_BITS);
-            FloatVector e = a.reinterpretAsFloats().mul(HALF_TO_FLOAT);
-            FloatVector f = b.reinterpretAsFloats().mul(HALF_TO_FLOAT);
-            FloatVector g = c.reinterpretAsFloats().mul(HALF_TO_FLOAT);
-            FloatVector h = d.reinterpretAsFloats().mul(HALF_TO_FLOAT);
-            // finite halves are below 65536
-            IntVector any = a.and(HALF_EXPONENT)
-                    .max(b.and(HALF_EXPONENT))
-                    .max(c.and(HALF_EXPONENT).max(d.and(HALF_EXPONENT)));
-            if (any.compare(VectorOperators.EQ, HALF_EXPONENT).anyTrue()) {
-                e = e.reinterpretAsInts()
-                        .lanewise(
-                                VectorOperators.OR,
-                                FLOAT_INFINITY,
-                                a.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
-                        .reinterpretAsFloats();
-                f = f.reinterpretAsInts()
-                        .lanewise(
-                                VectorOperators.OR,
-                                FLOAT_INFINITY,
-                                b.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
-                        .reinterpretAsFloats();
-                g = g.reinterpretAsInts()
-                        .lanewise(
-                                VectorOperators.OR,
-                                FLOAT_INFINITY,
-                                c.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
-                        .reinterpretAsFloats();
-                h = h.reinterpretAsInts()
-                        .lanewise(
-                                VectorOperators.OR,
-                                FLOAT_INFINITY,
-                                d.and(HALF_EXPONENT).compare(VectorOperators.EQ, HALF_EXPONENT))
-                        .reinterpretAsFloats();
-            }
-            s0 = e.fma(v, s0);
-            s1 = f.fma(v, s1);
-            s2 = g.fma(v, s2);
-            s3 = h.fma(v, s3);
+            FloatVector v = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * j, NATIVE);
+            FloatVector w = FloatVector.fromMemorySegment(FLOATS, ALL, x + 4L * (j + LANES), NATIVE);
+            IntVector a = IntVector.fromMemorySegment(INTS, ALL, p, ORDER);
+            IntVector b = IntVector.fromMemorySegment(INTS, ALL, p + stride, ORDER);
+            IntVector c = IntVector.fromMemorySegment(INTS, ALL, p + 2 * stride, ORDER);
+            IntVector d = IntVector.fromMemorySegment(INTS, ALL, p + 3 * stride, ORDER);
+            s0 = a.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(v, s0);
+            t0 = a.lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(w, t0);
+            s1 = b.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(v, s1);
+            t1 = b.lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(w, t1);
+            s2 = c.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(v, s2);
+            t2 = c.lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(w, t2);
+            s3 = d.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(v, s3);
+            t3 = d.lanewise(VectorOperators.ASHR, 3)
+                    .and(HALF_BITS)
+                    .reinterpretAsFloats()
+                    .fma(w, t3);
         }
-        s0.intoMemorySegment(sums, 0, NATIVE);
-        s1.intoMemorySegment(sums, 4L * LANES, NATIVE);
-        s2.intoMemorySegment(sums, 8L * LANES, NATIVE);
-        s3.intoMemorySegment(sums, 12L * LANES, NATIVE);
+        s0.add(t0).intoMemorySegment(ALL, sums, NATIVE);
+        s1.add(t1).intoMemorySegment(ALL, sums + 4L * LANES, NATIVE);
+        s2.add(t2).intoMemorySegment(ALL, sums + 8L * LANES, NATIVE);
+        s3.add(t3).intoMemorySegment(ALL, sums + 12L * LANES, NATIVE);
     }
 }

@@ -205,7 +205,11 @@ final class TableMatrix implements PreparedMatrix {
             if (pairs < count) {
                 for (int block = first; block < last; block++) {
                     long to = sums + perBlock * (block - first) + sumBytes() * pairs;
-                    multiplyOne(codesAt + place(block, 0), inputsAt + inputBytes() * pairs, to);
+                    long at = codesAt + place(block, 0);
+                    // From memory in one run, before the many instructions of the product: 59 instead of 39 Gweights/s.
+                    long touched = NativeMemory.touch(at, (long) BLOCK * bits * groups);
+                    NativeMemory.ALL.set(ValueLayout.JAVA_LONG, planes, touched);
+                    multiplyOne(at, inputsAt + inputBytes() * pairs, to);
                 }
             }
         } finally {

@@ -79,6 +79,97 @@ class VectorAttentionTest {
     }
 
     @Test
+    void scoresAndMixturesOfBytes() {
+        long seed = System.nanoTime();
+        System.out.println("VectorAttentionTest.scoresAndMixturesOfBytes seed " + seed);
+        SplittableRandom random = new SplittableRandom(seed);
+        for (int dim : new int[] {1, 4, 8, 16, 20, 48, 64, 80, 96, 128, 256}) {
+            for (int count : new int[] {1, 2, 3, 4, 5, 33}) {
+                try (Arena arena = Arena.ofConfined()) {
+                    int n = dim * count;
+                    MemorySegment x = arena.allocate(4L * n);
+                    // from an odd byte on
+                    MemorySegment rows = arena.allocate(n + 3L + VectorAttention.BEHIND);
+                    MemorySegment scales = arena.allocate(4L * count + 4);
+                    MemorySegment q = arena.allocate(4L * dim + 4);
+                    MemorySegment weights = arena.allocate(4L * count);
+                    for (int i = 0; i < n; i++) {
+                        x.setAtIndex(FLOAT, i, (float) (random.nextGaussian() * Math.pow(10, i / dim % 7 - 3)));
+                    }
+                    for (int j = 0; j < count; j++) {
+                        VectorAttention.narrowToBytes(
+                                x, 4L * dim * j, rows, 3 + (long) dim * j, scales, 4L * j + 4, dim);
+                    }
+                    MemorySegment wide = arena.allocate(4L * n);
+                    VectorAttention.widenBytes(rows, 3, scales, 4, wide, 0, count, dim);
+                    for (int j = 0; j < count; j++) {
+                        double max = 0;
+                        for (int d = 0; d < dim; d++) {
+                            max = Math.max(max, Math.abs(x.getAtIndex(FLOAT, (long) dim * j + d)));
+                        }
+                        for (int d = 0; d < dim; d++) {
+                            double exact = x.getAtIndex(FLOAT, (long) dim * j + d);
+                            assertThat((double) wide.getAtIndex(FLOAT, (long) dim * j + d))
+                                    .isCloseTo(exact, within(max / 253.9));
+                        }
+                    }
+                    for (int d = 0; d < dim; d++) {
+                        q.set(FLOAT, 4L * d + 4, (float) random.nextGaussian());
+                    }
+                    MemorySegment scores = arena.allocate(4L * count + 8);
+                    VectorAttention.scoresOfBytes(q, 4, rows, 3, scales, 4, count, dim, scores, 4);
+                    for (int j = 0; j < count; j++) {
+                        double sum = 0;
+                        double size = 0;
+                        for (int d = 0; d < dim; d++) {
+                            double term =
+                                    (double) q.get(FLOAT, 4L * d + 4) * wide.getAtIndex(FLOAT, (long) dim * j + d);
+                            sum += term;
+                            size += Math.abs(term);
+                        }
+                        assertThat((double) scores.get(FLOAT, 4L * j + 4)).isCloseTo(sum, within(1e-6 * size));
+                        weights.setAtIndex(FLOAT, j, random.nextFloat());
+                    }
+                    assertThat(scores.get(FLOAT, 0)).isZero();
+                    assertThat(scores.get(FLOAT, 4L * count + 4)).isZero();
+                    MemorySegment out = arena.allocate(4L * dim + 8);
+                    VectorAttention.mixBytes(weights, 0, rows, 3, scales, 4, count, dim, out, 4);
+                    for (int d = 0; d < dim; d++) {
+                        double sum = 0;
+                        double size = 0;
+                        for (int j = 0; j < count; j++) {
+                            double term =
+                                    (double) weights.getAtIndex(FLOAT, j) * wide.getAtIndex(FLOAT, (long) dim * j + d);
+                            sum += term;
+                            size += Math.abs(term);
+                        }
+                        assertThat((double) out.get(FLOAT, 4L * d + 4)).isCloseTo(sum, within(1e-6 * size));
+                    }
+                    assertThat(out.get(FLOAT, 0)).isZero();
+                    assertThat(out.get(FLOAT, 4L * dim + 4)).isZero();
+                }
+            }
+        }
+    }
+
+    @Test
+    void bytesOfExtremes() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment x = arena.allocateFrom(FLOAT, Float.NEGATIVE_INFINITY, 1, Float.NaN, Float.MAX_VALUE);
+            MemorySegment bytes = arena.allocate(4);
+            MemorySegment scale = arena.allocate(4);
+            VectorAttention.narrowToBytes(x, 0, bytes, 0, scale, 0, 4);
+            assertThat(bytes.toArray(ValueLayout.JAVA_BYTE)).containsExactly(-127, 0, 0, 127);
+            assertThat(scale.get(FLOAT, 0)).isEqualTo(Float.MAX_VALUE / 127);
+            VectorAttention.narrowToBytes(arena.allocate(16), 0, bytes, 0, scale, 0, 4);
+            assertThat(bytes.toArray(ValueLayout.JAVA_BYTE)).containsOnly(0);
+            assertThat(scale.get(FLOAT, 0)).isZero();
+            VectorAttention.narrowToBytes(arena.allocateFrom(FLOAT, 1e-40f), 0, bytes, 0, scale, 0, 1);
+            assertThat(bytes.get(ValueLayout.JAVA_BYTE, 0)).isZero();
+        }
+    }
+
+    @Test
     void narrowingStopsAtTheLargestHalf() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment x = arena.allocateFrom(FLOAT, 1e9f, Float.NEGATIVE_INFINITY, Float.NaN, 65504);
@@ -100,6 +191,14 @@ class VectorAttentionTest {
             MemorySegment wide = arena.allocate(4L * 64 * 100);
             Allocation.assertNone("scores", () -> VectorAttention.scores(q, 0, rows, 0, 100, 64, scores, 0));
             Allocation.assertNone("mixture", () -> VectorAttention.mix(scores, 0, rows, 0, 100, 64, q, 0));
+            MemorySegment bytes = arena.allocate(64 * 100 + VectorAttention.BEHIND);
+            Allocation.assertNone(
+                    "scores of bytes",
+                    () -> VectorAttention.scoresOfBytes(q, 0, bytes, 0, scores, 0, 100, 64, wide, 0));
+            Allocation.assertNone(
+                    "mixture of bytes", () -> VectorAttention.mixBytes(wide, 0, bytes, 0, scores, 0, 100, 64, q, 0));
+            Allocation.assertNone(
+                    "narrowing to bytes", () -> VectorAttention.narrowToBytes(wide, 0, bytes, 0, scores, 0, 64));
             Allocation.assertNone("widening", () -> VectorAttention.widen(rows, 0, wide, 0, 6400));
         }
     }

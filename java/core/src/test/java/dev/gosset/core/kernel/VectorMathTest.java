@@ -1,12 +1,15 @@
 package dev.gosset.core.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.within;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -201,5 +204,45 @@ class VectorMathTest {
         Allocation.assertNone("logSumExp", () -> VectorMath.logSumExp(b, OFFSET, n));
         Allocation.assertNone("softmax", () -> VectorMath.softmax(b, OFFSET, n));
         Allocation.assertNone("rotate", () -> VectorMath.rotate(b, OFFSET, n / 2, cos, sin, 0));
+    }
+
+    @Test
+    void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
+        assertThat(VectorMethods.shorterThanTheInliningLimit(VectorMath.class)).isEmpty();
+    }
+
+    /** The loops read and write by address, so the door must refuse what they would not notice. */
+    @Test
+    void rowsOutsideTheirMemoryAreRefused() throws InterruptedException {
+        MemorySegment x = Arena.ofAuto().allocate(40);
+        MemorySegment y = Arena.ofAuto().allocate(40);
+        assertThatExceptionOfType(IndexOutOfBoundsException.class)
+                .isThrownBy(() -> VectorMath.add(x, 4, y, 0, 10))
+                .withMessage("40 bytes from byte 4 of a segment of 40 bytes");
+        assertThatExceptionOfType(IndexOutOfBoundsException.class)
+                .isThrownBy(() -> VectorMath.scale(1, x, 0, y, -4, 10));
+        assertThatExceptionOfType(IndexOutOfBoundsException.class).isThrownBy(() -> VectorMath.max(x, 0, -1));
+        assertThatExceptionOfType(IllegalArgumentException.class)
+                .isThrownBy(() -> VectorMath.add(x, 0, y.asReadOnly(), 0, 10))
+                .withMessageContaining("read-only");
+        assertThatExceptionOfType(IllegalArgumentException.class)
+                .isThrownBy(() -> VectorMath.add(MemorySegment.ofArray(new float[10]), 0, y, 0, 10))
+                .withMessageContaining("heap");
+        MemorySegment gone;
+        try (Arena closed = Arena.ofConfined()) {
+            gone = closed.allocate(40);
+        }
+        assertThatExceptionOfType(IllegalStateException.class)
+                .isThrownBy(() -> VectorMath.add(gone, 0, y, 0, 10))
+                .withMessageContaining("closed");
+        try (Arena confined = Arena.ofConfined()) {
+            MemorySegment own = confined.allocate(40);
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread other = new Thread(() -> VectorMath.dot(own, 0, y, 0, 10));
+            other.setUncaughtExceptionHandler((t, e) -> thrown.set(e));
+            other.start();
+            other.join();
+            assertThat(thrown.get()).isInstanceOf(WrongThreadException.class);
+        }
     }
 }

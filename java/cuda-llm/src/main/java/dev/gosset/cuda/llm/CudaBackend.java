@@ -1,5 +1,7 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.DeviceException;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.cuda.CudaContext;
@@ -9,10 +11,10 @@ import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.DeviceKernels;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
 
 /** NVIDIA GPUs, through Gosset's CUDA library. */
 public final class CudaBackend implements DeviceBackend {
@@ -42,9 +44,13 @@ public final class CudaBackend implements DeviceBackend {
     }
 
     @Override
-    public LoadedModel load(Model model, int index, DeviceOptions options, ThreadTeam team) {
+    public LoadedModel load(Model model, int index, StorageOptions storage, ThreadTeam team) {
         CudaLibrary.require();
-        return new CudaModel(model, index, options, team);
+        if (storage.cache() != Dtype.F16) {
+            throw new DeviceException(name() + ":" + index + " keeps keys and values as F16, asked for "
+                    + storage.cache() + "; --device cpu has it");
+        }
+        return new CudaModel(model, index, storage, team);
     }
 
     @Override

@@ -11,10 +11,10 @@ import dev.gosset.cuda.PinnedBuffer;
 import dev.gosset.cuda.Resources;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.StorageOptions;
 
 /**
  * A whole model on one device: its weights, a stream, and what prefill works in. Decoders have their caches. Thread-safe;
@@ -41,13 +41,13 @@ final class CudaModel implements LoadedModel {
     private int prefillLongest;
 
     /** Uploads the weights and waits until they are there. */
-    CudaModel(Model model, int index, DeviceOptions options, ThreadTeam team) {
+    CudaModel(Model model, int index, StorageOptions storage, ThreadTeam team) {
         this.team = team;
         boolean done = false;
         try {
             context = owned.own(CudaContext.open(index));
             stream = owned.own(context.stream());
-            weights = owned.own(new CudaWeights(model, options, stream, team));
+            weights = owned.own(new CudaWeights(model, storage, stream, team));
             done = true;
         } finally {
             if (!done) {

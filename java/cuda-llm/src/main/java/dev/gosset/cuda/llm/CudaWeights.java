@@ -13,13 +13,13 @@ import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.DeviceUpload;
 import dev.gosset.cuda.Resources;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.PublishedLinear;
 import dev.gosset.llm.model.QuipSharpWeights;
+import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.model.WeightSource;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
@@ -54,7 +54,7 @@ final class CudaWeights implements AutoCloseable {
      *
      * @param team unpacks the codes of published checkpoints
      */
-    CudaWeights(Model model, DeviceOptions options, CudaStream stream, ThreadTeam team) {
+    CudaWeights(Model model, StorageOptions storage, CudaStream stream, ThreadTeam team) {
         this.config = model.config();
         this.source = model.weights();
         this.stream = stream;
@@ -69,7 +69,7 @@ final class CudaWeights implements AutoCloseable {
                 blocks.add(block(layer, upload));
             }
             finalNorm = vector("model.norm.weight", config.hiddenSize(), upload);
-            head = owned.own(head(options, upload));
+            head = owned.own(head(storage, upload));
             done = true;
         } finally {
             if (!done) {
@@ -97,13 +97,13 @@ final class CudaWeights implements AutoCloseable {
         };
     }
 
-    private CudaDense head(DeviceOptions options, DeviceUpload upload) {
+    private CudaDense head(StorageOptions storage, DeviceUpload upload) {
         if (config.tiedEmbeddings()) {
-            return options.headBits() == 8 ? embedding.toInt8(stream) : embedding;
+            return storage.byteHead() ? embedding.toInt8(stream) : embedding;
         }
         Tensor stored = source.tensor("lm_head.weight").requireShape(config.vocabularySize(), config.hiddenSize());
         CudaDense dense = new CudaDense(List.of(floating(stored)), stream, upload);
-        if (options.headBits() != 8) {
+        if (!storage.byteHead()) {
             return dense;
         }
         try (dense) {

@@ -8,10 +8,10 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.device.Decoder;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.device.LoadedModelContract;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -75,7 +75,8 @@ class CudaModelTest extends LoadedModelContract {
         try (ThreadTeam team = new ThreadTeam(1);
                 Model model = Model.openStored(TinyModels.directory("qwen3"));
                 LoadedModel loaded = load(model, team);
-                LoadedModel rounded = new CudaBackend().load(model, 0, new DeviceOptions(8), team)) {
+                LoadedModel rounded = new CudaBackend()
+                        .load(model, 0, StorageOptions.defaults().withByteHead(), team)) {
             int[] tokens = {5, 9, 70, 33, 12, 60, 8};
             float[] expected = lastRow(loaded, tokens);
             float[] found = lastRow(rounded, tokens);
@@ -101,6 +102,6 @@ class CudaModelTest extends LoadedModelContract {
 
     @Override
     protected LoadedModel load(Model model, ThreadTeam team) {
-        return new CudaBackend().load(model, 0, DeviceOptions.defaults(), team);
+        return new CudaBackend().load(model, 0, StorageOptions.defaults(), team);
     }
 }

@@ -11,11 +11,11 @@ import dev.gosset.cuda.DecoderKernels;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.TinyModels;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -87,7 +87,7 @@ class DecodeStepTest {
                     Model model = Model.open(directory);
                     CudaContext context = CudaContext.open(0);
                     CudaStream stream = context.stream();
-                    CudaWeights weights = new CudaWeights(model, DeviceOptions.defaults(), stream, team);
+                    CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
                     // The third sequence rests.
                     CudaCache cache = new CudaCache(model.config(), stream, 3, 8);
                     DecodeStep step = new DecodeStep(weights, stream, cache, fuse);
@@ -131,7 +131,7 @@ class DecodeStepTest {
         int[] tokens = new SplittableRandom(9).ints(20, 3, 90).toArray();
         try (ThreadTeam team = new ThreadTeam(1);
                 Model model = Model.open(models().getFirst());
-                LoadedModel loaded = new CudaBackend().load(model, 0, DeviceOptions.defaults(), team);
+                LoadedModel loaded = new CudaBackend().load(model, 0, StorageOptions.defaults(), team);
                 CpuModel cpu = new CpuModel(model.transformer(), team)) {
             loaded.logits(tokens, 0, 20, (first, logits) -> {
                 for (int r = 0; r < logits.rows(); r++) {

@@ -9,9 +9,9 @@ import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
-import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
 import java.lang.foreign.Arena;
 import java.util.SplittableRandom;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,7 +40,7 @@ class PrefillTest {
                 Model model = Model.open(TinyModels.directory(name));
                 CudaContext context = CudaContext.open(0);
                 CudaStream stream = context.stream();
-                CudaWeights weights = new CudaWeights(model, DeviceOptions.defaults(), stream, team);
+                CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
                 CudaCache cache = new CudaCache(model.config(), stream, 2, 64);
                 Prefill prefill = new Prefill(weights, stream, rows, 64, attentionBytes);
                 Arena arena = Arena.ofConfined()) {

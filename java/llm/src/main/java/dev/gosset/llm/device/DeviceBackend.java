@@ -4,6 +4,7 @@ import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
 import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
@@ -30,11 +31,12 @@ public interface DeviceBackend {
      *
      * @param model stays the caller's; its weights are read once, here
      * @param index the device's number
+     * @param storage how the device keeps the head and the key-value caches
      * @param team the processor's part of the work; stays the caller's
-     * @throws DeviceException where there is no such device, or its memory is too small
+     * @throws DeviceException where there is no such device, its memory is too small, or it does not keep caches so
      * @throws dev.gosset.core.UnsupportedModelException where the backend cannot run a model that the processor can
      */
-    LoadedModel load(Model model, int index, DeviceOptions options, ThreadTeam team);
+    LoadedModel load(Model model, int index, StorageOptions storage, ThreadTeam team);
 
     /**
      * Bytes a second that a copy within the device's memory reads and writes, measured now: what bounds decoding.

@@ -39,7 +39,7 @@ final class CpuDecoder implements Decoder {
         this.fresh = new boolean[sequences];
         this.scores = new float[model.config().vocabularySize()];
         for (int i = 0; i < sequences; i++) {
-            caches.add(new KeyValueCache(model.config(), context));
+            caches.add(model.newCache(context));
         }
     }
 

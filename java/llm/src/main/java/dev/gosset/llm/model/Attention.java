@@ -3,6 +3,7 @@ package dev.gosset.llm.model;
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
@@ -38,17 +39,15 @@ final class Attention {
 
     /**
      * @param qkv tokens x (q, k, v): the queries are read from it
-     * @param keys for each key-value head {@code capacity} rows of dim floats or halves
+     * @param keys for each key-value head {@code capacity} rows of dim numbers
      * @param values the same
-     * @param halves whether they are float16
      * @param out tokens x (heads * dim)
      */
     void attend(
             FloatMatrix qkv,
             int first,
-            MemorySegment keys,
-            MemorySegment values,
-            boolean halves,
+            CachedRows keys,
+            CachedRows values,
             int capacity,
             FloatMatrix out,
             Workspace workspace) {
@@ -56,9 +55,9 @@ final class Attention {
         int tiles = Math.ceilDiv(tokens, TILE);
         int rows = Math.min(tokens, TILE);
         int span = window == 0 ? first + tokens : Math.min(first + tokens, window + rows);
-        long bytesPerRow = (halves ? 2L : 4L) * dim;
+        boolean wide = keys.dtype() == Dtype.F32;
         long scoreBytes = 4L * rows * (span + 2L * dim);
-        long wideBytes = halves && rows >= FEW_TOKENS ? 8L * span * dim : 0;
+        long wideBytes = !wide && rows >= FEW_TOKENS ? 8L * span * dim : 0;
         workspace.run(heads * tiles, scoreBytes + wideBytes, (task, scratch) -> {
             int head = task % heads;
             // The longest tiles first: the team then ends together.
@@ -66,64 +65,77 @@ final class Attention {
             int count = Math.min(tokens - from, TILE);
             int high = first + from + count;
             int low = window == 0 ? 0 : Math.max(0, first + from - window + 1);
-            long base = bytesPerRow * ((long) (head / (heads / keyValueHeads)) * capacity + low);
-            long bytes = bytesPerRow * (high - low);
-            MemorySegment k = keys.asSlice(base, bytes);
-            MemorySegment v = values.asSlice(base, bytes);
+            long base = (long) (head / (heads / keyValueHeads)) * capacity + low;
+            int keyCount = high - low;
             if (count < FEW_TOKENS) {
                 for (int t = from; t < from + count; t++) {
-                    attendOne(qkv, head, t, first + t - low, high - low, k, v, halves, out, scratch);
+                    attendOne(qkv, head, t, first + t - low, base, keyCount, keys, values, out, scratch);
                 }
-            } else {
-                if (halves) {
-                    int n = (high - low) * dim;
-                    MemorySegment wideKeys = scratch.asSlice(scoreBytes, 4L * n);
-                    MemorySegment wideValues = scratch.asSlice(scoreBytes + 4L * n, 4L * n);
-                    VectorAttention.widen(k, 0, wideKeys, 0, n);
-                    VectorAttention.widen(v, 0, wideValues, 0, n);
-                    k = wideKeys;
-                    v = wideValues;
-                }
-                attendMany(qkv, head, from, count, first + from - low, high - low, k, v, out, scratch);
+                return;
             }
+            MemorySegment k;
+            MemorySegment v;
+            if (wide) {
+                k = keys.data().asSlice(4 * base * dim, 4L * keyCount * dim);
+                v = values.data().asSlice(4 * base * dim, 4L * keyCount * dim);
+            } else {
+                k = scratch.asSlice(scoreBytes, 4L * keyCount * dim);
+                v = scratch.asSlice(scoreBytes + 4L * keyCount * dim, 4L * keyCount * dim);
+                keys.widen(base, keyCount, dim, k);
+                values.widen(base, keyCount, dim, v);
+            }
+            attendMany(qkv, head, from, count, first + from - low, keyCount, k, v, out, scratch);
         });
     }
 
     /**
      * @param position of the token among the keys given
+     * @param base the row of the first of them
      */
     private void attendOne(
             FloatMatrix qkv,
             int head,
             int token,
             int position,
+            long base,
             int span,
-            MemorySegment k,
-            MemorySegment v,
-            boolean halves,
+            CachedRows keys,
+            CachedRows values,
             FloatMatrix out,
             MemorySegment scratch) {
         int begin = window == 0 ? 0 : Math.max(0, position - window + 1);
-        int end = Math.min(position + 1, span);
+        int count = Math.min(position + 1, span) - begin;
+        long row = base + begin;
         MemorySegment q = scratch;
         long scores = 4L * dim;
-        VectorMath.scale(scale, qkv.data(), 4L * ((long) token * qkv.cols() + (long) head * dim), q, 0, dim);
-        if (halves) {
-            VectorAttention.scores(q, 0, k, 2L * begin * dim, end - begin, dim, scratch, scores);
-        } else {
-            for (int j = begin; j < end; j++) {
-                scratch.set(FLOAT, scores + 4L * (j - begin), VectorMath.dot(q, 0, k, 4L * j * dim, dim));
-            }
-        }
-        VectorMath.softmax(scratch, scores, end - begin);
         long o = 4L * ((long) token * out.cols() + (long) head * dim);
-        if (halves) {
-            VectorAttention.mix(scratch, scores, v, 2L * begin * dim, end - begin, dim, out.data(), o);
-            return;
-        }
-        out.data().asSlice(o, 4L * dim).fill((byte) 0);
-        for (int j = begin; j < end; j++) {
-            VectorMath.addScaled(scratch.get(FLOAT, scores + 4L * (j - begin)), v, 4L * j * dim, out.data(), o, dim);
+        VectorMath.scale(scale, qkv.data(), 4L * ((long) token * qkv.cols() + (long) head * dim), q, 0, dim);
+        MemorySegment k = keys.data();
+        MemorySegment v = values.data();
+        switch (keys.dtype()) {
+            case F16 -> {
+                VectorAttention.scores(q, 0, k, 2 * row * dim, count, dim, scratch, scores);
+                VectorMath.softmax(scratch, scores, count);
+                VectorAttention.mix(scratch, scores, v, 2 * row * dim, count, dim, out.data(), o);
+            }
+            case I8 -> {
+                VectorAttention.scoresOfBytes(q, 0, k, row * dim, keys.scales(), 4 * row, count, dim, scratch, scores);
+                VectorMath.softmax(scratch, scores, count);
+                VectorAttention.mixBytes(
+                        scratch, scores, v, row * dim, values.scales(), 4 * row, count, dim, out.data(), o);
+            }
+            default -> {
+                for (int j = 0; j < count; j++) {
+                    float score = VectorMath.dot(q, 0, k, 4 * (row + j) * dim, dim);
+                    scratch.set(FLOAT, scores + 4L * j, score);
+                }
+                VectorMath.softmax(scratch, scores, count);
+                out.data().asSlice(o, 4L * dim).fill((byte) 0);
+                for (int j = 0; j < count; j++) {
+                    float weight = scratch.get(FLOAT, scores + 4L * j);
+                    VectorMath.addScaled(weight, v, 4 * (row + j) * dim, out.data(), o, dim);
+                }
+            }
         }
     }
 

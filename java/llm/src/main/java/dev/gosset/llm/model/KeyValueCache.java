@@ -1,19 +1,19 @@
 package dev.gosset.llm.model;
 
+import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.LazyMemory;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 
 /**
- * The keys and values of one sequence in float16 or float32: for each layer and key-value head {@code capacity} rows of
- * {@code headDim} numbers, the keys after rotation. Memory is taken page by page as tokens come. One sequence, one caller
- * at a time.
+ * The keys and values of one sequence in float16, float32 or bytes: for each layer and key-value head {@code capacity} rows
+ * of {@code headDim} numbers, the keys after rotation. Memory is taken page by page as tokens come. One sequence, one
+ * caller at a time.
  */
 public final class KeyValueCache implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
-    private final MemorySegment[] keys;
-    private final MemorySegment[] values;
+    private final CachedRows[] keys;
+    private final CachedRows[] values;
     private final int capacity;
     private final Dtype dtype;
     private int length;
@@ -30,22 +30,36 @@ public final class KeyValueCache implements AutoCloseable {
 
     /**
      * @param capacity the longest sequence that fits, in tokens
-     * @param dtype F16 or F32
+     * @param dtype F16, F32, or I8: bytes with one float32 scale for each row of a head, a little more than half of float16
+     *     for an error of up to 1/254 of the row's largest magnitude in each number
      */
     public KeyValueCache(ModelConfig config, int capacity, Dtype dtype) {
-        if (dtype != Dtype.F16 && dtype != Dtype.F32) {
-            throw new IllegalArgumentException("a cache holds F16 or F32, found " + dtype);
-        }
+        requireKnown(dtype);
         if (capacity < 1) {
             throw new IllegalArgumentException("a cache holds at least 1 token, found " + capacity);
         }
         this.capacity = capacity;
         this.dtype = dtype;
-        this.keys = new MemorySegment[config.layers()];
-        this.values = new MemorySegment[config.layers()];
+        this.keys = new CachedRows[config.layers()];
+        this.values = new CachedRows[config.layers()];
         for (int i = 0; i < keys.length; i++) {
-            keys[i] = LazyMemory.allocate(arena, (long) dtype.bytes() * capacity * config.keyValueSize());
-            values[i] = LazyMemory.allocate(arena, (long) dtype.bytes() * capacity * config.keyValueSize());
+            keys[i] = rows(config);
+            values[i] = rows(config);
+        }
+    }
+
+    private CachedRows rows(ModelConfig config) {
+        long numbers = (long) capacity * config.keyValueSize();
+        boolean bytes = dtype == Dtype.I8;
+        return new CachedRows(
+                LazyMemory.allocate(arena, dtype.bytes() * numbers + (bytes ? VectorAttention.BEHIND : 0)),
+                bytes ? LazyMemory.allocate(arena, 4L * capacity * config.keyValueHeads()) : null,
+                dtype);
+    }
+
+    static void requireKnown(Dtype dtype) {
+        if (dtype != Dtype.F16 && dtype != Dtype.F32 && dtype != Dtype.I8) {
+            throw new IllegalArgumentException("a cache holds F16, F32 or I8, found " + dtype);
         }
     }
 
@@ -82,11 +96,11 @@ public final class KeyValueCache implements AutoCloseable {
         length += tokens;
     }
 
-    MemorySegment keys(int layer) {
+    CachedRows keys(int layer) {
         return keys[layer];
     }
 
-    MemorySegment values(int layer) {
+    CachedRows values(int layer) {
         return values[layer];
     }
 

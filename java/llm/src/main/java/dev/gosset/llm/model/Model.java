@@ -14,11 +14,11 @@ public final class Model implements AutoCloseable {
     private final WeightSource weights;
     private Transformer transformer;
 
-    private Model(ModelDirectory directory, boolean run) {
+    private Model(ModelDirectory directory, StorageOptions storage) {
         this.directory = directory;
         try {
             this.weights = directory.weights(arena);
-            this.transformer = run ? Transformer.over(directory.config(), weights, arena) : null;
+            this.transformer = storage == null ? null : Transformer.over(directory.config(), weights, storage, arena);
         } catch (RuntimeException e) {
             arena.close();
             throw e;
@@ -33,8 +33,13 @@ public final class Model implements AutoCloseable {
      * @throws dev.gosset.core.GossetException where the JVM was started without the Vector API
      */
     public static Model open(Path path) {
+        return open(path, StorageOptions.defaults());
+    }
+
+    /** As {@link #open(Path)}, with the head and the key-value caches kept as {@code storage} says. */
+    public static Model open(Path path, StorageOptions storage) {
         Kernels.requireVectorApi("running a model");
-        return new Model(ModelDirectory.open(path), true);
+        return new Model(ModelDirectory.open(path), storage);
     }
 
     /**
@@ -45,7 +50,7 @@ public final class Model implements AutoCloseable {
      * @throws dev.gosset.core.UnsupportedModelException where it holds a model that Gosset does not know
      */
     public static Model openStored(Path path) {
-        return new Model(ModelDirectory.open(path), false);
+        return new Model(ModelDirectory.open(path), null);
     }
 
     public ModelDirectory directory() {

@@ -1,5 +1,6 @@
 package dev.gosset.llm.model;
 
+import dev.gosset.core.kernel.ByteProduct;
 import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
@@ -26,9 +27,16 @@ public final class Transformer {
     private final List<TransformerBlock> blocks;
     private final FloatMatrix finalNorm;
     private final Linear head;
+    private final StorageOptions storage;
 
     private Transformer(
-            ModelConfig config, Tensor embedding, List<TransformerBlock> blocks, FloatMatrix finalNorm, Linear head) {
+            ModelConfig config,
+            Tensor embedding,
+            List<TransformerBlock> blocks,
+            FloatMatrix finalNorm,
+            Linear head,
+            StorageOptions storage) {
+        this.storage = storage;
         this.config = config;
         this.embedding = embedding;
         this.blocks = List.copyOf(blocks);
@@ -36,13 +44,19 @@ public final class Transformer {
         this.head = head;
     }
 
+    /** {@link #over(ModelConfig, WeightSource, StorageOptions, Arena)} with the default storage. */
+    public static Transformer over(ModelConfig config, WeightSource source, Arena arena) {
+        return over(config, source, StorageOptions.defaults(), arena);
+    }
+
     /**
      * A model over stored weights. Every tensor's presence, type and shape is checked here.
      *
-     * @param arena owns the small weights that are widened up front (norms, biases, sign vectors)
+     * @param arena owns the small weights that are widened up front (norms, biases, sign vectors), and the head where it is
+     *     rounded
      * @throws dev.gosset.core.FormatException where a tensor is missing or is not what the configuration says
      */
-    public static Transformer over(ModelConfig config, WeightSource source, Arena arena) {
+    public static Transformer over(ModelConfig config, WeightSource source, StorageOptions storage, Arena arena) {
         Tensor embedding =
                 source.tensor("model.embed_tokens.weight").requireShape(config.vocabularySize(), config.hiddenSize());
         RotaryTable rotary = new RotaryTable(config);
@@ -65,7 +79,9 @@ public final class Transformer {
         Tensor head = config.tiedEmbeddings()
                 ? embedding
                 : source.tensor("lm_head.weight").requireShape(config.vocabularySize(), config.hiddenSize());
-        return new Transformer(config, embedding, blocks, finalNorm, new DenseLinear(List.of(head)));
+        Linear linear =
+                storage.byteHead() ? new ByteLinear(new ByteProduct(head, arena)) : new DenseLinear(List.of(head));
+        return new Transformer(config, embedding, blocks, finalNorm, linear, storage);
     }
 
     private static FloatMatrix vector(WeightSource source, String name, int size, Arena arena) {
@@ -116,16 +132,25 @@ public final class Transformer {
         return head;
     }
 
+    /**
+     * An empty cache for this model, kept as its storage options say.
+     *
+     * @param capacity the longest sequence that fits, in tokens
+     */
+    public KeyValueCache newCache(int capacity) {
+        return new KeyValueCache(config, capacity, storage.cache());
+    }
+
     /** This model with another block in the place of the one of the same layer. */
     public Transformer with(TransformerBlock block) {
         List<TransformerBlock> others = new ArrayList<>(blocks);
         others.set(block.layer(), block);
-        return new Transformer(config, embedding, others, finalNorm, head);
+        return new Transformer(config, embedding, others, finalNorm, head, storage);
     }
 
     /** This model with another final norm and head. */
     public Transformer with(FloatMatrix finalNorm, Linear head) {
-        return new Transformer(config, embedding, blocks, finalNorm, head);
+        return new Transformer(config, embedding, blocks, finalNorm, head, storage);
     }
 
     /**

@@ -1,6 +1,5 @@
 package dev.gosset.llm.model;
 
-import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
@@ -125,11 +124,12 @@ public final class TransformerBlock {
                 apply(LinearGroup.QKV, x, qkv, tap, workspace);
                 int capacity = cache == null ? tokens : cache.capacity();
                 long bytes = 4L * capacity * config.keyValueSize();
-                MemorySegment keys = cache == null ? inner.bytes(bytes) : cache.keys(layer);
-                MemorySegment values = cache == null ? inner.bytes(bytes) : cache.values(layer);
-                boolean halves = cache != null && cache.dtype() == Dtype.F16;
-                rotate(qkv, first, keys, values, halves, capacity, workspace);
-                attention.attend(qkv, first, keys, values, halves, capacity, mixed, workspace);
+                CachedRows keys =
+                        cache == null ? new CachedRows(inner.bytes(bytes), null, Dtype.F32) : cache.keys(layer);
+                CachedRows values =
+                        cache == null ? new CachedRows(inner.bytes(bytes), null, Dtype.F32) : cache.values(layer);
+                rotate(qkv, first, keys, values, capacity, workspace);
+                attention.attend(qkv, first, keys, values, capacity, mixed, workspace);
             }
             addOutput(LinearGroup.O, mixed, hidden, tap, workspace);
         }
@@ -177,13 +177,7 @@ public final class TransformerBlock {
 
     /** Normalizes and turns queries and keys where they lie, and copies keys and values to their places by head. */
     private void rotate(
-            FloatMatrix qkv,
-            int first,
-            MemorySegment keys,
-            MemorySegment values,
-            boolean halves,
-            int capacity,
-            Workspace workspace) {
+            FloatMatrix qkv, int first, CachedRows keys, CachedRows values, int capacity, Workspace workspace) {
         RotaryTable.Angles angles = rotary.upTo(first + qkv.rows());
         int dim = config.headDim();
         int half = rotary.half();
@@ -200,15 +194,9 @@ public final class TransformerBlock {
                     VectorMath.rotate(data, at, half, angles.cos(), angles.sin(), position * half);
                     if (h >= config.heads()) {
                         int keyHead = h - config.heads();
-                        long place = 4L * dim * ((long) keyHead * capacity + position);
-                        long value = at + 4L * config.keyValueSize();
-                        if (halves) {
-                            VectorAttention.narrow(data, at, keys, place / 2, dim);
-                            VectorAttention.narrow(data, value, values, place / 2, dim);
-                        } else {
-                            MemorySegment.copy(data, at, keys, place, 4L * dim);
-                            MemorySegment.copy(data, value, values, place, 4L * dim);
-                        }
+                        long row = (long) keyHead * capacity + position;
+                        keys.store(data, at, row, dim);
+                        values.store(data, at + 4L * config.keyValueSize(), row, dim);
                     }
                 }
             }

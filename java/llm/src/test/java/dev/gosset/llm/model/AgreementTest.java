@@ -25,6 +25,9 @@ class AgreementTest {
     /** With keys and values in float16, each wrong by up to 2^-11 of itself. */
     private static final double HALF_TOLERANCE = 2e-3;
 
+    /** With keys and values in bytes, each wrong by up to 1/254 of its head's largest magnitude. */
+    private static final double BYTE_TOLERANCE = 2e-2;
+
     @SuppressWarnings("UnusedVariable")
     private static final Iterable<String> MODELS = TinyModels.NAMES;
 
@@ -91,6 +94,7 @@ class AgreementTest {
     void tokenByToken(String name) {
         pieces(name, 1, Dtype.F32, TOLERANCE);
         pieces(name, 1, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 1, Dtype.I8, BYTE_TOLERANCE);
     }
 
     @ParameterizedTest
@@ -98,10 +102,13 @@ class AgreementTest {
     void prefillInChunks(String name) {
         pieces(name, 3, Dtype.F32, TOLERANCE);
         pieces(name, 3, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 3, Dtype.I8, BYTE_TOLERANCE);
         pieces(name, 17, Dtype.F32, TOLERANCE);
         pieces(name, 17, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 17, Dtype.I8, BYTE_TOLERANCE);
         pieces(name, 80, Dtype.F32, TOLERANCE);
         pieces(name, 80, Dtype.F16, HALF_TOLERANCE);
+        pieces(name, 80, Dtype.I8, BYTE_TOLERANCE);
     }
 
     /** The sequence in pieces of {@code size} tokens through a cache that just holds it. */

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ModelTest {
     private final ThreadTeam team = new ThreadTeam(1);
@@ -199,5 +201,61 @@ class ModelTest {
                     .withMessageContaining("2 tokens do not fit a cache of 4 that holds 3");
             assertThatIllegalArgumentException().isThrownBy(() -> cache.truncate(4));
         }
+    }
+
+    /** Half a step of the rounding in every weight, times the normalized hidden state, bounds the difference. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "llama3"})
+    void aByteHeadDiffersByHalfAStepAtMost(String name) {
+        StorageOptions bytes = StorageOptions.defaults().withByteHead();
+        try (Model stored = Model.open(TinyModels.directory(name));
+                Model rounded = Model.open(TinyModels.directory(name), bytes)) {
+            ModelConfig config = stored.config();
+            FloatMatrix hidden = FloatMatrix.allocate(arena, 4, config.hiddenSize());
+            stored.transformer().hidden(new int[] {1, 2, 3, 4}, hidden, workspace);
+            FloatMatrix exact = FloatMatrix.allocate(arena, 4, config.vocabularySize());
+            stored.transformer().logits(hidden, exact, workspace);
+            String weight = config.tiedEmbeddings() ? "model.embed_tokens.weight" : "lm_head.weight";
+            float[] w = stored.weights().tensor(weight).toFloatArray();
+            float[] norm = stored.transformer().finalNorm().toArray();
+            for (int rows : new int[] {1, 4}) {
+                FloatMatrix logits = FloatMatrix.allocate(arena, rows, config.vocabularySize());
+                rounded.transformer().logits(hidden.rows(0, rows), logits, workspace);
+                for (int t = 0; t < rows; t++) {
+                    double squares = 0;
+                    for (int j = 0; j < norm.length; j++) {
+                        squares += Math.pow(hidden.get(t, j), 2) / norm.length;
+                    }
+                    double size = 0;
+                    for (int j = 0; j < norm.length; j++) {
+                        size += Math.abs(hidden.get(t, j) * norm[j]) / Math.sqrt(squares);
+                    }
+                    double worst = 0;
+                    for (int v = 0; v < config.vocabularySize(); v++) {
+                        double largest = 0;
+                        for (int j = 0; j < norm.length; j++) {
+                            largest = Math.max(largest, Math.abs(w[v * norm.length + j]));
+                        }
+                        double difference = Math.abs(logits.get(t, v) - exact.get(t, v));
+                        assertThat(difference).isLessThan(largest / 253 * size);
+                        worst = Math.max(worst, difference);
+                    }
+                    assertThat(worst).as("a rounded head").isPositive();
+                }
+            }
+        }
+    }
+
+    @Test
+    void cachesAreKeptAsTheModelWasOpened() {
+        StorageOptions bytes = StorageOptions.defaults().withCache(Dtype.I8);
+        try (Model model = Model.open(TinyModels.directory("llama"), bytes);
+                KeyValueCache cache = model.transformer().newCache(4)) {
+            assertThat(cache.dtype()).isEqualTo(Dtype.I8);
+            assertThat(cache.capacity()).isEqualTo(4);
+        }
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> StorageOptions.defaults().withCache(Dtype.BF16))
+                .withMessage("a cache holds F16, F32 or I8, found BF16");
     }
 }

@@ -1,0 +1,225 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.blas.Blas;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.LazyMemory;
+import dev.gosset.core.memory.Tensor;
+import dev.gosset.core.parallel.Workspace;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
+import java.nio.ByteOrder;
+import java.util.stream.IntStream;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * {@code y = x W^T} in float32 with an m x n matrix W kept as bytes from -127 to 127 and one float32 scale for each row:
+ * half of what float16 takes. A weight is wrong by at most half its row's scale, which is the row's largest magnitude /
+ * 127. One row of x is multiplied straight from the bytes, several by tiles that are widened and handed to BLAS; the tiles
+ * depend on the shapes alone, so a result does not depend on the number of threads.
+ *
+ * <p>Immutable, thread-safe; products of one row allocate nothing but their frame. Needs the module jdk.incubator.vector.
+ */
+public final class ByteProduct {
+    private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+    /** There is no vector of 32 bits: with floats of 128 bits the upper half of 64 is not used. */
+    private static final VectorSpecies<Byte> B =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, F.vectorBitSize() / 4)));
+
+    private static final int LANES = F.length();
+    private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final MemorySegment ALL = NativeMemory.ALL;
+
+    /** Rows that share the loads of x. */
+    private static final int BLOCK = 4;
+
+    private static final long SUM_BYTES = 4L * BLOCK * LANES;
+
+    /** Bytes of rows that are brought into the caches at a time. */
+    private static final long AHEAD = 1 << 15;
+
+    /** Rows that are rounded together. */
+    private static final int ROUNDED = 64;
+
+    private final int rows;
+    private final int cols;
+    private final int tile;
+    private final MemorySegment data;
+    private final MemorySegment scales;
+
+    /**
+     * Rounds a matrix.
+     *
+     * @param weight a matrix of F32, F16, BF16 or F64, read once
+     * @param arena owns the bytes; they are rounded in parallel where it is open to all threads
+     * @throws dev.gosset.core.FormatException where the tensor is no such matrix, or has infinity or NaN
+     */
+    public ByteProduct(Tensor weight, Arena arena) {
+        weight.requireFinite();
+        this.rows = weight.dim(0);
+        this.cols = weight.dim(1);
+        this.tile = Math.max(8, (1 << 17) / cols);
+        this.data = LazyMemory.allocate(arena, (long) rows * cols + VectorAttention.BEHIND);
+        this.scales = LazyMemory.allocate(arena, 4L * rows);
+        Thread other = Thread.ofPlatform().unstarted(() -> {});
+        boolean shared = data.isAccessibleBy(other) && weight.data().isAccessibleBy(other);
+        IntStream blocks = IntStream.range(0, Math.ceilDiv(rows, ROUNDED));
+        (shared ? blocks.parallel() : blocks).forEach(i -> round(weight, i * ROUNDED));
+    }
+
+    private void round(Tensor weight, int from) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment row = arena.allocate(4L * cols, 64);
+            for (int i = from; i < Math.min(rows, from + ROUNDED); i++) {
+                weight.toFloats((long) i * cols, cols, row);
+                VectorAttention.narrowToBytes(row, 0, data, (long) i * cols, scales, 4L * i, cols);
+            }
+        }
+    }
+
+    /** m, the number of outputs. */
+    public int rows() {
+        return rows;
+    }
+
+    /** n, the number of inputs. */
+    public int cols() {
+        return cols;
+    }
+
+    /**
+     * Writes y.
+     *
+     * @param x t x n
+     * @param y t x m
+     */
+    public void apply(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        if (x.cols() != cols || y.cols() != rows || y.rows() != x.rows()) {
+            throw new IllegalArgumentException("a product with a " + rows + " x " + cols + " matrix cannot take "
+                    + x.rows() + " x " + x.cols() + " to " + y.rows() + " x " + y.cols());
+        }
+        if (x.rows() == 1) {
+            workspace.run(Math.ceilDiv(rows, tile), SUM_BYTES, (i, sums) -> matvec(x.data(), y.data(), i, sums));
+        } else if (x.rows() > 1) {
+            int step = rows >= 2048 ? 256 : 128;
+            workspace.run(Math.ceilDiv(rows, step), 4L * step * cols, (i, floats) -> {
+                int from = i * step;
+                gemm(x, y, from, Math.min(rows - from, step), floats);
+            });
+        }
+    }
+
+    private void gemm(FloatMatrix x, FloatMatrix y, int from, int count, MemorySegment w) {
+        VectorAttention.widenBytes(data, (long) from * cols, scales, 4L * from, w, 0, count, cols);
+        MemorySegment out = y.data().asSlice(4L * from);
+        Blas.sgemm(false, true, x.rows(), count, cols, 1, x.data(), cols, w, cols, 0, out, y.cols());
+    }
+
+    private void matvec(MemorySegment xs, MemorySegment ys, int task, MemorySegment scratch) {
+        int from = task * tile;
+        int count = Math.min(tile, rows - from);
+        long w = NativeMemory.readable(data, (long) from * cols, (long) count * cols + VectorAttention.BEHIND);
+        long scale = NativeMemory.readable(scales, 4L * from, 4L * count);
+        long x = NativeMemory.readable(xs, 0, 4L * cols);
+        long y = NativeMemory.writable(ys, 4L * from, 4L * count);
+        long sums = NativeMemory.writable(scratch, 0, SUM_BYTES);
+        int whole = cols / LANES * LANES;
+        int ahead = (int) Math.max(1, AHEAD / (BLOCK * (long) cols)) * BLOCK;
+        for (int i = 0; i < count; i += BLOCK) {
+            if (i % ahead == 0) {
+                long touched = NativeMemory.touch(w + (long) i * cols, (long) Math.min(ahead, count - i) * cols);
+                ALL.set(ValueLayout.JAVA_LONG, sums, touched);
+            }
+            // Less than four rows: the last of them again.
+            int last = Math.min(BLOCK, count - i) - 1;
+            long at = w + (long) i * cols;
+            long second = (long) Math.min(1, last) * cols;
+            long third = (long) Math.min(2, last) * cols;
+            sumBytes(at, at + second, at + third, at + (long) last * cols, whole, x, sums);
+            for (int r = 0; r <= last; r++) {
+                float sum = 0;
+                for (int lane = 0; lane < LANES; lane++) {
+                    sum += ALL.get(FLOAT, sums + 4L * ((long) r * LANES + lane));
+                }
+                for (int j = whole; j < cols; j++) {
+                    float weight = ALL.get(ValueLayout.JAVA_BYTE, at + (long) r * cols + j);
+                    sum = Math.fma(weight, ALL.get(FLOAT, x + 4L * j), sum);
+                }
+                ALL.set(FLOAT, y + 4L * (i + r), sum * ALL.get(FLOAT, scale + 4L * (i + r)));
+            }
+        }
+        NativeMemory.keep(xs, ys);
+        NativeMemory.keep(data, scales);
+        Reference.reachabilityFence(scratch);
+    }
+
+    // As in VectorTransform: a method that holds vectors is longer than 325 bytecodes, loops inside and calls nothing
+    // but
+    // the Vector API, so that C2 compiles it on its own and boxes nothing.
+
+    /** The sums of four rows, lane by lane and without their scales: vpmovsxbd, vcvtdq2ps and vfmadd for a vector. */
+    private static void sumBytes(long a, long b, long c, long d, int cols, long x, long sums) {
+        FloatVector s0 = FloatVector.zero(F);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
+        FloatVector t0 = s0;
+        FloatVector t1 = s0;
+        FloatVector t2 = s0;
+        FloatVector t3 = s0;
+        int j = 0;
+        for (; j <= cols - 2 * LANES; j += 2 * LANES) {
+            FloatVector v = FloatVector.fromMemorySegment(F, ALL, x + 4L * j, ORDER);
+            FloatVector w = FloatVector.fromMemorySegment(F, ALL, x + 4L * (j + LANES), ORDER);
+            s0 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, a + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s0);
+            t0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, a + j + LANES, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(w, t0);
+            s1 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, b + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s1);
+            t1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, b + j + LANES, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(w, t1);
+            s2 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, c + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s2);
+            t2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, c + j + LANES, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(w, t2);
+            s3 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, d + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s3);
+            t3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, d + j + LANES, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(w, t3);
+        }
+        if (j < cols) {
+            FloatVector v = FloatVector.fromMemorySegment(F, ALL, x + 4L * j, ORDER);
+            s0 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, a + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s0);
+            s1 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, b + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s1);
+            s2 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, c + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s2);
+            s3 = ((FloatVector)
+                            ByteVector.fromMemorySegment(B, ALL, d + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, s3);
+        }
+        s0.add(t0).intoMemorySegment(ALL, sums, ORDER);
+        s1.add(t1).intoMemorySegment(ALL, sums + 4L * LANES, ORDER);
+        s2.add(t2).intoMemorySegment(ALL, sums + 8L * LANES, ORDER);
+        s3.add(t3).intoMemorySegment(ALL, sums + 12L * LANES, ORDER);
+    }
+}
