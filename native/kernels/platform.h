@@ -64,6 +64,13 @@ GOSSET_DEVICE T *settled(T *p) {
 /* What other blocks of the same launch have written: past L1. */
 GOSSET_DEVICE float load_fresh(const float *p) { return __ldcg(p); }
 
+/* 2^x to 2 units in the last place; 0 below 2^-126, which spares the instructions that care for subnormals. */
+GOSSET_DEVICE float power_of_two(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 /* Two halves as floats. */
 GOSSET_DEVICE void unpack_halves(uint32_t u, float &low, float &high) {
     __half2 h;
