@@ -92,12 +92,12 @@ class SmokeTest {
     @ValueSource(
             strings = {
                 "TransformBenchmark -p n=256",
+                "DecodeBenchmark -p shape=256x512x2 -p bits=2 -p batch=2",
                 "MatvecBenchmark -p bits=2 -p shape=64x256 -p threads=1",
                 "LinearBenchmark -p bits=3 -p shape=64x256 -p batch=2 -p threads=1",
                 "EncodeBenchmark -p bits=2",
                 "QuantizeBenchmark -p bits=2 -p size=128 -p greedyPasses=1 -p threads=1",
                 "HeadBenchmark -p shape=64x256 -p threads=1",
-                "DecodeBenchmark -p shape=256x512x2 -p bits=2 -p batch=2",
                 "StepsBenchmark -p step=0",
                 "DeviceBenchmark -p kernel=transform_256",
                 "DeviceBenchmark -p kernel=product_3_64x256_8",

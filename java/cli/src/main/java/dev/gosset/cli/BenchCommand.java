@@ -187,7 +187,8 @@ final class BenchCommand implements Runnable {
                 }
             }
             if (opened != null) {
-                models = new ModelBenchmark(opened, team, storage.options(spec)).measure(readBandwidth(team));
+                models = new ModelBenchmark(opened, team, run.device, storage.options(spec))
+                        .measure(readBandwidth(team));
             }
         }
         report(figures, gpuSentence, models);
