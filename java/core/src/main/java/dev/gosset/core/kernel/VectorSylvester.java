@@ -166,12 +166,9 @@ final class VectorSylvester {
     }
 
     // Every method from here on that holds vectors is longer than 325 bytecodes (FreqInlineSize), has its loop inside
-    // and
-    // calls nothing but the Vector API, which is always inlined. So C2 compiles each on its own and never several into
-    // one
-    // caller, where they would pass its node budget (NodeCountInliningCutoff) and vectors would silently be boxed. A
-    // test
-    // reads the lengths.
+    // and calls nothing but the Vector API, which is always inlined. So C2 compiles each on its own and never several
+    // into one caller, where they would pass its node budget (NodeCountInliningCutoff) and vectors would silently be
+    // boxed. A test reads the lengths.
 
     /** {@code y <- f x} for n floats; y is x or apart from it. */
     static void multiply(long x, long f, long y, int n) {
@@ -386,7 +383,10 @@ final class VectorSylvester {
         }
     }
 
-    /** The stages 4 and 8 inside a register, and the two across four groups of four registers; at least 16 vectors. */
+    /**
+     * The stages 4 and, where there are 16 lanes, 8 inside a register, and the two across four groups of four registers; at
+     * least 16 vectors of 8 lanes or more.
+     */
     private static void secondFours(long x, int size) {
         for (int t = 0; t < size / 4; t += LANES) {
             int low = t & (4 * LANES - 1);
@@ -395,28 +395,14 @@ final class VectorSylvester {
             FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + 4 * V, ORDER);
             FloatVector c = FloatVector.fromMemorySegment(S, ALL, j + 8 * V, ORDER);
             FloatVector d = FloatVector.fromMemorySegment(S, ALL, j + 12 * V, ORDER);
-            if (LANES > 4) {
-                a = a.fma(SIGN4, a.rearrange(SWAP4));
-            }
+            a = a.fma(SIGN4, a.rearrange(SWAP4));
+            b = b.fma(SIGN4, b.rearrange(SWAP4));
+            c = c.fma(SIGN4, c.rearrange(SWAP4));
+            d = d.fma(SIGN4, d.rearrange(SWAP4));
             if (LANES > 8) {
                 a = a.fma(SIGN8, a.rearrange(SWAP8));
-            }
-            if (LANES > 4) {
-                b = b.fma(SIGN4, b.rearrange(SWAP4));
-            }
-            if (LANES > 8) {
                 b = b.fma(SIGN8, b.rearrange(SWAP8));
-            }
-            if (LANES > 4) {
-                c = c.fma(SIGN4, c.rearrange(SWAP4));
-            }
-            if (LANES > 8) {
                 c = c.fma(SIGN8, c.rearrange(SWAP8));
-            }
-            if (LANES > 4) {
-                d = d.fma(SIGN4, d.rearrange(SWAP4));
-            }
-            if (LANES > 8) {
                 d = d.fma(SIGN8, d.rearrange(SWAP8));
             }
             FloatVector e = a.add(b);
