@@ -156,8 +156,7 @@ public final class QuantizedProduct {
         for (long at = 4L * n; at < row.byteSize(); at += 4) {
             row.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, 0);
         }
-        VectorMath.multiply(x.data(), 4L * t * n, su.data(), 0, row, 0, n);
-        transforms.apply(inTransform, true, row, 1, scratch);
+        transforms.applyToProduct(inTransform, true, x.row(t), su.data(), row, 1, scratch);
     }
 
     private void multiplyTile(FloatMatrix in, FloatMatrix y, int from, int to, MemorySegment decoded) {
@@ -187,15 +186,13 @@ public final class QuantizedProduct {
                 Math.ceilDiv(y.rows(), TRANSFORM_ROWS), transforms.scratchBytes(outTransform), (task, scratch) -> {
                     int from = task * TRANSFORM_ROWS;
                     int to = Math.min(y.rows(), from + TRANSFORM_ROWS);
-                    transforms.apply(
+                    transforms.applyThenMultiply(
                             outTransform,
                             false,
                             y.data().asSlice(4L * from * m, 4L * (to - from) * m),
+                            sv.data(),
                             to - from,
                             scratch);
-                    for (int t = from; t < to; t++) {
-                        VectorMath.multiply(y.data(), 4L * t * m, sv.data(), 0, y.data(), 4L * t * m, m);
-                    }
                 });
     }
 }

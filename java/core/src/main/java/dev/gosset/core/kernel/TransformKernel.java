@@ -16,4 +16,34 @@ public interface TransformKernel {
      * @param scratch native, at least {@link #scratchBytes}, not shared with another running call
      */
     void apply(HadamardTransform transform, boolean transpose, MemorySegment x, int rows, MemorySegment scratch);
+
+    /**
+     * For each of {@code rows} consecutive rows {@code y <- U (f x)}, or {@code U^T (f x)} where {@code transpose}, f taken
+     * element by element: with a sign vector as f the way of an activation into a quantized linear.
+     *
+     * @param x native, at least {@code 4 * n * rows} bytes
+     * @param f native, at least {@code 4 * n} bytes
+     * @param y as x; either the same place as x or apart from it
+     * @param scratch as for {@link #apply}
+     */
+    void applyToProduct(
+            HadamardTransform transform,
+            boolean transpose,
+            MemorySegment x,
+            MemorySegment f,
+            MemorySegment y,
+            int rows,
+            MemorySegment scratch);
+
+    /**
+     * In place, for each of {@code rows} consecutive rows {@code x <- f (U x)}, or {@code f (U^T x)} where {@code transpose}, f
+     * taken element by element: the way out of a quantized linear. Segments as for {@link #applyToProduct}.
+     */
+    void applyThenMultiply(
+            HadamardTransform transform,
+            boolean transpose,
+            MemorySegment x,
+            MemorySegment f,
+            int rows,
+            MemorySegment scratch);
 }

@@ -76,12 +76,48 @@ final class VectorSylvester {
             small(x, p, scale);
         } else if (p < 4 * LANES) {
             oneOrTwo(x, p, scale);
+        } else if (p < 16 * LANES) {
+            fours(x, p, scale);
+            across(x, p, 4 * LANES);
         } else {
-            int block = p <= BLOCK ? p : Math.min(BLOCK, p / 8);
+            int block = block(p);
             for (int first = 0; first < p; first += block) {
-                block(x + 4L * first, block, scale);
+                long at = x + 4L * first;
+                firstFours(at, block, scale);
+                afterFirst(at, block);
             }
             across(x, p, block);
+        }
+    }
+
+    /** Whether {@link #applyToProduct} takes strips of p floats. */
+    static boolean takesFactors(int p) {
+        return p >= 16 * LANES;
+    }
+
+    /** {@code y <- scale S_p (f x)} for p floats, at least 16 vectors; y is x or apart from it. */
+    static void applyToProduct(long x, long f, long y, int p, float scale) {
+        int block = block(p);
+        for (int first = 0; first < p; first += block) {
+            long at = 4L * first;
+            firstFoursOfProduct(x + at, f + at, y + at, block, scale);
+            afterFirst(y + at, block);
+        }
+        across(y, p, block);
+    }
+
+    /** Floats of a block: stages across blocks are few, and the blocks stay in the L1 cache. */
+    private static int block(int p) {
+        return p <= BLOCK ? p : Math.min(BLOCK, p / 8);
+    }
+
+    /** All stages of a block but those of {@link #firstFours}. */
+    private static void afterFirst(long x, int size) {
+        if (LANES > 4) {
+            secondFours(x, size);
+            across(x, size, 16 * LANES);
+        } else {
+            across(x, size, 4 * LANES);
         }
     }
 
@@ -109,21 +145,6 @@ final class VectorSylvester {
         ALL.set(JAVA_FLOAT_UNALIGNED, x + 4L * i, value);
     }
 
-    /** {@code x <- scale S x} for a block of at least four vectors. */
-    private static void block(long x, int size, float scale) {
-        if (size < 16 * LANES) {
-            fours(x, size, scale);
-            across(x, size, 4 * LANES);
-        } else if (LANES > 4) {
-            firstFours(x, size, scale);
-            secondFours(x, size);
-            across(x, size, 16 * LANES);
-        } else {
-            firstFours(x, size, scale);
-            across(x, size, 4 * LANES);
-        }
-    }
-
     /** The stages from h on, h at least four vectors. */
     private static void across(long x, int size, int h) {
         while (h < size) {
@@ -145,12 +166,41 @@ final class VectorSylvester {
     }
 
     // Every method from here on that holds vectors is longer than 325 bytecodes (FreqInlineSize), has its loop inside
-    // and
-    // calls nothing but the Vector API, which is always inlined. So C2 compiles each on its own and never several into
-    // one
-    // caller, where they would pass its node budget (NodeCountInliningCutoff) and vectors would silently be boxed. A
-    // test
-    // reads the lengths.
+    // and calls nothing but the Vector API, which is always inlined. So C2 compiles each on its own and never several
+    // into one caller, where they would pass its node budget (NodeCountInliningCutoff) and vectors would silently be
+    // boxed. A test reads the lengths.
+
+    /** {@code y <- f x} for n floats; y is x or apart from it. */
+    static void multiply(long x, long f, long y, int n) {
+        int i = 0;
+        for (; i <= n - 8 * LANES; i += 8 * LANES) {
+            long j = x + 4L * i & ADDRESS;
+            long k = f + 4L * i & ADDRESS;
+            long to = y + 4L * i & ADDRESS;
+            FloatVector a = FloatVector.fromMemorySegment(S, ALL, j, ORDER);
+            a.mul(FloatVector.fromMemorySegment(S, ALL, k, ORDER)).intoMemorySegment(ALL, to, ORDER);
+            FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + V, ORDER);
+            b.mul(FloatVector.fromMemorySegment(S, ALL, k + V, ORDER)).intoMemorySegment(ALL, to + V, ORDER);
+            FloatVector c = FloatVector.fromMemorySegment(S, ALL, j + 2 * V, ORDER);
+            c.mul(FloatVector.fromMemorySegment(S, ALL, k + 2 * V, ORDER)).intoMemorySegment(ALL, to + 2 * V, ORDER);
+            FloatVector d = FloatVector.fromMemorySegment(S, ALL, j + 3 * V, ORDER);
+            d.mul(FloatVector.fromMemorySegment(S, ALL, k + 3 * V, ORDER)).intoMemorySegment(ALL, to + 3 * V, ORDER);
+            FloatVector e = FloatVector.fromMemorySegment(S, ALL, j + 4 * V, ORDER);
+            e.mul(FloatVector.fromMemorySegment(S, ALL, k + 4 * V, ORDER)).intoMemorySegment(ALL, to + 4 * V, ORDER);
+            FloatVector m = FloatVector.fromMemorySegment(S, ALL, j + 5 * V, ORDER);
+            m.mul(FloatVector.fromMemorySegment(S, ALL, k + 5 * V, ORDER)).intoMemorySegment(ALL, to + 5 * V, ORDER);
+            FloatVector g = FloatVector.fromMemorySegment(S, ALL, j + 6 * V, ORDER);
+            g.mul(FloatVector.fromMemorySegment(S, ALL, k + 6 * V, ORDER)).intoMemorySegment(ALL, to + 6 * V, ORDER);
+            FloatVector h = FloatVector.fromMemorySegment(S, ALL, j + 7 * V, ORDER);
+            h.mul(FloatVector.fromMemorySegment(S, ALL, k + 7 * V, ORDER)).intoMemorySegment(ALL, to + 7 * V, ORDER);
+        }
+        for (; i < n; i++) {
+            ALL.set(
+                    JAVA_FLOAT_UNALIGNED,
+                    y + 4L * i,
+                    ALL.get(JAVA_FLOAT_UNALIGNED, x + 4L * i) * ALL.get(JAVA_FLOAT_UNALIGNED, f + 4L * i));
+        }
+    }
 
     /**
      * All stages of a strip of one or two vectors. Inside a register, lane i gets v[i] + v[i ^ bit] where that bit of i is
@@ -285,7 +335,58 @@ final class VectorSylvester {
         }
     }
 
-    /** The stages 4 and 8 inside a register, and the two across four groups of four registers; at least 16 vectors. */
+    /** As {@link #firstFours}, of f x in place of x and to y. */
+    private static void firstFoursOfProduct(long x, long f, long y, int size, float scale) {
+        for (int i = 0; i < size; i += 4 * LANES) {
+            long j = x + 4L * i & ADDRESS;
+            long k = f + 4L * i & ADDRESS;
+            long to = y + 4L * i & ADDRESS;
+            FloatVector a = FloatVector.fromMemorySegment(S, ALL, j, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k, ORDER))
+                    .mul(scale);
+            FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k + V, ORDER))
+                    .mul(scale);
+            FloatVector c = FloatVector.fromMemorySegment(S, ALL, j + 2 * V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k + 2 * V, ORDER))
+                    .mul(scale);
+            FloatVector d = FloatVector.fromMemorySegment(S, ALL, j + 3 * V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k + 3 * V, ORDER))
+                    .mul(scale);
+            if (LANES == 16) {
+                LongVector a1 = a.reinterpretAsLongs().lanewise(VectorOperators.ROL, 32);
+                a = a.fma(SIGN1, a1.reinterpretAsFloats());
+                LongVector b1 = b.reinterpretAsLongs().lanewise(VectorOperators.ROL, 32);
+                b = b.fma(SIGN1, b1.reinterpretAsFloats());
+                LongVector c1 = c.reinterpretAsLongs().lanewise(VectorOperators.ROL, 32);
+                c = c.fma(SIGN1, c1.reinterpretAsFloats());
+                LongVector d1 = d.reinterpretAsLongs().lanewise(VectorOperators.ROL, 32);
+                d = d.fma(SIGN1, d1.reinterpretAsFloats());
+            } else {
+                a = a.fma(SIGN1, a.rearrange(SWAP1));
+                b = b.fma(SIGN1, b.rearrange(SWAP1));
+                c = c.fma(SIGN1, c.rearrange(SWAP1));
+                d = d.fma(SIGN1, d.rearrange(SWAP1));
+            }
+            a = a.fma(SIGN2, a.rearrange(SWAP2));
+            b = b.fma(SIGN2, b.rearrange(SWAP2));
+            c = c.fma(SIGN2, c.rearrange(SWAP2));
+            d = d.fma(SIGN2, d.rearrange(SWAP2));
+            FloatVector e = a.add(b);
+            FloatVector m = a.sub(b);
+            FloatVector g = c.add(d);
+            FloatVector h = c.sub(d);
+            e.add(g).intoMemorySegment(ALL, to, ORDER);
+            m.add(h).intoMemorySegment(ALL, to + V, ORDER);
+            e.sub(g).intoMemorySegment(ALL, to + 2 * V, ORDER);
+            m.sub(h).intoMemorySegment(ALL, to + 3 * V, ORDER);
+        }
+    }
+
+    /**
+     * The stages 4 and, where there are 16 lanes, 8 inside a register, and the two across four groups of four registers; at
+     * least 16 vectors of 8 lanes or more.
+     */
     private static void secondFours(long x, int size) {
         for (int t = 0; t < size / 4; t += LANES) {
             int low = t & (4 * LANES - 1);
@@ -294,28 +395,14 @@ final class VectorSylvester {
             FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + 4 * V, ORDER);
             FloatVector c = FloatVector.fromMemorySegment(S, ALL, j + 8 * V, ORDER);
             FloatVector d = FloatVector.fromMemorySegment(S, ALL, j + 12 * V, ORDER);
-            if (LANES > 4) {
-                a = a.fma(SIGN4, a.rearrange(SWAP4));
-            }
+            a = a.fma(SIGN4, a.rearrange(SWAP4));
+            b = b.fma(SIGN4, b.rearrange(SWAP4));
+            c = c.fma(SIGN4, c.rearrange(SWAP4));
+            d = d.fma(SIGN4, d.rearrange(SWAP4));
             if (LANES > 8) {
                 a = a.fma(SIGN8, a.rearrange(SWAP8));
-            }
-            if (LANES > 4) {
-                b = b.fma(SIGN4, b.rearrange(SWAP4));
-            }
-            if (LANES > 8) {
                 b = b.fma(SIGN8, b.rearrange(SWAP8));
-            }
-            if (LANES > 4) {
-                c = c.fma(SIGN4, c.rearrange(SWAP4));
-            }
-            if (LANES > 8) {
                 c = c.fma(SIGN8, c.rearrange(SWAP8));
-            }
-            if (LANES > 4) {
-                d = d.fma(SIGN4, d.rearrange(SWAP4));
-            }
-            if (LANES > 8) {
                 d = d.fma(SIGN8, d.rearrange(SWAP8));
             }
             FloatVector e = a.add(b);

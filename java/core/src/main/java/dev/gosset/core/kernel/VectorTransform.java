@@ -17,7 +17,7 @@ import java.lang.foreign.MemorySegment;
  * for random x the error is about the square root of r in place of r, against {@code |x| / sqrt(n)}.
  *
  * <p>Each row's result depends on the row alone, not on its neighbours or their number. Stateless, thread-safe, allocates
- * nothing. The arenas of x and scratch must stay open while a call runs: they are looked at once, at its beginning. Needs
+ * nothing. The arenas of its segments must stay open while a call runs: they are looked at once, at its beginning. Needs
  * the module jdk.incubator.vector: reach it through {@link Kernels}. Source: spec/quip-sharp.md section 1.3.
  */
 public final class VectorTransform implements TransformKernel {
@@ -52,7 +52,7 @@ public final class VectorTransform implements TransformKernel {
     /**
      * {@inheritDoc}
      *
-     * @throws IllegalStateException where the arena of x or scratch is closed
+     * @throws IllegalStateException where the arena of a segment is closed
      * @throws WrongThreadException where it is confined to another thread
      */
     @Override
@@ -63,53 +63,141 @@ public final class VectorTransform implements TransformKernel {
             return;
         }
         ScalarTransform.check(transform, x, rows, scratch, scratchBytes(transform));
-        int n = transform.n();
-        int k = transform.k();
-        int p = n / k;
-        float scale = 1 / transform.norm();
-        long data = NativeMemory.writable(x, 0, 4L * n * rows);
+        long data = NativeMemory.writable(x, 0, 4L * transform.n() * rows);
         long work = NativeMemory.writable(scratch, 0, scratchBytes(transform));
         try {
-            for (long strip = 0; strip < (long) rows * k; strip++) {
-                VectorSylvester.apply(data + 4L * p * strip, p, scale);
-            }
-            if (k > 1 && p < TILE) {
-                mixNarrow(transform, transpose, data, rows, work);
-            } else if (k > 1) {
-                mix(transform, transpose, data, rows, work);
-            }
+            transform(transform, transpose, data, rows, work);
         } finally {
             NativeMemory.keep(x, scratch);
         }
     }
 
-    /** M_K (x) I_p for each row; p a multiple of the tile. */
+    /** {@inheritDoc} The factors enter with the first load where a strip is long enough. Throws as {@link #apply}. */
+    @Override
+    public void applyToProduct(
+            HadamardTransform transform,
+            boolean transpose,
+            MemorySegment x,
+            MemorySegment f,
+            MemorySegment y,
+            int rows,
+            MemorySegment scratch) {
+        if (byScalar(transform)) {
+            scalar.applyToProduct(transform, transpose, x, f, y, rows, scratch);
+            return;
+        }
+        ScalarTransform.check(transform, x, rows, scratch, scratchBytes(transform));
+        ScalarTransform.check(transform, y, rows, scratch, scratchBytes(transform));
+        ScalarTransform.checkFactors(transform, f);
+        int n = transform.n();
+        long from = NativeMemory.readable(x, 0, 4L * n * rows);
+        long factors = NativeMemory.readable(f, 0, 4L * n);
+        long to = NativeMemory.writable(y, 0, 4L * n * rows);
+        long work = NativeMemory.writable(scratch, 0, scratchBytes(transform));
+        try {
+            int k = transform.k();
+            int p = n / k;
+            if (VectorSylvester.takesFactors(p)) {
+                float scale = 1 / transform.norm();
+                for (int row = 0; row < rows; row++) {
+                    for (int strip = 0; strip < k; strip++) {
+                        long column = 4L * p * strip;
+                        long at = 4L * n * row + column;
+                        VectorSylvester.applyToProduct(from + at, factors + column, to + at, p, scale);
+                    }
+                }
+                mix(transform, transpose, to, rows, work);
+            } else {
+                for (int row = 0; row < rows; row++) {
+                    long at = 4L * n * row;
+                    VectorSylvester.multiply(from + at, factors, to + at, n);
+                }
+                transform(transform, transpose, to, rows, work);
+            }
+        } finally {
+            NativeMemory.keep(x, f);
+            NativeMemory.keep(y, scratch);
+        }
+    }
+
+    /** {@inheritDoc} A row is multiplied when it is done, out of the cache. Throws as {@link #apply}. */
+    @Override
+    public void applyThenMultiply(
+            HadamardTransform transform,
+            boolean transpose,
+            MemorySegment x,
+            MemorySegment f,
+            int rows,
+            MemorySegment scratch) {
+        if (byScalar(transform)) {
+            scalar.applyThenMultiply(transform, transpose, x, f, rows, scratch);
+            return;
+        }
+        ScalarTransform.check(transform, x, rows, scratch, scratchBytes(transform));
+        ScalarTransform.checkFactors(transform, f);
+        int n = transform.n();
+        // strips narrower than a tile are mixed several rows at a time
+        int step = n / transform.k() < TILE ? rows : 1;
+        long data = NativeMemory.writable(x, 0, 4L * n * rows);
+        long factors = NativeMemory.readable(f, 0, 4L * n);
+        long work = NativeMemory.writable(scratch, 0, scratchBytes(transform));
+        try {
+            for (int row = 0; row < rows; row += step) {
+                transform(transform, transpose, data + 4L * n * row, step, work);
+                for (int done = row; done < row + step; done++) {
+                    long at = data + 4L * n * done;
+                    VectorSylvester.multiply(at, factors, at, n);
+                }
+            }
+        } finally {
+            NativeMemory.keep(x, f);
+            NativeMemory.keep(scratch, scratch);
+        }
+    }
+
+    private static void transform(HadamardTransform transform, boolean transpose, long x, int rows, long scratch) {
+        int k = transform.k();
+        int p = transform.n() / k;
+        float scale = 1 / transform.norm();
+        for (long strip = 0; strip < (long) rows * k; strip++) {
+            VectorSylvester.apply(x + 4L * p * strip, p, scale);
+        }
+        mix(transform, transpose, x, rows, scratch);
+    }
+
+    /** {@code x <- (M_K (x) I_p) x} for each row. */
     private static void mix(HadamardTransform transform, boolean transpose, long x, int rows, long scratch) {
-        MemorySegment form = SmallMatrixProduct.form(transform, transpose);
         int n = transform.n();
         int p = n / transform.k();
-        for (int row = 0; row < rows; row++) {
-            for (int column = 0; column < p; column += TILE) {
-                SmallMatrixProduct.apply(
-                        transform, transpose, form.address(), x + 4L * n * row + 4L * column, 4L * p, scratch);
+        if (p == n) {
+            return;
+        }
+        MemorySegment form = SmallMatrixProduct.form(transform, transpose);
+        if (p < TILE) {
+            mixNarrow(transform, transpose, form.address(), x, rows, scratch);
+        } else {
+            for (int row = 0; row < rows; row++) {
+                for (int column = 0; column < p; column += TILE) {
+                    SmallMatrixProduct.apply(
+                            transform, transpose, form.address(), x + 4L * n * row + 4L * column, 4L * p, scratch);
+                }
             }
         }
         NativeMemory.keep(form, form);
     }
 
     /** As {@link #mix} where p is less than a tile: the strips of several rows lie side by side in one. */
-    private static void mixNarrow(HadamardTransform transform, boolean transpose, long x, int rows, long scratch) {
-        MemorySegment form = SmallMatrixProduct.form(transform, transpose);
+    private static void mixNarrow(
+            HadamardTransform transform, boolean transpose, long form, long x, int rows, long scratch) {
         int k = transform.k();
         int p = transform.n() / k;
         long tile = scratch + SmallMatrixProduct.scratchBytes(transform);
         for (int first = 0; first < rows; first += TILE / p) {
             int group = Math.min(TILE / p, rows - first);
             copyStrips(x, k, p, first, group, tile, true);
-            SmallMatrixProduct.apply(transform, transpose, form.address(), tile, 4L * TILE, scratch);
+            SmallMatrixProduct.apply(transform, transpose, form, tile, 4L * TILE, scratch);
             copyStrips(x, k, p, first, group, tile, false);
         }
-        NativeMemory.keep(form, form);
     }
 
     /** Between rows {@code first} to {@code first + group - 1} of x and the tile, whose other columns become zero. */

@@ -210,6 +210,93 @@ class TransformKernelTest {
         }
     }
 
+    /** {@code after (U (before x))} by the plainest route: float64, one array after the other. */
+    private static float[] oracle(HadamardTransform u, boolean transpose, float[] before, float[] x, float[] after) {
+        int n = u.n();
+        double[] d = new double[x.length];
+        for (int i = 0; i < x.length; i++) {
+            d[i] = (double) x[i] * before[i % n];
+        }
+        float[] y = new float[x.length];
+        for (int at = 0; at < x.length; at += n) {
+            u.apply(d, at, transpose);
+        }
+        for (int i = 0; i < x.length; i++) {
+            y[i] = (float) (d[i] * after[i % n]);
+        }
+        return y;
+    }
+
+    private static float[] ones(int n) {
+        float[] ones = new float[n];
+        Arrays.fill(ones, 1);
+        return ones;
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void takesFactorsBeforeAndAfter(TransformKernel kernel) {
+        RandomGenerator random = fresh("factors");
+        int[] sizes = {
+            1, 3, 7, 16, 24, 37, 48, 64, 96, 148, 256, 384, 896, 1024, 2752, 4096, 5120, 8192, 11008, 14336, 16384,
+            65536
+        };
+        for (int n : sizes) {
+            HadamardTransform u = HadamardTransform.of(n);
+            boolean transpose = random.nextBoolean();
+            int rows = 1 + random.nextInt(3);
+            int offset = random.nextInt(64);
+            float[] x = normal(random, n * rows);
+            float[] f = normal(random, n);
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment in = arena.allocate(4L * n * rows + offset, 64).asSlice(offset);
+                MemorySegment out = arena.allocate(4L * n * rows + offset, 64).asSlice(offset);
+                MemorySegment factors = arena.allocate(4L * n + offset, 64).asSlice(offset);
+                MemorySegment scratch = arena.allocate(kernel.scratchBytes(u), 64);
+                MemorySegment.copy(x, 0, in, JAVA_FLOAT_UNALIGNED, 0, x.length);
+                MemorySegment.copy(f, 0, factors, JAVA_FLOAT_UNALIGNED, 0, n);
+                String what = kernel + ", " + u + ", transpose " + transpose + ", " + rows + " rows";
+
+                float[] expected = oracle(u, transpose, f, x, ones(n));
+                kernel.applyToProduct(u, transpose, in.asReadOnly(), factors.asReadOnly(), out, rows, scratch);
+                assertThat(out.toArray(JAVA_FLOAT_UNALIGNED)).as(what).containsExactly(expected, within(2e-5f));
+                assertThat(in.toArray(JAVA_FLOAT_UNALIGNED)).as(what).containsExactly(x);
+                kernel.applyToProduct(u, transpose, in, factors, in, rows, scratch);
+                assertThat(in.toArray(JAVA_FLOAT_UNALIGNED))
+                        .as(what)
+                        .containsExactly(out.toArray(JAVA_FLOAT_UNALIGNED));
+
+                MemorySegment.copy(x, 0, in, JAVA_FLOAT_UNALIGNED, 0, x.length);
+                expected = oracle(u, transpose, ones(n), x, f);
+                kernel.applyThenMultiply(u, transpose, in, factors, rows, scratch);
+                assertThat(in.toArray(JAVA_FLOAT_UNALIGNED)).as(what).containsExactly(expected, within(2e-5f));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void refusesTooFewFactors(TransformKernel kernel) {
+        HadamardTransform u = HadamardTransform.of(96);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment x = arena.allocate(4 * 96);
+            MemorySegment scratch = arena.allocate(kernel.scratchBytes(u));
+            MemorySegment few = arena.allocate(4 * 95);
+            assertThatThrownBy(() -> kernel.applyToProduct(u, false, x, few, x, 1, scratch))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessage("96 factors need 384 bytes, found 380");
+            assertThatThrownBy(() -> kernel.applyThenMultiply(u, false, x, few, 1, scratch))
+                    .isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> kernel.applyToProduct(u, false, x, x, few, 1, scratch))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("1 rows of 96");
+            MemorySegment heap = MemorySegment.ofArray(new float[96]);
+            assertThatThrownBy(() -> kernel.applyThenMultiply(u, false, x, heap, 1, scratch))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("heap");
+        }
+    }
+
     /** C2 boxes vectors silently where a method outgrows its node budget: this is where that shows. */
     @Test
     @Tag("allocation")
@@ -223,6 +310,7 @@ class TransformKernelTest {
             HadamardTransform u = HadamardTransform.of(n);
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment x = arena.allocate(4L * n * 2);
+                MemorySegment f = arena.allocate(4L * n);
                 MemorySegment scratch = arena.allocate(kernel.scratchBytes(u));
                 int clean = 0;
                 long bytes = 0;
@@ -231,6 +319,8 @@ class TransformKernelTest {
                     long before = threads.getThreadAllocatedBytes(here);
                     for (int i = 0; i < 20; i++) {
                         kernel.apply(u, (i & 1) == 0, x, 2, scratch);
+                        kernel.applyToProduct(u, true, x, f, x, 2, scratch);
+                        kernel.applyThenMultiply(u, false, x, f, 2, scratch);
                     }
                     bytes = threads.getThreadAllocatedBytes(here) - before;
                     clean = bytes == 0 ? clean + 1 : 0;
