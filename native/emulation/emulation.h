@@ -178,6 +178,12 @@ static inline T __shfl_up_sync(unsigned mask, T v, int by, GOSSET_PLACE) {
 
 namespace gosset {
 
+static inline uint2 load_constant(const uint2 *p) { return *p; }
+template <class T>
+static inline T *settled(T *p) {
+    return p;
+}
+static inline float power_of_two(float x) { return x < -126 ? 0 : exp2f(x); }
 static inline float load_fresh(const float *p) { return *p; }
 static inline void unpack_halves(uint32_t u, float &low, float &high) {
     low = emulation::half_to_float(static_cast<uint16_t>(u));

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / kLanes;
+/* spread_sums is made for four. */
 constexpr int kUnroll = 4;
 constexpr float kLog2E = 1.44269504f;
 /* Below every score; finite, so that differences of it are no NaN. */
@@ -45,13 +46,30 @@ struct Partial {
 /* part <- part and other together; scores are in units of log 2. */
 GOSSET_DEVICE void merge(Partial &part, float largest, float sum, const float (&values)[8]) {
     float top = fmaxf(part.largest, largest);
-    float mine = exp2f(part.largest - top), theirs = exp2f(largest - top);
+    float mine = power_of_two(part.largest - top), theirs = power_of_two(largest - top);
     part.largest = top;
     part.sum = part.sum * mine + sum * theirs;
 #pragma unroll
     for (int i = 0; i < 8; i++) {
         part.values[i] = part.values[i] * mine + values[i] * theirs;
     }
+}
+
+/*
+ * Four dot products, each the sum over the L lanes of a group, spread out: two exchanges leave each lane with one of the four
+ * (number `own`), the rest are plain sums. So a score costs a quarter of the shuffles, and its exponential is taken once.
+ */
+template <int L>
+GOSSET_DEVICE float spread_sums(const float (&v)[4], int lane) {
+    bool upper = (lane & L / 2) != 0, odd = (lane & L / 4) != 0;
+    float a = (upper ? v[2] : v[0]) + __shfl_xor_sync(kWarp, upper ? v[0] : v[2], L / 2);
+    float b = (upper ? v[3] : v[1]) + __shfl_xor_sync(kWarp, upper ? v[1] : v[3], L / 2);
+    float sum = (odd ? b : a) + __shfl_xor_sync(kWarp, odd ? a : b, L / 4);
+#pragma unroll
+    for (int step = L / 8; step > 0; step /= 2) {
+        sum += __shfl_xor_sync(kWarp, sum, step);
+    }
+    return sum;
 }
 
 /*
@@ -83,7 +101,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
     int d = 8 * (lane % L);
     bool inside = d < a.dim;
     int64_t sequence = a.sequences == nullptr ? row : a.sequences[row];
-    int64_t base = (sequence * a.kv_heads + kv) * a.capacity * static_cast<int64_t>(a.dim) + d;
+    /* A lane beyond the head reads what the first one reads: its queries are 0, and nobody looks at its values. */
+    int64_t base = (sequence * a.kv_heads + kv) * a.capacity * static_cast<int64_t>(a.dim) + (inside ? d : 0);
     const __half *keys = a.keys + base, *values = a.values + base;
 
     float q[H][8];
@@ -99,21 +118,26 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
         state[h].largest = kLowest;
         state[h].sum = 0;
     }
+    /* Which of four scores a lane has after spread_sums, and a lane of its group that has number j. */
+    int own = ((lane & L / 2) != 0 ? 2 : 0) + ((lane & L / 4) != 0 ? 1 : 0), owner[kUnroll];
+#pragma unroll
+    for (int j = 0; j < kUnroll; j++) {
+        owner[j] = lane / L * L + (j & 2 ? L / 2 : 0) + (j & 1 ? L / 4 : 0);
+    }
     for (int at = from + warp * kPositions * kUnroll; at < to; at += kStep) {
         uint4 key[kUnroll], value[kUnroll];
 #pragma unroll
         for (int j = 0; j < kUnroll; j++) {
             int where = at + j * kPositions + lane / L;
             int64_t offset = static_cast<int64_t>(where < to ? where : to - 1) * a.dim;
-            key[j] = inside ? load_once(reinterpret_cast<const uint4 *>(keys + offset)) : make_uint4(0, 0, 0, 0);
-            value[j] = inside ? load_once(reinterpret_cast<const uint4 *>(values + offset)) : make_uint4(0, 0, 0, 0);
+            key[j] = load_once(reinterpret_cast<const uint4 *>(keys + offset));
+            value[j] = load_once(reinterpret_cast<const uint4 *>(values + offset));
         }
         float score[H][kUnroll];
 #pragma unroll
         for (int j = 0; j < kUnroll; j++) {
             float k[8];
             unpack(key[j], k);
-            bool counts = at + j * kPositions + lane / L < to;
 #pragma unroll
             for (int h = 0; h < H; h++) {
                 float dot = 0;
@@ -121,31 +145,26 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
                 for (int i = 0; i < 8; i++) {
                     dot += q[h][i] * k[i];
                 }
-#pragma unroll
-                for (int step = L / 2; step > 0; step /= 2) {
-                    dot += __shfl_xor_sync(kWarp, dot, step);
-                }
-                score[h][j] = counts ? dot : -INFINITY;
+                score[h][j] = dot;
             }
         }
+        bool counts = at + own * kPositions + lane / L < to;
 #pragma unroll
         for (int h = 0; h < H; h++) {
-            float top = state[h].largest;
-#pragma unroll
-            for (int j = 0; j < kUnroll; j++) {
-                top = fmaxf(top, score[h][j]);
-            }
-            float keep = exp2f(state[h].largest - top);
+            float mine = spread_sums<L>(score[h], lane);
+            mine = counts ? mine : -INFINITY;
+            float top = fmaxf(mine, __shfl_xor_sync(kWarp, mine, L / 2));
+            top = fmaxf(state[h].largest, fmaxf(top, __shfl_xor_sync(kWarp, top, L / 4)));
+            float keep = power_of_two(state[h].largest - top), weight = power_of_two(mine - top);
             state[h].largest = top;
-            state[h].sum *= keep;
+            state[h].sum = state[h].sum * keep + weight;
 #pragma unroll
             for (int i = 0; i < 8; i++) {
                 state[h].values[i] *= keep;
             }
 #pragma unroll
             for (int j = 0; j < kUnroll; j++) {
-                score[h][j] = exp2f(score[h][j] - top);
-                state[h].sum += score[h][j];
+                score[h][j] = __shfl_sync(kWarp, weight, owner[j]);
             }
         }
 #pragma unroll
@@ -164,6 +183,9 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
 
 #pragma unroll
     for (int h = 0; h < H; h++) {
+        /* Each lane added up the weights of its own scores. */
+        state[h].sum += __shfl_xor_sync(kWarp, state[h].sum, L / 2);
+        state[h].sum += __shfl_xor_sync(kWarp, state[h].sum, L / 4);
 #pragma unroll
         for (int step = L; step < kLanes; step *= 2) {
             float largest = __shfl_xor_sync(kWarp, state[h].largest, step);
@@ -202,7 +224,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
 #pragma unroll
         for (int g = 0; g < kWarps; g++) {
             const float *theirs = box + (g * H + h) * kWidth;
-            float weight = exp2f(theirs[8 * L] - top);
+            float weight = power_of_two(theirs[8 * L] - top);
             sum += theirs[8 * L + 1] * weight;
             value += theirs[i] * weight;
         }
@@ -244,7 +266,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
         top = warp_max(top);
         for (int s = lane; s < active; s += kLanes) {
             const float *at = theirs + static_cast<int64_t>(s) * (a.dim + 2);
-            float weight = exp2f(load_fresh(at) - top);
+            float weight = power_of_two(load_fresh(at) - top);
             box[h * a.splits + s] = weight;
             sum += load_fresh(at + 1) * weight;
         }
@@ -279,12 +301,12 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
     }
     largest = block_max(fmaxf(largest, kLowest), box);
     for (int i = low + static_cast<int>(threadIdx.x); i <= position; i += kSoftmaxThreads) {
-        sum += exp2f(scores[base + i] * factor - largest);
+        sum += power_of_two(scores[base + i] * factor - largest);
     }
     sum = block_sum(sum, box);
     for (int i = threadIdx.x; i < columns; i += kSoftmaxThreads) {
         bool sees = i >= low && i <= position;
-        probabilities[base + i] = __float2half_rn(sees ? exp2f(scores[base + i] * factor - largest) / sum : 0.0f);
+        probabilities[base + i] = __float2half_rn(sees ? power_of_two(scores[base + i] * factor - largest) / sum : 0.0f);
     }
 }
 

@@ -138,6 +138,14 @@ GOSSET_DEVICE uint32_t sign_parities(uint32_t signs) {
     return s ^ s >> 1;
 }
 
+/* The same in another place: byte i of the result is 1 where the signs of code i are odd in number, else 0. */
+GOSSET_DEVICE uint32_t sign_parity_bytes(uint32_t signs) {
+    uint32_t s = signs ^ permute_bytes(signs, 0, 0x1032);
+    s ^= permute_bytes(s, 0, 0x2103);
+    /* Bits 0, 2, 4 and 6 go to bits 0, 8, 16 and 24; what else the multiplication makes lies between those. */
+    return ((s ^ s >> 1) & 0x55u) * 0x41041u & 0x01010101u;
+}
+
 /* Sign bit 0 of an odd code is stored flipped. */
 GOSSET_DEVICE uint32_t true_signs(uint32_t signs, uint32_t parities) { return signs ^ (parities & 0x55u); }
 

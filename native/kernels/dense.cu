@@ -5,7 +5,7 @@
  * A warp takes kHeight rows of W and walks along them, two pieces of each under way; the block keeps its columns of x in
  * shared memory, in the order in which lanes need them. Blocks stay and go from tile to tile. Where x does not fit, the
  * columns are taken in several rounds and y is added up. From 5 rows on multiplying would take longer than reading: then the
- * tensor cores do it (dense_batch.cu), except for F32 and for rows that are not made of whole pieces.
+ * tensor cores do it (dense_batch.cu), except for F32 and for rows of W that are not made of whole pieces.
  */
 #include "elements.h"
 #include "kernels.h"
@@ -19,6 +19,7 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kLanes;
 constexpr int kHeight = 4;
 constexpr int kTile = kWarps * kHeight;
+constexpr int kMaxRows = 16;
 /* What x may take of shared memory, so that several blocks share a multiprocessor. */
 constexpr int kShared = 64 << 10;
 
@@ -96,14 +97,16 @@ GOSSET_DEVICE int exchange_sums(float (&v)[N], int lane) {
     return first;
 }
 
-/* Shared memory: R x columns floats; columns is a multiple of what a warp reads at a time. */
-template <int type, int R>
+/*
+ * Shared memory: R x columns floats; columns is a multiple of what a warp reads at a time. whole: rows of W are made of
+ * whole 16-byte pieces.
+ */
+template <int type, int R, bool whole>
 __global__ void __launch_bounds__(kThreads) dense_kernel(Dense p, int columns) {
     GOSSET_SHARED(float4, xs);
     constexpr int kElements = kElementsOf<type>, kQuarters = kElements / 4, kStep = kLanes * kElements;
     constexpr int kSums = kHeight * R, kLeft = kSums > kLanes ? kSums / kLanes : 1;
     int lane = static_cast<int>(threadIdx.x) % kLanes, warp = static_cast<int>(threadIdx.x) / kLanes;
-    bool whole = p.n % kElements == 0;
     int tiles = (p.m + kTile - 1) / kTile;
     for (int c0 = 0; c0 < p.n; c0 += columns) {
         int width = columns < p.n - c0 ? columns : p.n - c0, steps = (width + kStep - 1) / kStep;
@@ -138,7 +141,7 @@ __global__ void __launch_bounds__(kThreads) dense_kernel(Dense p, int columns) {
                 for (int h = 0; h < kHeight; h++) {
                     if (step >= steps || c >= p.n) {
                         piece[h] = make_uint4(0, 0, 0, 0);
-                    } else if (whole) {
+                    } else if constexpr (whole) {
                         constexpr int kBytes = 16 / kElements;
                         piece[h] = load_once(reinterpret_cast<const uint4 *>(static_cast<const char *>(p.w) +
                                                                              (start[h] + c) * kBytes));
@@ -218,14 +221,14 @@ __global__ void __launch_bounds__(kThreads)
     }
 }
 
-template <int type, int R>
+template <int type, int R, bool whole = true>
 cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
     constexpr int kStep = kLanes * kElementsOf<type>;
     int room = limits.shared_bytes < kShared ? limits.shared_bytes : kShared;
     int most = room / (4 * R) / kStep * kStep, all = (d.n + kStep - 1) / kStep * kStep;
     int columns = all < most ? all : most;
     size_t shared = 4 * static_cast<size_t>(R) * static_cast<size_t>(columns);
-    auto kernel = dense_kernel<type, R>;
+    auto kernel = dense_kernel<type, R, whole>;
     cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared);
     if (e != cudaSuccess) {
         return e;
@@ -241,11 +244,19 @@ cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
 
 template <int type>
 cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
+    if (d.n % kElementsOf<type> != 0) {
+        /* Hardly ever, and slow. */
+        return launch<type, kMaxRows, false>(d, limits, stream);
+    }
+    if constexpr (type == kF32) {
+        /* The others take more than 4 rows to the tensor cores. */
+        if (d.rows > 4) {
+            return d.rows <= 8 ? launch<type, 8>(d, limits, stream) : launch<type, kMaxRows>(d, limits, stream);
+        }
+    }
     return d.rows == 1   ? launch<type, 1>(d, limits, stream)
            : d.rows == 2 ? launch<type, 2>(d, limits, stream)
-           : d.rows <= 4 ? launch<type, 4>(d, limits, stream)
-           : d.rows <= 8 ? launch<type, 8>(d, limits, stream)
-                         : launch<type, 16>(d, limits, stream);
+                         : launch<type, 4>(d, limits, stream);
 }
 
 }  // namespace

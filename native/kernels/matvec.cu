@@ -50,17 +50,17 @@ GOSSET_DEVICE void fetch(Load<bits> &l, const uint4 *__restrict__ packed, int pl
 }
 
 /*
- * The A fragment of step i: rows g and g + 8, one code each. entry is the distance of table entries in bytes, always
- * 8 kReplicas. It comes from the host so that the compiler cannot know it: of a known power of two it makes shifts and
- * masks, which compete for the integer units that everything else here needs, and the multiplier stands idle.
+ * The A fragment of step i: rows g and g + 8, one code each. A code's table entry is numbered by its upper byte and the
+ * parity of its signs, which one permutation puts side by side (a parity byte is 0 or 1, so that its sign bit spread over a
+ * byte is 0). entry is the distance of table entries in bytes, always 8 kReplicas. It comes from the host so that the
+ * compiler cannot know it: of a known power of two it makes shifts and masks, which compete for the integer units that
+ * everything else here needs, and the multiplier stands idle.
  */
 GOSSET_DEVICE void e8p_fragment(SharedAddress table, uint32_t entry, uint32_t a0, uint32_t parities0, uint32_t signs0,
                                 uint32_t a1, uint32_t parities1, uint32_t signs1, int i, uint32_t (&a)[4]) {
-    /* The parity bit, which stands at 2 i, chooses the half of the table by one multiplication. */
-    uint2 m0 = load_shared(table + permute_bytes(a0, 0, 0x4440u + i) * entry +
-                           (parities0 & 1u << 2 * i) * (entry << (8 - 2 * i)));
-    uint2 m1 = load_shared(table + permute_bytes(a1, 0, 0x4440u + i) * entry +
-                           (parities1 & 1u << 2 * i) * (entry << (8 - 2 * i)));
+    const uint32_t pick = 0xcc40u + 0x1111u * static_cast<uint32_t>(i);
+    uint2 m0 = load_shared(table + permute_bytes(a0, parities0, pick) * entry);
+    uint2 m1 = load_shared(table + permute_bytes(a1, parities1, pick) * entry);
     a[0] = signed_quads(m0.x, sign_masks(signs0, i, 0));
     a[1] = signed_quads(m1.x, sign_masks(signs1, i, 0));
     a[2] = signed_quads(m0.y, sign_masks(signs0, i, 1));
@@ -89,38 +89,42 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
 
     int thread = static_cast<int>(threadIdx.x), lane = thread % kLanes, warp = thread / kLanes;
     int g = lane / 4, q = lane % 4;
-    int rounds = (units + kWarps - 1) / kWarps;
     int block = static_cast<int>(blockIdx.x), stride = static_cast<int>(gridDim.x);
     int my_tiles = (tiles - block + stride - 1) / stride;
-    int steps = my_tiles * rounds;
     int plane = tiles * units * kLanes;
     const int row_columns = single ? 2 : all_columns;
     columns = single ? 2 : columns;
 
-    /* Step s is unit `warp + kWarps (s mod rounds)` of tile `block + stride (s div rounds)`. */
-    const int end_unit = warp + rounds * kWarps;
+    /*
+     * A warp's steps: units warp, warp + kWarps, ... of tile `block`, then of tile block + stride, ... Warps may have
+     * different numbers of units, at least one; a warp beyond the last unit does its steps without work, for the barriers.
+     * What a step keeps count of is half of what the integer units do here, so that there is one counter for the end (left)
+     * and one for the tile.
+     */
+    const bool works = warp < units;
+    const int rounds = works ? (units - warp + kWarps - 1) / kWarps : 1;
+    const int tile_jump = (stride * units - (rounds - 1) * kWarps) * kLanes;
+    int left = my_tiles * rounds;
     Load<bits> ring[kAhead];
-    int fetch_tile = block, fetch_unit = warp, fetch_at = (block * units + warp) * kLanes + lane;
-    auto fetch_next = [&](Load<bits> &l) {
-        if (fetch_tile < tiles && fetch_unit < units) {
+    int fetch_at = (block * units + warp) * kLanes + lane, fetch_round = rounds;
+    auto fetch_next = [&](Load<bits> &l, bool more) {
+        if (works && more) {
             fetch(l, packed, plane, fetch_at);
         }
-        fetch_unit += kWarps;
-        fetch_at += kWarps * kLanes;
-        if (fetch_unit == end_unit) {
-            fetch_unit = warp;
-            fetch_tile += stride;
-            fetch_at = (fetch_tile * units + warp) * kLanes + lane;
-        }
+        bool last = --fetch_round == 0;
+        fetch_at += last ? tile_jump : kWarps * kLanes;
+        fetch_round = last ? rounds : fetch_round;
     };
 #pragma unroll
     for (int d = 0; d < kAhead; d++) {
-        fetch_next(ring[d]);
+        fetch_next(ring[d], d < left);
     }
     for (int i = thread; i < kEntries * kReplicas; i += kThreads) {
         int entry = i / kReplicas;
         uint64_t v = entry < 512 ? codebook_tables.e8p[entry] : codebook_tables.e81b[entry - 512];
-        table[i] = make_uint2(static_cast<uint32_t>(v), static_cast<uint32_t>(v >> 32));
+        /* Sign bit 0 of a code with odd signs is stored flipped: the table flips it back. */
+        uint32_t flip = entry >= 256 && entry < 512 ? 0xfcu : 0u;
+        table[i] = make_uint2(static_cast<uint32_t>(v) ^ flip, static_cast<uint32_t>(v >> 32));
     }
     for (int i = thread; i < 2 * kSums; i += kThreads) {
         sums[i] = 0;
@@ -128,7 +132,13 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
     __syncthreads();
 
     const SharedAddress my_table = shared_address(shared + 8 * (lane % kReplicas));
-    const uint2 *my_activations = activations + q * row_columns + first_column + g;
+    /* A lane beyond the columns reads the last one again: what it adds up is not looked at. */
+    const uint2 *my_activations[fragments];
+#pragma unroll
+    for (int f = 0; f < fragments; f++) {
+        int column = 8 * f + g < columns ? 8 * f + g : columns - 1;
+        my_activations[f] = settled(activations + q * row_columns + first_column + column);
+    }
     int32_t acc[kPlanes][fragments][4];
     auto clear = [&] {
 #pragma unroll
@@ -144,41 +154,36 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
     };
     clear();
 
-    int unit = warp, tile = block;
+    const int unit_step = kWarps * kUnitCodes * row_columns, first_unit = warp * kUnitCodes * row_columns;
+    const int end_unit = first_unit + rounds * unit_step;
+    int unit_at = first_unit, tile = block;
     int32_t *mine = sums;
-    for (int base = 0; base < steps; base += kAhead) {
+    while (left > 0) {
 #pragma unroll
         for (int d = 0; d < kAhead; d++) {
-            if (base + d >= steps) {
+            if (left <= 0) {
                 break;
             }
-            if (unit < units) {
+            if (works) {
                 uint4 c = ring[d].codes;
-                uint32_t parity0 = sign_parities(c.z), parity1 = sign_parities(c.w);
-                uint32_t sign0 = true_signs(c.z, parity0), sign1 = true_signs(c.w, parity1);
-                uint32_t rparity0 = 0, rparity1 = 0, rsign0 = 0, rsign1 = 0;
+                uint32_t parity0 = sign_parity_bytes(c.z), parity1 = sign_parity_bytes(c.w);
+                uint32_t rparity0 = 0, rparity1 = 0;
                 if constexpr (bits == 4) {
                     uint4 r = ring[d].residual;
-                    rparity0 = sign_parities(r.z);
-                    rparity1 = sign_parities(r.w);
-                    rsign0 = true_signs(r.z, rparity0);
-                    rsign1 = true_signs(r.w, rparity1);
+                    rparity0 = sign_parity_bytes(r.z);
+                    rparity1 = sign_parity_bytes(r.w);
                 }
-                const uint2 *x = my_activations + unit * (kUnitCodes * row_columns);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     uint32_t b[fragments][2];
 #pragma unroll
                     for (int f = 0; f < fragments; f++) {
-                        uint2 v = make_uint2(0, 0);
-                        if (8 * f + g < columns) {
-                            v = x[4 * i * row_columns + 8 * f];
-                        }
+                        uint2 v = load_constant(my_activations[f] + unit_at + 4 * i * row_columns);
                         b[f][0] = v.x;
                         b[f][1] = v.y;
                     }
                     uint32_t a[4];
-                    e8p_fragment(my_table, entry, c.x, parity0, sign0, c.y, parity1, sign1, i, a);
+                    e8p_fragment(my_table, entry, c.x, parity0, c.z, c.y, parity1, c.w, i, a);
 #pragma unroll
                     for (int f = 0; f < fragments; f++) {
                         multiply_tile(acc[0][f], a, b[f]);
@@ -196,7 +201,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
                     } else if constexpr (bits == 4) {
                         uint4 r = ring[d].residual;
                         uint32_t ra[4];
-                        e8p_fragment(my_table, entry, r.x, rparity0, rsign0, r.y, rparity1, rsign1, i, ra);
+                        e8p_fragment(my_table, entry, r.x, rparity0, r.z, r.y, rparity1, r.w, i, ra);
 #pragma unroll
                         for (int f = 0; f < fragments; f++) {
                             multiply_tile(acc[kPlanes - 1][f], ra, b[f]);
@@ -204,9 +209,10 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
                     }
                 }
             }
-            fetch_next(ring[d]);
-            unit += kWarps;
-            if (unit == end_unit) {
+            fetch_next(ring[d], left > kAhead);
+            left--;
+            unit_at += unit_step;
+            if (unit_at == end_unit) {
                 /* The tile is done. The next one adds into the other buffer, so that one barrier is enough. */
 #pragma unroll
                 for (int p = 0; p < kPlanes; p++) {
@@ -242,7 +248,7 @@ __global__ void __launch_bounds__(kThreads, fragments == 1 && (bits == 2 || (bit
                     }
                 }
                 mine = mine == sums ? sums + kSums : sums;
-                unit = warp;
+                unit_at = first_unit;
                 tile += stride;
             }
         }

@@ -96,8 +96,29 @@ GOSSET_DEVICE uint2 load_once(const uint2 *p) {
     return v;
 }
 
+/* 8 bytes of global memory that no one writes meanwhile and that are read again soon. */
+GOSSET_DEVICE uint2 load_constant(const uint2 *p) {
+    uint2 v;
+    asm("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+    return v;
+}
+
+/* The pointer, and nothing known of how it came about: an address kept in registers instead of made anew at each use. */
+template <class T>
+GOSSET_DEVICE T *settled(T *p) {
+    asm("" : "+l"(p));
+    return p;
+}
+
 /* What other blocks of the same launch have written: past L1. */
 GOSSET_DEVICE float load_fresh(const float *p) { return __ldcg(p); }
+
+/* 2^x to 2 units in the last place; 0 below 2^-126, which spares the instructions that care for subnormals. */
+GOSSET_DEVICE float power_of_two(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 
 /* Two halves as floats. */
 GOSSET_DEVICE void unpack_halves(uint32_t u, float &low, float &high) {

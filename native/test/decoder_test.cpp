@@ -443,6 +443,8 @@ void test_dense() {
             dense_case(type, 70, 37, rows, true);
         }
         dense_case(type, 1, 1, 1, true);
+        /* Two rounds of columns. */
+        dense_case(type, 40, 1101, 9, true);
         if (!brief) {
             /* More columns than fit at once, and more tiles than blocks. */
             dense_case(type, 450, 2096, 16, true);
