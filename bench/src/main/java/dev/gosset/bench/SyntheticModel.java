@@ -37,6 +37,9 @@ record SyntheticModel(int hidden, int intermediate, int layers, int heads, int k
     /** The shape of a Llama of 1.1 B parameters, TinyLlama's. */
     static final SyntheticModel LLAMA_1B = new SyntheticModel(2048, 5632, 22, 32, 4, 32000);
 
+    /** The shape of Llama 2 7B. */
+    static final SyntheticModel LLAMA_7B = new SyntheticModel(4096, 11008, 32, 32, 32, 32000);
+
     private static final int BLOCK = 256;
 
     /** One matrix or vector of the model. */
@@ -46,6 +49,19 @@ record SyntheticModel(int hidden, int intermediate, int layers, int heads, int k
         LINEAR,
         TABLE,
         NORM
+    }
+
+    /** {@code 1B}, {@code 7B}, or a small model of hidden x intermediate x layers. */
+    static SyntheticModel named(String shape) {
+        return switch (shape) {
+            case "1B" -> LLAMA_1B;
+            case "7B" -> LLAMA_7B;
+            default -> {
+                String[] sizes = shape.split("x");
+                yield new SyntheticModel(
+                        Integer.parseInt(sizes[0]), Integer.parseInt(sizes[1]), Integer.parseInt(sizes[2]), 4, 2, 300);
+            }
+        };
     }
 
     private int keyValueSize() {

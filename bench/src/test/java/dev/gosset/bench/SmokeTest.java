@@ -92,6 +92,7 @@ class SmokeTest {
     @ValueSource(
             strings = {
                 "TransformBenchmark -p n=256",
+                "DecodeBenchmark -p shape=256x512x2 -p bits=2 -p batch=2",
                 "MatvecBenchmark -p bits=2 -p shape=64x256 -p threads=1",
                 "LinearBenchmark -p bits=3 -p shape=64x256 -p batch=2 -p threads=1",
                 "EncodeBenchmark -p bits=2",

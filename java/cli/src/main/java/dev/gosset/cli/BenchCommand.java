@@ -184,7 +184,7 @@ final class BenchCommand implements Runnable {
                 }
             }
             if (opened != null) {
-                models = new ModelBenchmark(opened, team, run.options(spec)).measure(readBandwidth(team));
+                models = new ModelBenchmark(opened, team, run.device, run.options(spec)).measure(readBandwidth(team));
             }
         }
         report(figures, gpuSentence, models);

@@ -30,6 +30,7 @@ final class ModelBenchmark {
     private static final int LONG_PROMPT = 512;
     private static final int TOKENS = 32;
 
+    private final Device asked;
     private final Model model;
     private final ThreadTeam team;
     private final DeviceOptions options;
@@ -105,7 +106,11 @@ final class ModelBenchmark {
         }
     }
 
-    ModelBenchmark(Model model, ThreadTeam team, DeviceOptions options) {
+    /**
+     * @param device which device of its kind is measured, and must be there; the first of each kind where it is the processor
+     */
+    ModelBenchmark(Model model, ThreadTeam team, Device device, DeviceOptions options) {
+        this.asked = device;
         this.model = model;
         this.team = team;
         this.options = options;
@@ -129,6 +134,9 @@ final class ModelBenchmark {
      * @param cpuBandwidth bytes a second that the processor's threads read from memory
      */
     List<Figure> measure(double cpuBandwidth) {
+        if (!asked.isCpu()) {
+            DeviceBackend.require(asked);
+        }
         List<Figure> figures = new ArrayList<>();
         try (LoadedModel cpu = new CpuModel(model.transformer(), team)) {
             figures.addAll(measure(cpu, "cpu", cpuBandwidth, headBytes));
@@ -138,9 +146,10 @@ final class ModelBenchmark {
                 figures.add(Figure.missing(backend.name(), backend.description()));
                 continue;
             }
-            String device = new Device(backend.name(), 0).toString();
-            double bandwidth = backend.copyBandwidth(0);
-            try (LoadedModel loaded = backend.load(model, 0, options, team)) {
+            int index = backend.name().equals(asked.kind()) ? asked.index() : 0;
+            String device = new Device(backend.name(), index).toString();
+            double bandwidth = backend.copyBandwidth(index);
+            try (LoadedModel loaded = backend.load(model, index, options, team)) {
                 double head =
                         options.headBits() == 8 ? (double) config.vocabularySize() * config.hiddenSize() : headBytes;
                 figures.addAll(measure(loaded, device, bandwidth, head));

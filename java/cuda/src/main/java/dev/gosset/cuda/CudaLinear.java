@@ -30,6 +30,10 @@ public final class CudaLinear implements DeviceLinear {
     private final int m;
     private final int n;
     private final Resources owned = new Resources();
+    private final int inputs;
+    /** The column of x of each input, or null. */
+    private final DeviceBuffer chosen;
+
     private final DeviceBuffer packed;
     private final DeviceBuffer su;
     private final DeviceBuffer sv;
@@ -42,17 +46,27 @@ public final class CudaLinear implements DeviceLinear {
      * @param upload on {@code stream}
      */
     public CudaLinear(QuantizedLinear linear, CudaStream stream, DeviceUpload upload) {
-        this(linear, null, stream, upload);
+        this(linear, linear.cols(), null, null, stream, upload);
     }
 
     /**
-     * Uploads a linear whose inputs are divided first, and waits until it is there.
+     * Uploads a linear whose inputs are chosen and divided first, {@code x'[j] = x[indices[j]] / divisors[j]}, and waits until
+     * it is there.
      *
-     * @param divisors n numbers, or null for 1
+     * @param inputs the columns of x
+     * @param indices for each input of the linear a column of x; null for all in their order
+     * @param divisors for each input of the linear; null for 1
      * @param upload on {@code stream}
      */
-    public CudaLinear(QuantizedLinear linear, float[] divisors, CudaStream stream, DeviceUpload upload) {
+    public CudaLinear(
+            QuantizedLinear linear,
+            int inputs,
+            int[] indices,
+            float[] divisors,
+            CudaStream stream,
+            DeviceUpload upload) {
         CudaContext context = stream.context();
+        this.inputs = inputs;
         this.stream = stream;
         this.codebook = linear.codes().codebook();
         this.m = linear.rows();
@@ -67,6 +81,7 @@ public final class CudaLinear implements DeviceLinear {
                     context.allocate(CudaKernels.packedBytes(codebook, m, n), "packed codes of " + m + " x " + n));
             upload.copy(linear.codes().data(), codes, 0);
             CudaKernels.pack(stream, codebook, m, n, codes, packed);
+            chosen = indices == null ? null : owned.own(context.allocate(4L * n, "chosen inputs"));
             su = owned.own(context.allocate(4L * n, "SU"));
             sv = owned.own(context.allocate(4L * m, "SV"));
             in = owned.own(new DeviceTransform(HadamardTransform.of(n), stream));
@@ -78,6 +93,9 @@ public final class CudaLinear implements DeviceLinear {
                     signs.setAtIndex(ValueLayout.JAVA_FLOAT, j, divided);
                 }
                 upload.copy(signs, su, 0);
+                if (indices != null) {
+                    upload.copy(arena.allocateFrom(ValueLayout.JAVA_INT, indices), chosen, 0);
+                }
                 MemorySegment scaled = floats(arena, linear.sv(), m);
                 long row = 0;
                 for (QuantizedLinear.Part part : linear.parts()) {
@@ -112,7 +130,12 @@ public final class CudaLinear implements DeviceLinear {
 
     @Override
     public int cols() {
-        return n;
+        return inputs;
+    }
+
+    /** Whether inputs are chosen before they are transformed: then {@link #apply} alone is right. */
+    public boolean choosesInputs() {
+        return chosen != null;
     }
 
     @Override
@@ -143,6 +166,9 @@ public final class CudaLinear implements DeviceLinear {
     @Override
     public void plan(LinearWork.Plan plan, int count) {
         plan.transform(in, count).transform(out, count);
+        if (chosen != null) {
+            plan.chosenInputs(4L * n * count);
+        }
         int batch = Math.min(count, CudaKernels.MAX_BATCH);
         plan.inputs(4L * n * batch).activations(n, batch);
         if (count > CudaKernels.MAX_BATCH) {
@@ -178,11 +204,29 @@ public final class CudaLinear implements DeviceLinear {
 
     @Override
     public void apply(DeviceMemory x, DeviceMemory y, int count, LinearWork work) {
+        DeviceMemory from = chosen == null ? x : choose(x, count, work);
         if (count <= CudaKernels.MAX_BATCH) {
-            applyFew(x, y, count, work);
+            applyFew(from, y, count, work);
         } else {
-            applyMany(x, y, count, work);
+            applyMany(from, y, count, work);
         }
+    }
+
+    /** A row of x is a table of single numbers, from which the embedding kernel takes those chosen. */
+    private DeviceMemory choose(DeviceMemory x, int count, LinearWork work) {
+        for (int row = 0; row < count; row++) {
+            DecoderKernels.embed(
+                    work.stream(),
+                    x.slice(4L * inputs * row, 4L * inputs),
+                    DecoderKernels.Stored.F32,
+                    inputs,
+                    1,
+                    chosen,
+                    null,
+                    n,
+                    work.chosenInput().slice(4L * n * row, 4L * n));
+        }
+        return work.chosenInput();
     }
 
     /**

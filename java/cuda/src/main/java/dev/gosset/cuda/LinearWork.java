@@ -13,6 +13,7 @@ public final class LinearWork implements AutoCloseable {
         private long transformBytes;
         private long inputBytes;
         private long packedInputBytes;
+        private long chosenInputBytes;
         private long activationBytes;
         private long tileBytes;
         private boolean products;
@@ -41,6 +42,12 @@ public final class LinearWork implements AutoCloseable {
             return this;
         }
 
+        /** Inputs that were chosen from others. */
+        Plan chosenInputs(long bytes) {
+            chosenInputBytes = Math.max(chosenInputBytes, bytes);
+            return this;
+        }
+
         Plan activations(int n, int batch) {
             activationBytes = Math.max(activationBytes, CudaKernels.activationBytes(n, batch));
             return this;
@@ -59,6 +66,7 @@ public final class LinearWork implements AutoCloseable {
     private final DeviceBuffer transform;
     private final DeviceBuffer input;
     private final DeviceBuffer packedInput;
+    private final DeviceBuffer chosenInput;
     private final DeviceBuffer activations;
     private final DeviceBuffer scale;
     private final DeviceBuffer tile;
@@ -71,6 +79,7 @@ public final class LinearWork implements AutoCloseable {
             transform = buffer(plan.transformBytes, "work of a transform");
             input = buffer(plan.inputBytes, "transformed inputs");
             packedInput = buffer(plan.packedInputBytes, "transformed inputs");
+            chosenInput = buffer(plan.chosenInputBytes, "chosen inputs");
             activations = buffer(plan.activationBytes, "rounded activations");
             scale = buffer(plan.activationBytes == 0 ? 0 : 4L * CudaKernels.MAX_BATCH, "scales of activations");
             tile = buffer(plan.tileBytes, "decoded weights");
@@ -102,6 +111,10 @@ public final class LinearWork implements AutoCloseable {
 
     DeviceBuffer packedInput() {
         return packedInput;
+    }
+
+    DeviceBuffer chosenInput() {
+        return chosenInput;
     }
 
     /** Rounded activations of a product. */

@@ -61,9 +61,19 @@ public final class LanguageModel implements AutoCloseable {
      * @throws dev.gosset.core.UnsupportedModelException where it holds a model that Gosset does not know
      */
     public static LanguageModel open(Path directory) {
+        return open(directory, Device.CPU);
+    }
+
+    /**
+     * Opens a model that computes on a device, for instance {@code Device.parse("cuda")}: its weights are copied there. A
+     * device needs its backend, such as {@code gosset-cuda-llm}, on the class path.
+     *
+     * @throws dev.gosset.core.DeviceException where the device cannot be used or its memory is too small
+     */
+    public static LanguageModel open(Path directory, Device device) {
         ThreadTeam team = ThreadTeam.ofProcessors();
         try {
-            return open(directory, null, team, true, Device.CPU, DeviceOptions.defaults());
+            return open(directory, null, team, true, device, DeviceOptions.defaults());
         } catch (RuntimeException e) {
             team.close();
             throw e;

@@ -129,8 +129,8 @@ final class CudaDecoder implements Decoder {
             }
         }
         synchronized (model) {
-            start(continuations, end);
             record(end.size());
+            start(continuations, end);
             try {
                 run(continuations, reader);
             } finally {
@@ -184,6 +184,10 @@ final class CudaDecoder implements Decoder {
     private void record(int endCount) {
         if (graph == null || graphEndTokens != endCount) {
             closeGraph();
+            // One step in which all rows rest: kernels are loaded, and what is too long is found, outside of the
+            // recording.
+            step.state().fill(0xff, stream);
+            step.queue(endCount == 0 ? null : endTokens, endCount);
             graph = stream.record(() -> step.queue(endCount == 0 ? null : endTokens, endCount));
             graphEndTokens = endCount;
         }

@@ -156,7 +156,7 @@ final class CudaWeights implements AutoCloseable {
         switch (source) {
             case QuipSharpWeights published -> {
                 PublishedLinear stored = published.checkpoint().linear(layer, group);
-                linear = owned.own(published(stored, upload));
+                linear = owned.own(published(stored, group.inputs(config), upload));
                 hasBias |= stored.bias().isPresent();
             }
             case GossetWeights gosset -> {
@@ -190,15 +190,12 @@ final class CudaWeights implements AutoCloseable {
         return group.parts(config).stream();
     }
 
-    /** The division of inputs that some early checkpoints have goes into SU. */
-    private DeviceLinear published(PublishedLinear stored, DeviceUpload upload) {
-        if (stored.inputIndices().isPresent()) {
-            throw new UnsupportedModelException(source.path() + ": " + stored.name()
-                    + " has split outlier channels, which run on the cpu only: --device cpu");
-        }
+    private DeviceLinear published(PublishedLinear stored, int inputs, DeviceUpload upload) {
         try (Arena temporary = Arena.ofShared()) {
             return new CudaLinear(
                     stored.unpack(team, temporary),
+                    inputs,
+                    stored.inputIndices().map(PublishedLinear::integers).orElse(null),
                     stored.inputScale().map(Tensor::toFloatArray).orElse(null),
                     stream,
                     upload);

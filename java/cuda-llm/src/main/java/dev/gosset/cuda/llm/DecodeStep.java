@@ -220,7 +220,10 @@ final class DecodeStep implements AutoCloseable {
      */
     private Outputs project(Between kind, Outputs before, DeviceBuffer normWeight, BlockWeights.Projection projection) {
         Outputs left = before;
-        if (projection.linear() instanceof CudaLinear next && fuse && !tooLong.contains(next)) {
+        if (fuse
+                && projection.linear() instanceof CudaLinear next
+                && !next.choosesInputs()
+                && !tooLong.contains(next)) {
             if (left != null && (left.transformed() || left.projection().bias() != null)) {
                 // The launch adds only what it transforms itself.
                 finish(left, true);

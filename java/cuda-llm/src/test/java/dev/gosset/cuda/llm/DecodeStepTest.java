@@ -2,6 +2,7 @@ package dev.gosset.cuda.llm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
@@ -11,6 +12,7 @@ import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
@@ -20,6 +22,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -29,7 +33,7 @@ class DecodeStepTest {
     @TempDir
     private Path temporary;
 
-    /** Codes with and without biases, and stored matrices. */
+    /** Codes, with and without biases and a choice of inputs, and stored matrices. */
     private List<Path> models() throws IOException {
         SyntheticCheckpoint plain = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 2, 41);
         SyntheticCheckpoint biased = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 3, 42);
@@ -44,7 +48,30 @@ class DecodeStepTest {
                         group.fullName(layer) + ".bias", SyntheticCheckpoint.halves(List.of((long) m), bias));
             }
         }
+        SyntheticCheckpoint chosen = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 4, 43);
+        chosen.params.put("rescale_WH", true);
+        chosen.params.put("outlier_channel_split", true);
+        SplittableRandom random = new SplittableRandom(3);
+        for (int layer = 0; layer < 2; layer++) {
+            for (LinearGroup group : LinearGroup.values()) {
+                float[] scale = new float[group == LinearGroup.DOWN ? 192 : 64];
+                for (int j = 0; j < scale.length; j++) {
+                    scale[j] = 0.5f + random.nextFloat();
+                }
+                chosen.tensors.put(
+                        group.fullName(layer) + ".scaleWH",
+                        SyntheticCheckpoint.halves(List.of((long) scale.length), scale));
+            }
+            chosen.tensors.put(
+                    LinearGroup.DOWN.fullName(layer) + ".ocs_dupe_inds",
+                    new SyntheticCheckpoint.Item(Dtype.I64, List.of(192L), piece -> {
+                        for (long i = 0; i < piece.byteSize(); i += 8) {
+                            piece.set(ValueLayout.JAVA_LONG_UNALIGNED, i, random.nextInt(192));
+                        }
+                    }));
+        }
         return List.of(
+                chosen.write(temporary.resolve("chosen")),
                 plain.write(temporary.resolve("plain")),
                 biased.write(temporary.resolve("biased")),
                 TinyModels.directory("llama3"));
@@ -98,6 +125,23 @@ class DecodeStepTest {
         }
     }
 
+    @Test
+    void aPromptOfACheckpointThatChoosesInputs() throws IOException {
+        Emulation.require();
+        int[] tokens = new SplittableRandom(9).ints(20, 3, 90).toArray();
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.open(models().getFirst());
+                LoadedModel loaded = new CudaBackend().load(model, 0, DeviceOptions.defaults(), team);
+                CpuModel cpu = new CpuModel(model.transformer(), team)) {
+            loaded.logits(tokens, 0, 20, (first, logits) -> {
+                for (int r = 0; r < logits.rows(); r++) {
+                    int row = r;
+                    cpu.logits(tokens, r, r + 1, (at, expected) -> assertClose(logits, row, expected, row));
+                }
+            });
+        }
+    }
+
     private static void assertClose(FloatMatrix found, int sequence, FloatMatrix expected, int row) {
         double worst = 0;
         double largest = 0;
@@ -105,6 +149,6 @@ class DecodeStepTest {
             worst = Math.max(worst, Math.abs(found.get(sequence, j) - expected.get(0, j)));
             largest = Math.max(largest, Math.abs(expected.get(0, j)));
         }
-        assertThat(worst / largest).as("token %d of sequence %d", row, sequence).isLessThan(3e-3);
+        assertThat(worst / largest).as("token %d of sequence %d", row, sequence).isLessThan(4e-3);
     }
 }

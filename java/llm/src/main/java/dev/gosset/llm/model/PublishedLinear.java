@@ -175,7 +175,7 @@ public record PublishedLinear(
     }
 
     /** The elements of a tensor of integers; what does not fit an int becomes -1. */
-    static int[] integers(Tensor tensor) {
+    public static int[] integers(Tensor tensor) {
         int size = tensor.dtype().bytes();
         int[] out = new int[Math.toIntExact(tensor.elements())];
         for (int i = 0; i < out.length; i++) {
