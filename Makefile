@@ -1,18 +1,18 @@
 # The front door. Every target is one short command; `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-JAVA_HOME := $(shell ./.mvn/find-jdk)
+JAVA_HOME := $(shell ./.mvn/find-jdk 2>/dev/null)
 export JAVA_HOME
 MVN := mvn -B -ntp
 
 .PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
-	gpu-test gpu-bench
+	gpu-bundle gpu-test gpu-bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 jdk:
-	@test -n "$(JAVA_HOME)"
+	@./.mvn/find-jdk >/dev/null
 
 demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compare
 	./gosset demo
@@ -48,10 +48,15 @@ native-test: ## test the kernels on the emulation, with AddressSanitizer and UBS
 bindings: ## regenerate bindings/ with jextract
 	bindings/generate
 
-gpu-test: ## on a machine with a GPU: every kernel against the oracle, memcheck, racecheck
+gpu-bundle: ## pack a Java runtime, tests and benchmarks for a machine that has a GPU but neither JDK nor Maven
+	native/bundle
+
+gpu-test: ## on a machine with a GPU: every kernel against the oracle, memcheck, racecheck, the Java tests of the bundle
+	$(MAKE) -C native -j $(shell nproc) all
 	$(MAKE) -C native gpu-test
 
 gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
+	$(MAKE) -C native -j $(shell nproc) all
 	$(MAKE) -C native gpu-bench
 
 clean: ## remove everything that was built

@@ -1,5 +1,6 @@
 #include "emulation.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,10 @@ namespace {
 enum class State { kReady, kAtBarrier, kAtWarp, kDone };
 
 constexpr int kOperandBytes = 32;
+constexpr int kMostDevices = 8;
+thread_local int current_device = 0;
+const char *const kBlockBarrier = "syncthreads";
+const char *const kClusterBarrier = "cluster barrier";
 
 struct Thread {
     Fiber fiber;
@@ -36,24 +41,32 @@ struct Thread {
 struct Machine {
     std::recursive_mutex mutex;
     std::vector<std::unique_ptr<Thread>> threads;
-    int count = 0, index = 0, done = 0;
+    /* Threads that run together, those of a block among them, the running one, those that have returned. */
+    int count = 0, block_threads = 1, index = 0, done = 0;
     std::vector<int> ready;
     size_t next_ready = 0;
     Fiber outside;
     const std::function<void()> *body = nullptr;
     const char *kernel = "";
     std::vector<int> waiting_in_warp;
-    int at_barrier = 0;
-    unsigned char *shared = nullptr;
+    /* Shared memory of each block that runs. */
+    std::vector<unsigned char *> shared;
+    size_t shared_bytes = 0;
     int order = 0;
     uint64_t random = 1;
     char report[1000] = "";
     bool failed = false;
     cudaError_t last = cudaSuccess;
     int shared_limit = 232448;
-    int64_t memory_bytes = int64_t{8} << 30, used_bytes = 0, live = 0;
+    int64_t memory_bytes = int64_t{8} << 30, live = 0;
     bool absent = false;
-    std::map<void *, size_t> device;
+    int devices = 1, capability = 9;
+    int64_t used_bytes[kMostDevices] = {};
+    struct Allocation {
+        size_t bytes;
+        int device;
+    };
+    std::map<void *, Allocation> allocations;
 };
 
 Machine &machine() {
@@ -104,6 +117,43 @@ void describe(int index, char *text, size_t size) {
     give_up(text);
 }
 
+bool same_place(const Thread &a, const Thread &b) {
+    return a.state == b.state && (a.state == State::kDone || (a.operation == b.operation && a.place.line == b.place.line &&
+                                                              strcmp(a.place.file, b.place.file) == 0));
+}
+
+/*
+ * No thread can go on: lets the blocks go whose threads all wait at one barrier, and where there are none the cluster
+ * whose blocks do.
+ */
+void release_barriers() {
+    Machine &m = machine();
+    bool released = false;
+    for (int from = 0; from < m.count; from += m.block_threads) {
+        int first = from;
+        while (m.threads[first]->state != State::kAtBarrier && first + 1 < from + m.block_threads) {
+            first++;
+        }
+        for (int i = from; i < from + m.block_threads; i++) {
+            if (!same_place(*m.threads[first], *m.threads[i])) {
+                report_divergence("barrier", first, i);
+            }
+        }
+        if (m.threads[first]->state == State::kAtBarrier && m.threads[first]->operation == kBlockBarrier) {
+            enqueue(from, m.block_threads);
+            released = true;
+        }
+    }
+    if (!released) {
+        for (int from = 0; from < m.count; from += m.block_threads) {
+            if (!same_place(*m.threads[0], *m.threads[from])) {
+                report_divergence("cluster barrier", 0, from);
+            }
+        }
+        enqueue(0, m.count);
+    }
+}
+
 /* Goes on with some thread that can; comes back when this one is resumed. */
 void next() {
     Machine &m = machine();
@@ -114,18 +164,7 @@ void next() {
             m.outside.resume(running().fiber);
             abort();
         }
-        int first = 0;
-        while (m.threads[first]->state != State::kAtBarrier && first + 1 < m.count) {
-            first++;
-        }
-        for (int i = 0; i < m.count; i++) {
-            Thread &a = *m.threads[first], &b = *m.threads[i];
-            if (b.state != State::kAtBarrier || a.place.line != b.place.line || strcmp(a.place.file, b.place.file)) {
-                report_divergence("barrier", first, i);
-            }
-        }
-        enqueue(0, m.count);
-        m.at_barrier = 0;
+        release_barriers();
     }
     Thread &from = running();
     m.index = m.ready[m.next_ready++];
@@ -149,7 +188,17 @@ void enter() {
 
 }  // namespace
 
-void *shared_memory() { return machine().shared; }
+void *shared_memory() { return machine().shared[machine().index / machine().block_threads]; }
+
+const void *cluster_operand(const void *mine, int bytes, int rank, Place place) {
+    Machine &m = machine();
+    int64_t offset = static_cast<const unsigned char *>(mine) - static_cast<unsigned char *>(shared_memory());
+    if (rank < 0 || rank >= m.count / m.block_threads || offset < 0 ||
+        offset + bytes > static_cast<int64_t>(m.shared_bytes)) {
+        fail("a read of another block's shared memory that does not exist", place);
+    }
+    return m.shared[rank] + offset;
+}
 
 int lane() { return machine().index % 32; }
 
@@ -169,13 +218,16 @@ void fail(const char *what, Place place) {
     give_up(text);
 }
 
-void block_barrier(Place place) {
+static void wait_at(const char *barrier, Place place) {
     Thread &t = running();
     t.state = State::kAtBarrier;
-    t.operation = "syncthreads";
+    t.operation = barrier;
     t.place = place;
     next();
 }
+
+void block_barrier(Place place) { wait_at(kBlockBarrier, place); }
+void cluster_barrier(Place place) { wait_at(kClusterBarrier, place); }
 
 void warp_meet(const char *operation, const void *operand, int bytes, Place place) {
     Machine &m = machine();
@@ -203,15 +255,41 @@ void warp_meet(const char *operation, const void *operand, int bytes, Place plac
     next();
 }
 
-static void run(const char *kernel, dim3 grid, dim3 block, size_t shared, const std::function<void()> &body) {
+/* Starts every thread of the cluster whose first block is (bx, by), and comes back when all have returned or one failed. */
+static void run_cluster(unsigned bx, unsigned by, dim3 grid, dim3 block) {
     Machine &m = machine();
-    m.count = static_cast<int>(block.x * block.y * block.z);
+    m.done = 0;
+    m.ready.clear();
+    m.next_ready = 0;
+    std::fill(m.waiting_in_warp.begin(), m.waiting_in_warp.end(), 0);
+    for (int i = 0; i < m.count; i++) {
+        Thread &t = *m.threads[i];
+        unsigned u = static_cast<unsigned>(i % m.block_threads);
+        unsigned in_cluster = static_cast<unsigned>(i / m.block_threads);
+        t.where = {dim3(u % block.x, u / block.x % block.y, u / (block.x * block.y)), dim3(bx + in_cluster, by, 0), block,
+                   grid};
+        t.turn = 0;
+        t.operation = "";
+        t.fiber.start(enter);
+    }
+    enqueue(0, m.count);
+    m.index = m.ready[m.next_ready++];
+    position = &running().where;
+    running().fiber.resume(m.outside);
+}
+
+static void run(const char *kernel, dim3 grid, dim3 block, size_t shared, unsigned cluster,
+                const std::function<void()> &body) {
+    Machine &m = machine();
+    m.block_threads = static_cast<int>(block.x * block.y * block.z);
+    m.count = m.block_threads * static_cast<int>(cluster);
     m.kernel = kernel;
-    if (m.count < 1 || m.count > 1024 || grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.z != 1 ||
-        static_cast<int64_t>(shared) > m.shared_limit) {
+    bool good_cluster = cluster == 1 || (cluster <= 8 && m.capability >= 9 && grid.x % cluster == 0 && m.block_threads % 32 == 0);
+    if (m.block_threads < 1 || m.block_threads > 1024 || grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.z != 1 ||
+        !good_cluster || static_cast<int64_t>(shared) > m.shared_limit) {
         snprintf(m.report, sizeof m.report,
-                 "kernel %s: invalid launch of %u x %u blocks of %d threads with %zu bytes of shared memory", kernel,
-                 grid.x, grid.y, m.count, shared);
+                 "kernel %s: invalid launch of %u x %u blocks in clusters of %u, of %d threads with %zu bytes of shared memory",
+                 kernel, grid.x, grid.y, cluster, m.block_threads, shared);
         m.last = cudaErrorInvalidValue;
         return;
     }
@@ -220,36 +298,26 @@ static void run(const char *kernel, dim3 grid, dim3 block, size_t shared, const 
     }
     m.body = &body;
     m.waiting_in_warp.assign((m.count + 31) / 32, 0);
-    void *memory = nullptr;
-    if (posix_memalign(&memory, 128, shared == 0 ? 1 : shared) != 0) {
-        m.last = cudaErrorMemoryAllocation;
-        return;
+    m.shared_bytes = shared;
+    for (unsigned i = 0; i < cluster; i++) {
+        void *memory = nullptr;
+        if (posix_memalign(&memory, 128, shared == 0 ? 1 : shared) != 0) {
+            abort();
+        }
+        m.shared.push_back(static_cast<unsigned char *>(memory));
     }
-    m.shared = static_cast<unsigned char *>(memory);
     for (unsigned by = 0; by < grid.y && !m.failed; by++) {
-        for (unsigned bx = 0; bx < grid.x && !m.failed; bx++) {
-            memset(m.shared, 0xff, shared);
-            m.done = 0;
-            m.ready.clear();
-            m.next_ready = 0;
-            std::fill(m.waiting_in_warp.begin(), m.waiting_in_warp.end(), 0);
-            for (int i = 0; i < m.count; i++) {
-                Thread &t = *m.threads[i];
-                unsigned u = static_cast<unsigned>(i);
-                t.where = {dim3(u % block.x, u / block.x % block.y, u / (block.x * block.y)), dim3(bx, by, 0), block,
-                           grid};
-                t.turn = 0;
-                t.operation = "";
-                t.fiber.start(enter);
+        for (unsigned bx = 0; bx < grid.x && !m.failed; bx += cluster) {
+            for (unsigned char *memory : m.shared) {
+                memset(memory, 0xff, shared);
             }
-            enqueue(0, m.count);
-            m.index = m.ready[m.next_ready++];
-            position = &running().where;
-            running().fiber.resume(m.outside);
+            run_cluster(bx, by, grid, block);
         }
     }
-    free(memory);
-    m.shared = nullptr;
+    for (unsigned char *memory : m.shared) {
+        free(memory);
+    }
+    m.shared.clear();
     position = nullptr;
     if (m.failed) {
         m.failed = false;
@@ -287,10 +355,10 @@ static void queue(cudaStream_t stream, std::function<void()> work) {
     }
 }
 
-void emulation::launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+void emulation::launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
                        std::function<void()> thread) {
     Lock lock(machine().mutex);
-    queue(stream, [=] { run(kernel, grid, block, shared, thread); });
+    queue(stream, [=] { run(kernel, grid, block, shared, cluster, thread); });
 }
 
 const char *cudaGetErrorString(cudaError_t error) {
@@ -315,16 +383,23 @@ cudaError_t cudaGetDeviceCount(int *count) {
     if (machine().absent) {
         return cudaErrorInsufficientDriver;
     }
-    *count = 1;
+    *count = machine().devices;
     return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+static bool is_device(int device) { return device >= 0 && device < machine().devices; }
+cudaError_t cudaSetDevice(int device) {
+    if (!is_device(device)) {
+        return cudaErrorInvalidDevice;
+    }
+    emulation::current_device = device;
+    return cudaSuccess;
+}
 cudaError_t cudaGetDevice(int *device) {
-    *device = 0;
+    *device = emulation::current_device;
     return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
-    if (device != 0) {
+    if (!is_device(device)) {
         return cudaErrorInvalidDevice;
     }
     snprintf(properties->name, sizeof properties->name, "emulation on the CPU");
@@ -332,14 +407,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
-    if (device != 0) {
+    if (!is_device(device)) {
         return cudaErrorInvalidDevice;
     }
     switch (attribute) {
         /* Few and odd, so that blocks get several tiles, and not all equally many. */
         case cudaDevAttrMultiProcessorCount: *value = 3; break;
         case cudaDevAttrL2CacheSize: *value = 1 << 20; break;
-        case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
+        case cudaDevAttrComputeCapabilityMajor: *value = machine().capability; break;
         case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = machine().shared_limit; break;
     }
@@ -357,13 +432,14 @@ cudaError_t cudaDeviceSynchronize() { return cudaGetLastError(); }
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
     Lock lock(machine().mutex);
     *total_bytes = static_cast<size_t>(machine().memory_bytes);
-    *free_bytes = static_cast<size_t>(machine().memory_bytes - machine().used_bytes);
+    *free_bytes = static_cast<size_t>(machine().memory_bytes - machine().used_bytes[emulation::current_device]);
     return cudaSuccess;
 }
 cudaError_t cudaMalloc(void **address, size_t bytes) {
     Lock lock(machine().mutex);
     auto &m = machine();
-    if (static_cast<int64_t>(bytes) > m.memory_bytes - m.used_bytes) {
+    int64_t &used = m.used_bytes[emulation::current_device];
+    if (static_cast<int64_t>(bytes) > m.memory_bytes - used) {
         return cudaErrorMemoryAllocation;
     }
     /* Exactly as many bytes as asked for, filled with NaN patterns. */
@@ -371,20 +447,20 @@ cudaError_t cudaMalloc(void **address, size_t bytes) {
         return cudaErrorMemoryAllocation;
     }
     memset(*address, 0xff, bytes);
-    m.device[*address] = bytes;
-    m.used_bytes += static_cast<int64_t>(bytes);
+    m.allocations[*address] = {bytes, emulation::current_device};
+    used += static_cast<int64_t>(bytes);
     m.live++;
     return cudaSuccess;
 }
 cudaError_t cudaFree(void *address) {
     Lock lock(machine().mutex);
     auto &m = machine();
-    auto found = m.device.find(address);
-    if (found == m.device.end()) {
+    auto found = m.allocations.find(address);
+    if (found == m.allocations.end()) {
         return address == nullptr ? cudaSuccess : cudaErrorInvalidValue;
     }
-    m.used_bytes -= static_cast<int64_t>(found->second);
-    m.device.erase(found);
+    m.used_bytes[found->second.device] -= static_cast<int64_t>(found->second.bytes);
+    m.allocations.erase(found);
     m.live--;
     free(address);
     return cudaSuccess;
@@ -505,3 +581,5 @@ int64_t gosset_emulation_live() { return machine().live; }
 const char *gosset_emulation_report() { return machine().report; }
 void gosset_emulation_memory_bytes(int64_t bytes) { machine().memory_bytes = bytes; }
 void gosset_emulation_absent(int absent) { machine().absent = absent != 0; }
+void gosset_emulation_devices(int count) { machine().devices = std::clamp(count, 1, emulation::kMostDevices); }
+void gosset_emulation_capability(int major) { machine().capability = major; }

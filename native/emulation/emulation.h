@@ -9,6 +9,8 @@
  * What it does not know: time, caches, races that no order of whole sections shows, asynchronous copies, and whether our
  * reading of the fragment layouts is right.
  *
+ * Blocks of a cluster run together, their threads in turns like those of one block.
+ *
  * One launch runs at a time; other OS threads wait.
  */
 #ifndef GOSSET_EMULATION_H
@@ -29,7 +31,10 @@
 #define __restrict__ __restrict
 #define GOSSET_SHARED(type, name) type *name = static_cast<type *>(emulation::shared_memory())
 #define GOSSET_LAUNCH(kernel, grid, block, shared, stream, ...)                                                        \
-    emulation::launch(#kernel, (grid), (block), (shared), (stream), [=] { kernel(__VA_ARGS__); })
+    emulation::launch(#kernel, (grid), (block), (shared), (stream), 1, [=] { kernel(__VA_ARGS__); })
+#define GOSSET_LAUNCH_CLUSTERS(cluster, kernel, grid, block, shared, stream, ...)                                      \
+    (emulation::launch(#kernel, (grid), (block), (shared), (stream), (cluster), [=] { kernel(__VA_ARGS__); }),         \
+     cudaGetLastError())
 
 // ---------------------------------------------------------------------------------------------------- types
 
@@ -116,6 +121,12 @@ void *shared_memory();
 /* Waits for all threads of the block. */
 void block_barrier(Place place);
 
+/* Waits for all threads of the cluster of blocks that run together. */
+void cluster_barrier(Place place);
+
+/* What block `rank` of the cluster has where this block has `mine` in its shared memory. */
+const void *cluster_operand(const void *mine, int bytes, int rank, Place place);
+
 /*
  * Waits until all lanes of the warp are here with the same operation at the same place. Leaves `bytes` of operand where
  * the other lanes find it with lane_operand until the next operation of this lane.
@@ -125,7 +136,8 @@ const void *lane_operand(int lane);
 int lane();
 [[noreturn]] void fail(const char *what, Place place);
 
-void launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+/* Runs the grid, `cluster` blocks (next to each other in x) at a time. */
+void launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
             std::function<void()> thread);
 
 }  // namespace emulation
@@ -190,6 +202,11 @@ static inline uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) 
 }
 static inline uint4 load_once(const uint4 *p) { return *p; }
 static inline uint2 load_once(const uint2 *p) { return *p; }
+
+static inline void cluster_barrier(GOSSET_PLACE) { emulation::cluster_barrier({file, line}); }
+static inline float cluster_read(const float *mine, int rank, GOSSET_PLACE) {
+    return *static_cast<const float *>(emulation::cluster_operand(mine, sizeof(float), rank, {file, line}));
+}
 
 typedef const unsigned char *SharedAddress;
 static inline SharedAddress shared_address(const void *p) { return static_cast<SharedAddress>(p); }
@@ -338,10 +355,13 @@ __attribute__((visibility("default"))) void gosset_emulation_order(int order);
 __attribute__((visibility("default"))) void gosset_emulation_shared_bytes(int bytes);
 __attribute__((visibility("default"))) int64_t gosset_emulation_live();
 __attribute__((visibility("default"))) const char *gosset_emulation_report();
-/* Bytes of device memory of the pretended device. */
+/* Bytes of device memory of each pretended device. */
 __attribute__((visibility("default"))) void gosset_emulation_memory_bytes(int64_t bytes);
 /* 1: no device, as on a machine without a driver. */
 __attribute__((visibility("default"))) void gosset_emulation_absent(int absent);
+/* How many devices are pretended, 1 to 8, and the major number of their compute capability: 9 has clusters, 8 has none. */
+__attribute__((visibility("default"))) void gosset_emulation_devices(int count);
+__attribute__((visibility("default"))) void gosset_emulation_capability(int major);
 }
 
 #endif

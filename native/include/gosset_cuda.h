@@ -228,8 +228,11 @@ GOSSET_API int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_addre
  *   activations, scale = gosset_quantize_activations(U_n^T (pre * t))         (pre n float: SU)
  *
  * m_* and n_* describe the small matrices as in gosset_transform. GATE with m = 0 reads z as batch x 2 n. residual is
- * batch x n float, changed in place; NORM only. GOSSET_UNSUPPORTED where the vectors do not fit into one block's shared
- * memory: then do the steps one by one.
+ * batch x n float, changed in place; NORM only. A vector is one block's work, or that of a cluster of eight blocks where
+ * it is long or its small matrix large and the device has clusters (compute capability 9 and later). GOSSET_UNSUPPORTED
+ * where it fits into neither's shared memory: then do the steps one by one. With 227 KB per block a cluster takes up to
+ * 200 000 floats (both transforms of one family and K, n and its columns divisible by the cluster's blocks); without clusters it
+ * ends at 12 000 (99 KB) or 20 000 (163 KB) floats with a small matrix, twice that without.
  */
 GOSSET_API int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, int32_t m_small_kind,
                                   gosset_address m_small, gosset_address post, gosset_address residual,
@@ -441,6 +444,24 @@ GOSSET_API int32_t gosset_block_ldl(gosset_address c, int32_t n, gosset_stream *
  */
 GOSSET_API int32_t gosset_greedy_matrix(gosset_address h, gosset_address out, int32_t n, gosset_address failure,
                                         gosset_stream *stream);
+
+/* Numbers that gosset_dot leaves to be added up. */
+#define GOSSET_DOT_PARTS 128
+
+/*
+ * The inner product of two arrays of `count` floats, products and sums in float64: `parts` receives GOSSET_DOT_PARTS
+ * doubles whose sum it is. The same bits every time.
+ */
+GOSSET_API int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts,
+                              gosset_stream *stream);
+
+/* sums[j] += sum of column j of x (rows x n float); sums n double. The same bits every time. */
+GOSSET_API int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums,
+                                      gosset_stream *stream);
+
+/* out (columns x rows float) = the transpose of x (rows x columns); two buffers that do not overlap. */
+GOSSET_API int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out,
+                                    gosset_stream *stream);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,8 @@ namespace gosset {
 struct Limits {
     int multiprocessors;
     int shared_bytes;
+    /* Major number of the compute capability. */
+    int major;
 };
 
 struct SmallMatrix {
@@ -57,9 +59,14 @@ struct Between {
     void *activations;
     float *scale;
 };
-/* Bytes of shared memory that a block needs. */
-int64_t between_shared_bytes(const Between &b);
-cudaError_t between(const Between &b, cudaStream_t stream);
+/* How it runs here: one block per vector, or a cluster of them; needed is the shared memory of a block in bytes. */
+struct BetweenPlan {
+    int blocks;
+    int64_t needed;
+};
+/* The plan for this device; more than limits.shared_bytes are needed where there is none. */
+BetweenPlan plan_between(const Between &b, const Limits &limits);
+cudaError_t between(const Between &b, const BetweenPlan &plan, cudaStream_t stream);
 cudaError_t quantize_activations(const float *x, int n, int batch, void *activations, float *scale,
                                  cudaStream_t stream);
 
@@ -71,6 +78,11 @@ cudaError_t ldlq_group(int bits, int m, int n, int start, int width, const float
 cudaError_t cholesky_block(float *a, int n, int at, int width, int32_t *failure, cudaStream_t stream);
 cudaError_t block_ldl(float *c, int n, cudaStream_t stream);
 cudaError_t greedy_matrix(const float *h, float *out, int n, int32_t *failure, cudaStream_t stream);
+
+/* statistics.cu */
+cudaError_t dot(const float *x, const float *y, int64_t count, int blocks, double *parts, cudaStream_t stream);
+cudaError_t column_sums(const float *x, int rows, int n, double *sums, cudaStream_t stream);
+cudaError_t transpose(const float *x, int rows, int columns, float *out, cudaStream_t stream);
 
 /* decoder.cu */
 constexpr int kMaxHeads = 4096;

@@ -23,8 +23,57 @@
     type *name = reinterpret_cast<type *>(gosset_shared)
 #define GOSSET_LAUNCH(kernel, grid, block, shared, stream, ...)                                                        \
     kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
+/* Blocks next to each other in x form clusters (compute capability 9 and later). The value is a cudaError_t. */
+#define GOSSET_LAUNCH_CLUSTERS(cluster, kernel, grid, block, shared, stream, ...)                                      \
+    gosset::launch_clusters((cluster), (grid), (block), (shared), (stream), kernel, __VA_ARGS__)
 
 namespace gosset {
+
+template <class... Parameters, class... Arguments>
+cudaError_t launch_clusters(unsigned cluster, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                            void (*kernel)(Parameters...), Arguments... arguments) {
+    cudaLaunchAttribute size = {};
+    size.id = cudaLaunchAttributeClusterDimension;
+    size.val.clusterDim.x = cluster;
+    size.val.clusterDim.y = 1;
+    size.val.clusterDim.z = 1;
+    cudaLaunchConfig_t configuration = {};
+    configuration.gridDim = grid;
+    configuration.blockDim = block;
+    configuration.dynamicSmemBytes = shared;
+    configuration.stream = stream;
+    configuration.attrs = &size;
+    configuration.numAttrs = 1;
+    return cudaLaunchKernelEx(&configuration, kernel, arguments...);
+}
+
+/*
+ * Waits for all threads of the cluster; what they wrote to shared memory before is then seen by all. Kernels with these
+ * two compile for every architecture, and are launched only where there are clusters.
+ */
+GOSSET_DEVICE void cluster_barrier() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#else
+    __trap();
+#endif
+}
+
+/* What block `rank` of the cluster has where this block has `mine` in its shared memory. */
+GOSSET_DEVICE float cluster_read(const float *mine, int rank) {
+    float v = 0;
+#if __CUDA_ARCH__ >= 900
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(mine));
+    asm volatile(
+        "{\n\t.reg .u32 remote;\n\tmapa.shared::cluster.u32 remote, %1, %2;\n\tld.shared::cluster.f32 %0, [remote];\n\t}"
+        : "=f"(v)
+        : "r"(at), "r"(rank)
+        : "memory");
+#else
+    __trap();
+#endif
+    return v;
+}
 
 /* Byte permutation. Bit 3 of a selector nibble spreads the sign of the chosen byte; __byte_perm cannot do that. */
 GOSSET_DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) {

@@ -64,6 +64,37 @@ GOSSET_DEVICE void sylvester(float *s, int n, int p) {
 }
 
 /*
+ * small_product for a matrix of +-1 whose order is a multiple of 4, as QuIP#'s all are: 16 entries by four reads of four
+ * bytes. Four outputs; sum is zero beforehand.
+ */
+template <int outputs, class Reader>
+GOSSET_DEVICE void small_product_by_words(const SmallMatrix &small, bool transpose, int i0, Reader in,
+                                          float (&sum)[outputs]) {
+    int k = small.k;
+    const uint32_t *words = static_cast<const uint32_t *>(small.data);
+    int row = k / 4;
+    for (int r = 0; r < k; r += 4) {
+        uint32_t word[4];
+        unsigned v[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            /* Transposed: row r + j, columns i0 to i0 + 3; else row i0 + j, columns r to r + 3. */
+            word[j] = transpose ? words[(r + j) * row + i0 / 4] : words[(i0 + j) * row + r / 4];
+            v[j] = __float_as_uint(in(r + j));
+        }
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+#pragma unroll
+            for (int o = 0; o < outputs; o++) {
+                /* The top bit of an int8 -1 flips the sign of v. */
+                uint32_t sign = transpose ? word[j] << (24 - 8 * (o % 4)) : word[o % 4] << (24 - 8 * j);
+                sum[o] += __uint_as_float(v[j] ^ (sign & 0x80000000u));
+            }
+        }
+    }
+}
+
+/*
  * sum[o] = row i0 + o of M, or of M^T, times column j of the k x p array `in`: Outputs of them, so that an element is
  * read once for all. Reader gives element (row, j). Rows beyond k - 1 are computed as the last one.
  */
@@ -77,6 +108,10 @@ GOSSET_DEVICE void small_product(const SmallMatrix &small, bool transpose, int i
     if (small.kind == 0) {
         sum[0] = in(0);
     } else if (small.kind == 1) {
+        if (outputs == 4 && k % 4 == 0) {
+            small_product_by_words(small, transpose, i0, in, sum);
+            return;
+        }
         const signed char *matrix = static_cast<const signed char *>(small.data);
         const signed char *row[outputs];
 #pragma unroll
@@ -114,12 +149,10 @@ GOSSET_DEVICE void small_product(const SmallMatrix &small, bool transpose, int i
 }
 
 /*
- * The whole unscaled transform of the n elements in a (padded, complete). The result is in the returned one of a and b,
- * complete; b is needed where small.k > 1.
+ * The small matrix on a k x p array: from a (padded, complete) to b, complete; a itself where k is 1. The result's place
+ * is returned.
  */
-GOSSET_DEVICE float *transform_block(float *a, float *b, int n, const SmallMatrix &small, bool transpose) {
-    int p = n / small.k;
-    sylvester(a, n, p);
+GOSSET_DEVICE float *small_block(float *a, float *b, int p, const SmallMatrix &small, bool transpose) {
     if (small.k == 1) {
         return a;
     }
@@ -138,6 +171,16 @@ GOSSET_DEVICE float *transform_block(float *a, float *b, int n, const SmallMatri
     }
     __syncthreads();
     return b;
+}
+
+/*
+ * The whole unscaled transform of the n elements in a (padded, complete). The result is in the returned one of a and b,
+ * complete; b is needed where small.k > 1.
+ */
+GOSSET_DEVICE float *transform_block(float *a, float *b, int n, const SmallMatrix &small, bool transpose) {
+    int p = n / small.k;
+    sylvester(a, n, p);
+    return small_block(a, b, p, small, transpose);
 }
 
 }  // namespace gosset

@@ -50,6 +50,9 @@ int32_t current_limits(Limits *limits) {
     if (e == cudaSuccess) {
         e = cudaDeviceGetAttribute(&limits->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     }
+    if (e == cudaSuccess) {
+        e = cudaDeviceGetAttribute(&limits->major, cudaDevAttrComputeCapabilityMajor, device);
+    }
     return checked(e, "reading the device's limits");
 }
 
@@ -425,13 +428,13 @@ int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, i
     if (status != GOSSET_OK) {
         return status;
     }
-    int64_t shared = between_shared_bytes(b);
-    if (shared > limits.shared_bytes) {
+    gosset::BetweenPlan plan = gosset::plan_between(b, limits);
+    if (plan.needed > limits.shared_bytes) {
         return fail(GOSSET_UNSUPPORTED, 0,
                     "gosset_between: m = %d, n = %d needs %lld bytes of shared memory, a block of this device has %d", m,
-                    n, static_cast<long long>(shared), limits.shared_bytes);
+                    n, static_cast<long long>(plan.needed), limits.shared_bytes);
     }
-    return checked(between(b, native(stream)), "gosset_between");
+    return checked(gosset::between(b, plan, native(stream)), "gosset_between");
 }
 
 int32_t gosset_nearest(int32_t bits, gosset_address x, int32_t count, float residual_scale, gosset_address values,
@@ -490,4 +493,22 @@ int32_t gosset_greedy_matrix(gosset_address h, gosset_address out, int32_t n, go
     return checked(
         greedy_matrix(pointer<float>(h), pointer<float>(out), n, pointer<int32_t>(failure), native(stream)),
         "gosset_greedy_matrix");
+}
+
+int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts, gosset_stream *stream) {
+    REQUIRE(x != 0 && y != 0 && count >= 0 && aligned(parts), "gosset_dot: %lld elements", static_cast<long long>(count));
+    return checked(dot(pointer<float>(x), pointer<float>(y), count, GOSSET_DOT_PARTS, pointer<double>(parts), native(stream)),
+                   "gosset_dot");
+}
+
+int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums, gosset_stream *stream) {
+    REQUIRE(x != 0 && rows >= 0 && n >= 1 && n <= kLargest && aligned(sums), "gosset_column_sums: %d x %d", rows, n);
+    return checked(column_sums(pointer<float>(x), rows, n, pointer<double>(sums), native(stream)), "gosset_column_sums");
+}
+
+int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out, gosset_stream *stream) {
+    REQUIRE(x != 0 && out != 0 && x != out && rows >= 1 && columns >= 1 && rows <= kLargest && columns <= kLargest &&
+                int64_t{rows} * columns <= int64_t{1} << 40,
+            "gosset_transpose: %d x %d", rows, columns);
+    return checked(transpose(pointer<float>(x), rows, columns, pointer<float>(out), native(stream)), "gosset_transpose");
 }

@@ -306,6 +306,24 @@ int main(int argc, char **argv) {
             OK(gosset_free(f));
         }
     }
+    /* Up and gate to down of Llama-2-7B, Llama-3.1-8B and Llama-2-70B. Any bytes are signs. */
+    struct Gate {
+        int n, k;
+    };
+    for (Gate g : smoke ? std::vector<Gate>{{2752, 172}} : std::vector<Gate>{{11008, 172}, {14336, 28}, {28672, 28}}) {
+        for (int batch : {1, 16}) {
+            gosset_address z = normals(int64_t{2} * g.n * batch), v = normals(2 * g.n), scale = room(4 * batch);
+            gosset_address small = noise(int64_t{g.k} * g.k), act = room(gosset_activation_bytes(g.n, batch));
+            double t = time_graph(20, [&](int) {
+                OK(gosset_between(GOSSET_BETWEEN_GATE, z, 2 * g.n, g.k, GOSSET_SMALL_HADAMARD, small, v, 0, 0, 0, g.n, g.k,
+                                  GOSSET_SMALL_HADAMARD, small, v, batch, act, scale, stream));
+            });
+            printf(",\n  {\"kind\": \"gate\", \"n\": %d, \"k\": %d, \"batch\": %d, \"us\": %.2f}", g.n, g.k, batch, t);
+            for (gosset_address f : {z, v, scale, small, act}) {
+                OK(gosset_free(f));
+            }
+        }
+    }
     printf("],\n \"attention\": [");
     bench_attention(a, big, copy);
     printf("],\n \"dense\": [");

@@ -186,6 +186,33 @@ final class Cases {
         return new Case(MATVEC, bits + " bit " + rows + "x" + cols, threads, "weights", contenders, resources);
     }
 
+    /** Our product alone, with a batch of vectors that share the decoding of each code. Work: weights times vectors. */
+    static Case product(int bits, int rows, int cols, int batch, int threads) {
+        Resources resources = new Resources();
+        Arena arena = resources.arena();
+        Workspace workspace = resources.keep(new Workspace(resources.keep(new ThreadTeam(threads))));
+        CodeMatrix codes = Fixtures.codes(arena, bits, rows, cols, 1);
+        int padded = 8 * codes.groups();
+        MemorySegment x = arena.allocate(4L * padded, 64);
+        x.copyFrom(Fixtures.normal(arena, cols, 1, 2));
+        MemorySegment y = arena.allocate(4L * rows * batch, 64);
+        PreparedMatrix ours = Kernels.selected().matvec().prepare(codes, arena);
+        int tile = Math.ceilDiv(tileRows(padded), ours.rowStep()) * ours.rowStep();
+        MemorySegment inputs = arena.allocate(batch * ours.inputBytes(), 64);
+        Case.Contender contender = new Case.Contender(Case.OURS, (double) rows * cols * batch, () -> {
+            for (int i = 0; i < batch; i++) {
+                ours.prepareInput(x, inputs, i * ours.inputBytes());
+            }
+            workspace.run(
+                    Math.ceilDiv(rows, tile),
+                    ours.scratchBytes(batch, tile),
+                    (i, scratch) -> ours.multiply(
+                            inputs, batch, y, 4L * rows, i * tile, Math.min(rows, (i + 1) * tile), scratch));
+        });
+        String size = bits + " bit " + rows + "x" + cols + " batch " + batch;
+        return new Case(MATVEC, size, threads, "weights", List.of(contender), resources);
+    }
+
     /** Reads a segment with all threads of a team, in equal shares. */
     private static Runnable read(ThreadTeam team, MemorySegment bytes) {
         long share = bytes.byteSize() / team.threads() & -512L;

@@ -3,10 +3,12 @@ package dev.gosset.bench;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gosset.core.kernel.Kernels;
+import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.io.Json;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -96,9 +98,32 @@ class SmokeTest {
                 "EncodeBenchmark -p bits=2",
                 "QuantizeBenchmark -p bits=2 -p size=128 -p greedyPasses=1 -p threads=1",
                 "HeadBenchmark -p shape=64x256 -p threads=1",
-                "StepsBenchmark -p step=0"
+                "StepsBenchmark -p step=0",
+                "DeviceBenchmark -p kernel=transform_256",
+                "DeviceBenchmark -p kernel=product_3_64x256_8",
+                "DeviceBenchmark -p kernel=encode_4 -p vectors=64"
             })
     void jmhRuns(String benchmark) throws RunnerException {
+        jmh(benchmark, Case.OURS);
+    }
+
+    /** On the emulation: times mean nothing here. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "DeviceBenchmark -p kernel=transform_256 -p vectors=2",
+                "DeviceBenchmark -p kernel=product_2_64x256_1",
+                "DeviceBenchmark -p kernel=product_4_64x256_8",
+                "DeviceBenchmark -p kernel=encode_2 -p vectors=64"
+            })
+    void jmhRunsOnADevice(String benchmark) throws RunnerException {
+        Emulation.require();
+        RunResult result = jmh(benchmark, DeviceCases.CUDA);
+        assertThat(result.getSecondaryResults().get("gigaUnits").getScore()).isPositive();
+        assertThat(Emulation.live()).isZero();
+    }
+
+    private static RunResult jmh(String benchmark, String contender) throws RunnerException {
         String[] words = benchmark.split(" ");
         OptionsBuilder options = new OptionsBuilder();
         options.include("\\." + words[0] + "\\.")
@@ -107,13 +132,17 @@ class SmokeTest {
                 .warmupIterations(0)
                 .measurementIterations(1)
                 .measurementTime(TimeValue.milliseconds(1))
-                .param("contender", Case.OURS);
+                .param("contender", contender);
         for (int i = 2; i < words.length; i += 2) {
-            options.param(words[i].substring(0, words[i].indexOf('=')), words[i].substring(words[i].indexOf('=') + 1));
+            options.param(
+                    words[i].substring(0, words[i].indexOf('=')),
+                    words[i].substring(words[i].indexOf('=') + 1).replace('_', ' '));
         }
         options.shouldFailOnError(true);
-        assertThat(new Runner(options.build()).run()).hasSize(1).allMatch(SmokeTest::hasScore);
+        Collection<RunResult> results = new Runner(options.build()).run();
+        assertThat(results).hasSize(1).allMatch(SmokeTest::hasScore);
         assertThat(Kernels.selection()).isNotEmpty();
+        return results.iterator().next();
     }
 
     private static boolean hasScore(RunResult result) {

@@ -284,6 +284,15 @@ public class GossetCuda extends GossetCuda$shared {
     public static int GOSSET_SAMPLING_BYTES() {
         return GOSSET_SAMPLING_BYTES;
     }
+    private static final int GOSSET_DOT_PARTS = (int)128L;
+    /**
+     * {@snippet lang=c :
+     * #define GOSSET_DOT_PARTS 128
+     * }
+     */
+    public static int GOSSET_DOT_PARTS() {
+        return GOSSET_DOT_PARTS;
+    }
 
     private static class gosset_abi_version {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -4034,6 +4043,198 @@ public class GossetCuda extends GossetCuda$shared {
                 traceDowncall("gosset_greedy_matrix", h, out, n, failure, stream);
             }
             return (int)mh$.invokeExact(h, out, n, failure, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_dot {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_dot");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_dot$descriptor() {
+        return gosset_dot.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_dot$handle() {
+        return gosset_dot.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_dot$address() {
+        return gosset_dot.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_dot(gosset_address x, gosset_address y, int64_t count, gosset_address parts, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_dot(long x, long y, long count, long parts, MemorySegment stream) {
+        var mh$ = gosset_dot.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_dot", x, y, count, parts, stream);
+            }
+            return (int)mh$.invokeExact(x, y, count, parts, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_column_sums {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_column_sums");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_column_sums$descriptor() {
+        return gosset_column_sums.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_column_sums$handle() {
+        return gosset_column_sums.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_column_sums$address() {
+        return gosset_column_sums.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_column_sums(gosset_address x, int32_t rows, int32_t n, gosset_address sums, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_column_sums(long x, int rows, int n, long sums, MemorySegment stream) {
+        var mh$ = gosset_column_sums.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_column_sums", x, rows, n, sums, stream);
+            }
+            return (int)mh$.invokeExact(x, rows, n, sums, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_transpose {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_transpose");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_transpose$descriptor() {
+        return gosset_transpose.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_transpose$handle() {
+        return gosset_transpose.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_transpose$address() {
+        return gosset_transpose.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_transpose(gosset_address x, int32_t rows, int32_t columns, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_transpose(long x, int rows, int columns, long out, MemorySegment stream) {
+        var mh$ = gosset_transpose.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_transpose", x, rows, columns, out, stream);
+            }
+            return (int)mh$.invokeExact(x, rows, columns, out, stream);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

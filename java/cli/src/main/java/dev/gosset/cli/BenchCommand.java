@@ -9,6 +9,9 @@ import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.device.Device;
+import dev.gosset.llm.device.DeviceBackend;
+import dev.gosset.llm.device.DeviceKernels;
 import dev.gosset.llm.model.Model;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -31,13 +34,19 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "bench",
         description = {
-            "Measures the kernels on random data, and a model with --model, in less than a minute.",
-            "Each rate stands beside the scalar kernels' and, where it has one, its physical limit: copying as many bytes"
-                    + " for the transform, reading as many for the product."
+            "Measures the kernels on random data, on the processor and on a GPU side by side, and a model with --model, in"
+                    + " about a minute.",
+            "Each rate stands beside its physical limit, measured in the same run: copying as many bytes for the transform"
+                    + " and for the search (on the GPU), reading as many for the product; the processor's beside the scalar"
+                    + " kernels' too. The GPU transforms many vectors at a time and its launches are not counted."
         })
 final class BenchCommand implements Runnable {
-    private static final int[] SIZES = {1024, 4096, 11008, 14336, 16384};
-    private static final String[] SHAPES = {"4096x4096", "11008x4096"};
+    private static final int[] BATCHES = {1, 8};
+    /** Vectors of one search on the processor. */
+    private static final int ENCODED = 1024;
+    /** Below this many milliseconds figures are only a sign of life. */
+    private static final int QUICK = 50;
+
     private static final int ORACLE_ROWS = 8;
     private static final long READ_BYTES = 256L << 20;
     private static final long POLL_NANOS = 20_000_000;
@@ -64,12 +73,30 @@ final class BenchCommand implements Runnable {
             description = "How long to measure each figure; default: ${DEFAULT-VALUE}.")
     private int milliseconds;
 
+    @Option(
+            names = "--sizes",
+            split = ",",
+            paramLabel = "N",
+            defaultValue = "1024,4096,11008,14336,16384",
+            description = "Lengths of transforms; default: ${DEFAULT-VALUE}.")
+    private List<Integer> sizes;
+
+    @Option(
+            names = "--shapes",
+            split = ",",
+            paramLabel = "ROWSxCOLUMNS",
+            defaultValue = "4096x4096,11008x4096",
+            description = "Shapes of products; default: ${DEFAULT-VALUE}.")
+    private List<String> shapes;
+
     /**
      * One figure.
      *
      * @param rate units a second
      * @param scalar how many times as fast as the scalar kernels, or NaN
      * @param ofLimit the rate as a part of what the limit would allow, or NaN
+     * @param onGpu units a second on the GPU, or NaN
+     * @param ofGpuLimit as a part of what its memory would allow, or NaN
      */
     private record Figure(
             String what,
@@ -79,7 +106,50 @@ final class BenchCommand implements Runnable {
             String unit,
             double scalar,
             double ofLimit,
-            String limit) {}
+            String limit,
+            double onGpu,
+            double ofGpuLimit) {
+        /** With what the GPU makes of so many units. */
+        Figure with(double units, DeviceKernels.Work onDevice) {
+            DeviceKernels.Timing timing;
+            try (onDevice) {
+                timing = onDevice.time();
+            }
+            return new Figure(
+                    what,
+                    size,
+                    threads,
+                    rate,
+                    unit,
+                    scalar,
+                    ofLimit,
+                    limit,
+                    units / timing.seconds(),
+                    timing.ofLimit());
+        }
+    }
+
+    /** A GPU to measure, or the sentence that says why there is none. */
+    private record Gpu(DeviceKernels kernels, String sentence) implements AutoCloseable {
+        @Override
+        public void close() {
+            if (kernels != null) {
+                kernels.close();
+            }
+        }
+    }
+
+    /** The GPU of --device, or the first there is. */
+    private Gpu gpu() {
+        Device device = run.device.isCpu() ? new Device("cuda", 0) : run.device;
+        DeviceBackend backend =
+                run.device.isCpu() ? DeviceBackend.find(device.kind()).orElse(null) : DeviceBackend.require(device);
+        if (backend == null || !backend.isUsable()) {
+            return new Gpu(null, backend == null ? "this program has no GPU backend" : backend.description());
+        }
+        DeviceKernels kernels = backend.kernels(device.index(), milliseconds);
+        return new Gpu(kernels, kernels.device());
+    }
 
     @Override
     public void run() {
@@ -87,31 +157,49 @@ final class BenchCommand implements Runnable {
             throw new picocli.CommandLine.ParameterException(
                     spec.commandLine(), "--milliseconds must be from 1 to 10000, found " + milliseconds);
         }
+        List<int[]> products = shapes.stream().map(this::shape).toList();
+        if (sizes.stream().anyMatch(n -> n < 1 || n > 1 << 20)) {
+            throw new picocli.CommandLine.ParameterException(
+                    spec.commandLine(), "--sizes must be from 1 to 1048576, found " + sizes);
+        }
         List<Figure> figures = new ArrayList<>();
         List<ModelBenchmark.Figure> models = List.of();
+        String gpuSentence;
         try (ThreadTeam team = run.team(spec);
                 Model opened = model == null ? null : Model.open(model)) {
-            for (int n : SIZES) {
-                figures.add(transform(n));
-            }
-            for (String shape : SHAPES) {
+            try (Gpu gpu = gpu()) {
+                gpuSentence = gpu.sentence();
+                for (int n : sizes) {
+                    figures.add(transform(n, gpu.kernels()));
+                }
+                for (int[] shape : products) {
+                    for (int bits = 2; bits <= 4; bits++) {
+                        for (int batch : BATCHES) {
+                            figures.add(product(bits, shape[0], shape[1], batch, team, gpu.kernels()));
+                        }
+                    }
+                }
                 for (int bits = 2; bits <= 4; bits++) {
-                    int by = shape.indexOf('x');
-                    figures.add(product(
-                            bits,
-                            Integer.parseInt(shape.substring(0, by)),
-                            Integer.parseInt(shape.substring(by + 1)),
-                            team));
+                    figures.add(encode(bits, gpu.kernels()));
                 }
             }
             if (opened != null) {
                 models = new ModelBenchmark(opened, team, run.device, run.options(spec)).measure(readBandwidth(team));
             }
         }
-        report(figures, models);
+        report(figures, gpuSentence, models);
     }
 
-    private void report(List<Figure> figures, List<ModelBenchmark.Figure> models) {
+    private int[] shape(String text) {
+        if (!text.matches("[1-9]\\d{0,5}x[1-9]\\d{0,5}")) {
+            throw new picocli.CommandLine.ParameterException(
+                    spec.commandLine(), "--shapes are ROWSxCOLUMNS such as 4096x4096, found '" + text + "'");
+        }
+        int by = text.indexOf('x');
+        return new int[] {Integer.parseInt(text.substring(0, by)), Integer.parseInt(text.substring(by + 1))};
+    }
+
+    private void report(List<Figure> figures, String gpu, List<ModelBenchmark.Figure> models) {
         if (common.json) {
             List<Map<String, Object>> rows = new ArrayList<>();
             for (Figure f : figures) {
@@ -128,10 +216,15 @@ final class BenchCommand implements Runnable {
                     row.put("of_limit", f.ofLimit());
                     row.put("limit", f.limit());
                 }
+                if (!Double.isNaN(f.onGpu())) {
+                    row.put("gpu_per_second", f.onGpu());
+                    row.put("gpu_of_limit", f.ofGpuLimit());
+                }
                 rows.add(row);
             }
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("kernels", Kernels.selection());
+            fields.put("gpu", gpu);
             fields.put("figures", rows);
             if (!models.isEmpty()) {
                 fields.put("model", model.toString());
@@ -143,24 +236,20 @@ final class BenchCommand implements Runnable {
             return;
         }
         System.out.println("kernels: " + String.join("; ", Kernels.selection()));
-        String row = "%-9s  %-18s  %7s  %18s  %8s  %s%n";
-        System.out.printf(row, "what", "size", "threads", "rate", "x scalar", "of limit");
+        System.out.println("gpu: " + gpu);
+        String row = "%-9s  %-22s  %7s  %18s  %8s  %-16s  %18s  %s%n";
+        System.out.printf(row, "what", "size", "threads", "cpu", "x scalar", "of limit", "gpu", "of limit");
         for (Figure f : figures) {
-            boolean small = f.unit().equals("tokens");
             System.out.printf(
                     row,
                     f.what(),
                     f.size(),
                     f.threads(),
-                    String.format(
-                            Locale.ROOT,
-                            small ? "%.1f %s/s" : "%.2f G%s/s",
-                            small ? f.rate() : f.rate() / 1e9,
-                            f.unit()),
+                    rate(f.rate(), f.unit()),
                     Double.isNaN(f.scalar()) ? "" : String.format(Locale.ROOT, "%.1f", f.scalar()),
-                    Double.isNaN(f.ofLimit())
-                            ? ""
-                            : String.format(Locale.ROOT, "%.0f%% of %s", 100 * f.ofLimit(), f.limit()));
+                    Double.isNaN(f.ofLimit()) ? "" : percent(f.ofLimit()) + " of " + f.limit(),
+                    Double.isNaN(f.onGpu()) ? "none" : rate(f.onGpu(), f.unit()),
+                    Double.isNaN(f.onGpu()) ? "" : percent(f.ofGpuLimit()) + " of copying");
         }
         models.forEach(f -> System.out.println(f.line()));
         System.out.println(
@@ -168,9 +257,26 @@ final class BenchCommand implements Runnable {
                         + " against C, llama.cpp, Jlama and OpenBLAS.");
     }
 
+    /** A GPU needs many vectors to be busy. */
+    private int transformedOnGpu() {
+        return milliseconds < QUICK ? 16 : 4096;
+    }
+
+    private int encodedOnGpu() {
+        return milliseconds < QUICK ? ENCODED : 64 * ENCODED;
+    }
+
+    private static String rate(double perSecond, String unit) {
+        return String.format(Locale.ROOT, "%.2f G%s/s", perSecond / 1e9, unit);
+    }
+
+    private static String percent(double part) {
+        return String.format(Locale.ROOT, "%.0f%%", 100 * part);
+    }
+
     // ------------------------------------------------------------------------------------------------ the work
 
-    private Figure transform(int n) {
+    private Figure transform(int n, DeviceKernels gpu) {
         try (Arena arena = Arena.ofConfined()) {
             HadamardTransform transform = HadamardTransform.of(n);
             MemorySegment x = normal(arena, n);
@@ -178,8 +284,11 @@ final class BenchCommand implements Runnable {
             double ours = rate(n, transforming(Kernels.selected().transform(), transform, x, arena));
             double scalar = rate(n, transforming(Kernels.scalar().transform(), transform, x, arena));
             double limit = rate(n, () -> to.copyFrom(x));
-            return new Figure(
-                    "transform", Integer.toString(n), 1, ours, "floats", ours / scalar, ours / limit, "copying");
+            Figure figure =
+                    figure("transform", Integer.toString(n), 1, ours, "floats", scalar, ours / limit, "copying");
+            return gpu == null
+                    ? figure
+                    : figure.with((double) n * transformedOnGpu(), gpu.transform(n, transformedOnGpu()));
         }
     }
 
@@ -189,7 +298,19 @@ final class BenchCommand implements Runnable {
         return () -> kernel.apply(transform, false, x, 1, scratch);
     }
 
-    private Figure product(int bits, int rows, int cols, ThreadTeam team) {
+    private static Figure figure(
+            String what,
+            String size,
+            int threads,
+            double rate,
+            String unit,
+            double scalar,
+            double ofLimit,
+            String limit) {
+        return new Figure(what, size, threads, rate, unit, rate / scalar, ofLimit, limit, Double.NaN, Double.NaN);
+    }
+
+    private Figure product(int bits, int rows, int cols, int batch, ThreadTeam team, DeviceKernels gpu) {
         try (Arena arena = Arena.ofShared();
                 Workspace workspace = new Workspace(team)) {
             CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(bits), rows, cols);
@@ -198,35 +319,57 @@ final class BenchCommand implements Runnable {
                 codes.data().set(ValueLayout.JAVA_LONG_UNALIGNED, i, random.nextLong());
             }
             MemorySegment x = normal(arena, cols);
-            FloatMatrix y = FloatMatrix.allocate(arena, 1, rows);
+            FloatMatrix y = FloatMatrix.allocate(arena, batch, rows);
             PreparedMatrix prepared = Kernels.selected().matvec().prepare(codes, arena);
-            MemorySegment input = arena.allocate(prepared.inputBytes(), 64);
+            MemorySegment input = arena.allocate(batch * prepared.inputBytes(), 64);
             int tile = Math.ceilDiv(Math.max(16, (1 << 19) / cols), prepared.rowStep()) * prepared.rowStep();
             double weights = (double) rows * cols;
             double ours = rate(weights, () -> {
-                prepared.prepareInput(x, input, 0);
+                for (int i = 0; i < batch; i++) {
+                    prepared.prepareInput(x, input, i * prepared.inputBytes());
+                }
                 workspace.run(
                         Math.ceilDiv(rows, tile),
-                        prepared.scratchBytes(1, tile),
+                        prepared.scratchBytes(batch, tile),
                         (i, scratch) -> prepared.multiply(
-                                input, 1, y.data(), 4L * rows, i * tile, Math.min(rows, (i + 1) * tile), scratch));
+                                input, batch, y.data(), 4L * rows, i * tile, Math.min(rows, (i + 1) * tile), scratch));
             });
-            double scalar = rate(
-                    (double) ORACLE_ROWS * cols,
-                    () -> Kernels.scalar().matvec().matvec(codes, x, y.data(), 0, ORACLE_ROWS));
+            int few = Math.min(rows, ORACLE_ROWS);
+            // The oracle takes one vector at a time.
+            double scalar = batch > 1
+                    ? Double.NaN
+                    : rate((double) few * cols, () -> Kernels.scalar().matvec().matvec(codes, x, y.data(), 0, few));
             MemorySegment data = codes.data();
             int shares = team.threads();
-            long share = data.byteSize() / shares & -64L;
+            long share = data.byteSize() / shares & -8L;
             double limit = rate(weights, () -> team.run(shares, i -> read(data.asSlice(i * share, share))));
-            return new Figure(
+            Figure figure = figure(
                     bits + " bits",
-                    rows + " x " + cols,
+                    rows + " x " + cols + " batch " + batch,
                     team.threads(),
-                    ours,
+                    batch * ours,
                     "weights",
-                    ours / scalar,
+                    scalar,
                     ours / limit,
                     "reading");
+            return gpu == null
+                    ? figure
+                    : figure.with(batch * weights, gpu.product(Codebook.ofBits(bits), rows, cols, batch));
+        }
+    }
+
+    private Figure encode(int bits, DeviceKernels gpu) {
+        try (Arena arena = Arena.ofConfined()) {
+            Codebook codebook = Codebook.ofBits(bits);
+            MemorySegment x = normal(arena, 8 * ENCODED);
+            MemorySegment values = arena.allocate(32L * ENCODED, 64);
+            MemorySegment codes = arena.allocate(4L * ENCODED, 64);
+            int few = ENCODED / 64;
+            double ours =
+                    rate(8.0 * ENCODED, () -> Kernels.selected().encode().nearest(codebook, x, ENCODED, values, codes));
+            double scalar = rate(8.0 * few, () -> Kernels.scalar().encode().nearest(codebook, x, few, values, codes));
+            Figure figure = figure("encode", bits + " bits", 1, ours, "weights", scalar, Double.NaN, "");
+            return gpu == null ? figure : figure.with(8.0 * encodedOnGpu(), gpu.encode(codebook, encodedOnGpu()));
         }
     }
 
@@ -283,7 +426,7 @@ final class BenchCommand implements Runnable {
             }
             fastest = Math.min(fastest, now - t);
             long quiet = Math.max(milliseconds * 500_000L, (now - start) / 4);
-            if (now - start >= milliseconds * 1_000_000L && (milliseconds < 50 || now - improved >= quiet)) {
+            if (now - start >= milliseconds * 1_000_000L && (milliseconds < QUICK || now - improved >= quiet)) {
                 return fastest;
             }
         }

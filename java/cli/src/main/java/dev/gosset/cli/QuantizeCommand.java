@@ -5,6 +5,7 @@ import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.llm.quantize.QuantizationDevices;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationReport;
 import dev.gosset.llm.quantize.QuantizationSettings;
@@ -96,23 +97,40 @@ final class QuantizeCommand implements Runnable {
     @Option(names = "--resume", description = "Finish a run that was killed.")
     private boolean resume;
 
+    @Option(
+            names = "--devices",
+            paramLabel = "N",
+            description = "How many GPUs to use, from --device on; default: all. The result does not depend on it.")
+    private Integer devices;
+
     @Option(names = "--report", paramLabel = "FILE", description = "Write every linear's errors to a JSON file.")
     private Path report;
 
     @Override
     public void run() {
-        run.requireCpu(spec);
+        QuantizationDevices devices = devices();
         QuantizationSettings settings =
                 new QuantizationSettings(rounding(), seed, calibration.settings(spec, hessians), hessians);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
-            QuantizationReport result =
-                    QuantizationPipeline.run(model, run.tokenizerOf(model), out, settings, resume, team, progress);
+            QuantizationReport result = QuantizationPipeline.run(
+                    model, run.tokenizerOf(model), out, settings, devices, resume, team, progress);
             if (report != null) {
                 CrashSafeFile.write(report, result.toJson());
             }
             print(result);
         }
+    }
+
+    private QuantizationDevices devices() {
+        if (devices != null && (devices < 1 || run.device.isCpu() && devices > 1)) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--devices must be at least 1, and 1 on the cpu, found " + devices + " of " + run.device);
+        }
+        return run.device.isCpu()
+                ? QuantizationDevices.CPU
+                : new QuantizationDevices(run.device, devices == null ? 0 : devices);
     }
 
     private RoundingSettings rounding() {
@@ -155,6 +173,13 @@ final class QuantizeCommand implements Runnable {
             fields.put("mean_frobenius_error", r.meanFrobeniusError());
             fields.put("bytes", r.bytes());
             fields.put("seconds", r.seconds());
+            if (!r.devices().isEmpty()) {
+                fields.put(
+                        "devices",
+                        r.devices().stream()
+                                .map(d -> Map.of("name", d.name(), "peak_bytes", d.peakBytes()))
+                                .toList());
+            }
             common.printJson(fields);
             return;
         }

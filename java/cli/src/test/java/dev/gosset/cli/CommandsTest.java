@@ -151,8 +151,10 @@ final class CommandsTest {
         JsonNode fields = json(Captured.run("bench", "--json", "--milliseconds", "1", "--model", model.toString()));
         assertThat(fields.get("kernels")).isNotEmpty();
         assertThat(fields.get("figures"))
-                .hasSize(5 + 6)
-                .allMatch(f -> f.get("per_second").asDouble() > 0);
+                .hasSize(5 + 12 + 3)
+                .allMatch(f -> f.get("per_second").asDouble() > 0)
+                .noneMatch(f -> f.has("gpu_per_second"));
+        assertThat(fields.get("gpu").asText()).startsWith("no CUDA");
         JsonNode models = fields.get("model_figures");
         assertThat(models).hasSize(1 + 3 + 1);
         for (int i = 0; i < 4; i++) {
@@ -163,7 +165,7 @@ final class CommandsTest {
         assertThat(models.get(3).get("bytes_per_token").asDouble()).isPositive();
         assertThat(models.get(4).get("not_measured").asText()).startsWith("no CUDA");
         assertThat(Captured.run("bench", "--milliseconds", "1").out())
-                .contains("transform", "11008 x 4096", "of reading");
+                .contains("transform", "11008 x 4096 batch 8", "encode", "of reading", "gpu: no CUDA");
     }
 
     @Test
@@ -181,6 +183,9 @@ final class CommandsTest {
             {"generate", model.toString(), "--prompt", "x", "--threads", "0"},
             {"eval"},
             {"bench", "--milliseconds", "0"},
+            {"bench", "--shapes", "64by64"},
+            {"bench", "--sizes", "0"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--devices", "2"},
         }) {
             Captured run = Captured.run(args);
             assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(2);

@@ -22,6 +22,7 @@ class EmulatedDeviceTest {
     @TempDir
     private static Path temporary;
 
+    private static List<String> quantizing;
     private static String original;
     private static String model;
     private static String text;
@@ -37,11 +38,9 @@ class EmulatedDeviceTest {
         questions = Files.writeString(temporary.resolve("questions.jsonl"), """
                         {"context": "The fox is", "choices": [" red.", " in the barn."], "answer": 0}
                         """).toString();
-        Captured run = Captured.run(
+        quantizing = List.of(
                 "quantize",
                 original,
-                "--out",
-                model,
                 "--calibration",
                 calibration.toString(),
                 "--sequences",
@@ -49,7 +48,9 @@ class EmulatedDeviceTest {
                 "--context",
                 "128",
                 "--greedy-passes",
-                "0");
+                "0",
+                "--json");
+        Captured run = onCpu(with(quantizing, "--out", model));
         assertThat(run.exit()).as(run.err()).isZero();
     }
 
@@ -105,6 +106,56 @@ class EmulatedDeviceTest {
             }
         }
         assertThat(json(outcome.runs().getLast()).get("cuda").asText()).startsWith("cuda:0 ");
+    }
+
+    @Test
+    void benchShowsProcessorAndDeviceSideBySide() throws Exception {
+        List<String> command =
+                List.of("bench", "--milliseconds", "1", "--sizes", "64,344", "--shapes", "64x256", "--json");
+        EmulatedGosset.Outcome outcome =
+                EmulatedGosset.run(MEMORY, List.of(command, with(command, "--device", "cuda")));
+        assertThat(outcome.live()).isZero();
+        for (Captured run : outcome.runs()) {
+            JsonNode fields = json(run);
+            assertThat(fields.get("gpu").asText()).startsWith("cuda:0 ");
+            assertThat(fields.get("figures")).hasSize(2 + 6 + 3);
+            for (JsonNode f : fields.get("figures")) {
+                assertThat(f.get("per_second").asDouble()).isPositive();
+                assertThat(f.get("gpu_per_second").asDouble()).as(f.toString()).isPositive();
+                assertThat(f.get("gpu_of_limit").asDouble()).as(f.toString()).isPositive();
+            }
+        }
+    }
+
+    @Test
+    void modelsAreQuantizedOnTheDevice() throws Exception {
+        Path out = temporary.resolve("on-device");
+        EmulatedGosset.Outcome outcome =
+                EmulatedGosset.run(MEMORY, List.of(with(quantizing, "--out", out.toString(), "--device", "cuda")));
+        assertThat(outcome.live()).isZero();
+        JsonNode device = json(outcome.runs().getFirst()).get("devices").get(0);
+        assertThat(device.get("name").asText()).startsWith("cuda:0 ");
+        assertThat(device.get("peak_bytes").asLong()).isPositive();
+        JsonNode report =
+                JSON.readTree(temporary.resolve("on-device/quantization.json").toFile());
+        assertThat(report.get("settings").get("device").asText()).isEqualTo("cuda");
+        assertThat(report.get("devices").get(0).get("peak_bytes").asLong())
+                .isEqualTo(device.get("peak_bytes").asLong());
+        double[] perplexity = new double[2];
+        for (int i = 0; i < 2; i++) {
+            perplexity[i] = json(onCpu(List.of(
+                            "eval",
+                            "perplexity",
+                            i == 0 ? model : out.toString(),
+                            "--text",
+                            text,
+                            "--context",
+                            "128",
+                            "--json")))
+                    .get("perplexity")
+                    .asDouble();
+        }
+        assertThat(perplexity[1] / perplexity[0]).isBetween(0.999, 1.001);
     }
 
     @Test

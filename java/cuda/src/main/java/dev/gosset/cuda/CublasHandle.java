@@ -160,6 +160,33 @@ public final class CublasHandle implements AutoCloseable {
                 "cublasSgemm of " + rows + " x " + depth + " by " + depth + " x " + cols);
     }
 
+    /**
+     * {@code C = A B^T} in float32, all packed: what a linear with weights B makes of the rows of A.
+     *
+     * @param a rows x depth
+     * @param b cols x depth
+     * @param c rows x cols
+     */
+    public void gemmTransposed(int rows, int cols, int depth, DeviceMemory a, DeviceMemory b, DeviceMemory c) {
+        CudaLibrary.checkCublas(
+                cublasSgemm_v2(
+                        handle(),
+                        CUBLAS_OP_T(),
+                        CUBLAS_OP_N(),
+                        cols,
+                        rows,
+                        depth,
+                        FLOAT_ONE,
+                        at(b.address(0, 4L * cols * depth)),
+                        depth,
+                        at(a.address(0, 4L * rows * depth)),
+                        depth,
+                        FLOAT_ZERO,
+                        at(c.address(0, 4L * rows * cols)),
+                        cols),
+                "cublasSgemm of " + rows + " x " + depth + " by the transpose of " + cols + " x " + depth);
+    }
+
     /** {@code A <- A - P P^T} in the lower triangle of the order x order matrix A; P is order x depth; both with stride. */
     void subtractProduct(int order, int depth, long p, long a, int stride) {
         CudaLibrary.checkCublas(

@@ -56,6 +56,19 @@ public final class CudaContext implements AutoCloseable {
         return peakBytes;
     }
 
+    /**
+     * For work that allocates in several steps: fails before the first of them.
+     *
+     * @param what for the message: what needs the memory
+     * @throws CudaMemoryException where fewer than {@code bytes} are free
+     */
+    public void requireFree(long bytes, String what) {
+        long free = freeBytes();
+        if (bytes > free) {
+            throw new CudaMemoryException(GossetCuda.GOSSET_OUT_OF_MEMORY(), 0, what, bytes, free, liveBytes());
+        }
+    }
+
     /** Bytes of the device that nobody holds. */
     public long freeBytes() {
         select();

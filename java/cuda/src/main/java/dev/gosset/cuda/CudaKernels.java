@@ -236,6 +236,28 @@ public final class CudaKernels {
                 stream.handle()));
     }
 
+    /** The inner product of {@code count} floats, as {@code GOSSET_DOT_PARTS} doubles to be added up. */
+    static void dot(CudaStream stream, long count, DeviceMemory x, DeviceMemory y, DeviceMemory parts) {
+        CudaLibrary.check(GossetCuda.gosset_dot(
+                all(x, 4 * count),
+                all(y, 4 * count),
+                count,
+                all(parts, 8L * GossetCuda.GOSSET_DOT_PARTS()),
+                stream.handle()));
+    }
+
+    /** Adds the columns of x, rows x n floats, to n doubles. */
+    static void columnSums(CudaStream stream, int rows, int n, DeviceMemory x, DeviceMemory sums) {
+        CudaLibrary.check(
+                GossetCuda.gosset_column_sums(all(x, 4L * rows * n), rows, n, all(sums, 8L * n), stream.handle()));
+    }
+
+    /** The transpose of rows x columns floats, into other memory. */
+    static void transpose(CudaStream stream, int rows, int columns, DeviceMemory x, DeviceMemory out) {
+        long bytes = 4L * rows * columns;
+        CudaLibrary.check(GossetCuda.gosset_transpose(all(x, bytes), rows, columns, all(out, bytes), stream.handle()));
+    }
+
     /** {@code count} floats into float64. */
     static void widen(CudaStream stream, long count, DeviceMemory x, DeviceMemory out) {
         CudaLibrary.check(GossetCuda.gosset_convert(

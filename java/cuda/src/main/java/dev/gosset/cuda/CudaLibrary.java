@@ -9,14 +9,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 
 /**
  * Gosset's CUDA library and cuBLAS: where they are, whether they run here, and if not, why, in one sentence.
  *
  * <p>The library is looked for at the system property {@value #PROPERTY}, in the environment's {@code
- * GOSSET_CUDA_LIBRARY}, and as {@code libgosset_cuda.so} on {@code java.library.path}; cuBLAS at {@value
- * #CUBLAS_PROPERTY}, in {@code CUDA_HOME} and in the CUDA toolkit's usual place. Looking happens once. Thread-safe.
+ * GOSSET_CUDA_LIBRARY}, and as {@code libgosset_cuda.so} on {@code java.library.path}; cuBLAS 13 or 12 at {@value
+ * #CUBLAS_PROPERTY}, in {@code LD_LIBRARY_PATH}, {@code CUDA_HOME}, {@code /usr/local/cuda*} and where the system's loader
+ * finds it. Looking happens once. Thread-safe.
  */
 public final class CudaLibrary {
     /** Names the file of Gosset's CUDA library. */
@@ -124,17 +124,21 @@ public final class CudaLibrary {
             if (!found.equals(backend)) {
                 return new State(false, "no CUDA: " + file + " is the " + found + " and not a device", 0);
             }
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment count = arena.allocate(ValueLayout.JAVA_INT);
-                if (GossetCuda.gosset_device_count(count) != GossetCuda.GOSSET_OK()) {
-                    return new State(
-                            false, "no CUDA: " + GossetCuda.gosset_last_error().getString(0), 0);
-                }
-                int devices = count.get(ValueLayout.JAVA_INT, 0);
-                return new State(true, describe(devices), devices);
-            }
+            return counted();
         } catch (LinkageError e) {
             return new State(false, "no CUDA: " + file + " is not Gosset's CUDA library: " + e.getMessage(), 0);
+        }
+    }
+
+    private static State counted() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment count = arena.allocate(ValueLayout.JAVA_INT);
+            if (GossetCuda.gosset_device_count(count) != GossetCuda.GOSSET_OK()) {
+                return new State(
+                        false, "no CUDA: " + GossetCuda.gosset_last_error().getString(0), 0);
+            }
+            int devices = count.get(ValueLayout.JAVA_INT, 0);
+            return new State(true, describe(devices), devices);
         }
     }
 
@@ -151,29 +155,22 @@ public final class CudaLibrary {
         if (cublas != null) {
             return;
         }
-        List<Path> candidates = new ArrayList<>();
         String named = System.getProperty(CUBLAS_PROPERTY);
-        if (named != null) {
-            candidates.add(Path.of(named));
-        } else {
-            String home = Objects.requireNonNullElse(System.getenv("CUDA_HOME"), "/usr/local/cuda");
-            candidates.add(Path.of(home, "lib64", "libcublas.so.13"));
-            candidates.add(Path.of(home, "targets", "x86_64-linux", "lib", "libcublas.so.13"));
-            candidates.add(Path.of("/usr/lib/x86_64-linux-gnu/libcublas.so.13"));
+        CublasSearch search = CublasSearch.here();
+        Path file = named != null ? Path.of(named) : search.find().orElse(null);
+        if (file == null || !Files.isRegularFile(file)) {
+            throw new CudaException(
+                    0,
+                    0,
+                    "cuBLAS was not found: " + (named != null ? "there is no " + named : search.places()) + "; -D"
+                            + CUBLAS_PROPERTY + " names the file");
         }
-        for (Path candidate : candidates) {
-            if (Files.isRegularFile(candidate)) {
-                try {
-                    System.load(candidate.toAbsolutePath().toString());
-                } catch (UnsatisfiedLinkError e) {
-                    throw new CudaException(0, 0, "cuBLAS at " + candidate + " cannot be loaded: " + e.getMessage());
-                }
-                cublas = candidate.toString();
-                return;
-            }
+        try {
+            System.load(file.toAbsolutePath().toString());
+        } catch (UnsatisfiedLinkError e) {
+            throw new CudaException(0, 0, "cuBLAS at " + file + " cannot be loaded: " + e.getMessage());
         }
-        throw new CudaException(
-                0, 0, "cuBLAS was not found at " + candidates + "; -D" + CUBLAS_PROPERTY + " names libcublas.so.13");
+        cublas = file.toString();
     }
 
     /** Tests only: the emulation and the stand-in for cuBLAS, before anything else has been looked for. */
@@ -184,6 +181,11 @@ public final class CudaLibrary {
         state = open(library, "emulation");
         System.load(standIn.toAbsolutePath().toString());
         cublas = standIn.toString();
+    }
+
+    /** Tests only: counts the devices of the library that was chosen again. */
+    static synchronized void recount() {
+        state = counted();
     }
 
     /** Tests only: what {@link #description()} would say of this file, without choosing it. */

@@ -14,12 +14,55 @@ import java.lang.foreign.ValueLayout;
  * groups of 128 columns, large products by cuBLAS, the column loop and the search by our kernel. Codes may differ from the
  * CPU's where a search is within rounding of a tie, and then in what follows; losses agree.
  */
-public final class CudaRounding {
+public final class CudaRounding implements AutoCloseable {
     private static final int GROUP = 128;
     private static final int BLOCK = 8;
     private static final int CHOLESKY = 64;
 
-    private CudaRounding() {}
+    private final Resources owned = new Resources();
+    private final CudaStream stream;
+    private final CublasHandle cublas;
+    private final Codebook codebook;
+    private final int m;
+    private final int n;
+    private final DeviceBuffer matrix;
+    private final DeviceBuffer base;
+    private final DeviceBuffer found;
+    private final DeviceBuffer planes;
+    private final DeviceBuffer failure;
+
+    /** Room for rounding one m x n matrix, n a multiple of 8, on the stream that {@code cublas} works on. */
+    CudaRounding(CudaStream stream, CublasHandle cublas, Codebook codebook, int m, int n) {
+        this.stream = stream;
+        this.cublas = cublas;
+        this.codebook = codebook;
+        this.m = m;
+        this.n = n;
+        CudaContext context = stream.context();
+        boolean done = false;
+        try {
+            matrix = owned.own(context.allocate(4L * n * n, "a factor of " + n));
+            base = owned.own(context.allocate(4L * m * GROUP, "a group of columns"));
+            found = owned.own(context.allocate(4L * m * (n / BLOCK), "codes"));
+            planes = owned.own(context.allocate(CodeMatrix.bytes(codebook, m, n), "codes"));
+            failure = owned.own(context.allocate(4, "a flag"));
+            done = true;
+        } finally {
+            if (!done) {
+                owned.close();
+            }
+        }
+    }
+
+    /** Bytes of device memory beside x, h, e and the factor. */
+    static long smallBytes(Codebook codebook, int m, int n) {
+        return 4L * m * GROUP + 4L * m * (n / BLOCK) + CodeMatrix.bytes(codebook, m, n) + 4;
+    }
+
+    /** n x n floats that nobody needs before {@link #round}. */
+    DeviceBuffer matrix() {
+        return matrix;
+    }
 
     /**
      * Rounds X.
@@ -39,50 +82,57 @@ public final class CudaRounding {
             throw new IllegalArgumentException("X is " + m + " x " + n + ", H " + h.rows() + " x " + h.cols()
                     + ", the codes " + codes.rows() + " x " + codes.cols() + "; columns must be a multiple of 8");
         }
-        long matrixBytes = 4L * n * n;
         try (CudaStream stream = context.stream();
                 CublasHandle cublas = context.cublas(stream);
                 DeviceBuffer dx = context.allocate(4L * m * n, "weights to round");
                 DeviceBuffer de = context.allocate(4L * m * n, "rounding errors");
-                DeviceBuffer dh = context.allocate(matrixBytes, "a Hessian of " + n);
-                DeviceBuffer matrix = context.allocate(matrixBytes, "a factor of " + n);
-                DeviceBuffer base = context.allocate(4L * m * GROUP, "a group of columns");
-                DeviceBuffer found = context.allocate(4L * m * (n / BLOCK), "codes");
-                DeviceBuffer planes = context.allocate(codes.data().byteSize(), "codes");
-                DeviceBuffer failure = context.allocate(4, "a flag")) {
+                DeviceBuffer dh = context.allocate(4L * n * n, "a Hessian of " + n);
+                CudaRounding rounding = new CudaRounding(stream, cublas, codes.codebook(), m, n)) {
             try (DeviceUpload upload = new DeviceUpload(stream, 8 << 20)) {
                 upload.copy(x.data(), dx, 0);
                 upload.copy(h.data(), dh, 0);
             }
-            de.fill(0, stream);
-            matrix.copyFrom(dh, 0, 0, matrixBytes, stream);
-            blockLdl(stream, cublas, matrix, n, failure);
-            sweep(stream, cublas, codes.codebook(), m, n, dx, matrix, true, de, base, greedyPasses == 0 ? found : null);
-            if (greedyPasses > 0) {
-                failure.fill(0, stream);
-                CudaLibrary.check(GossetCuda.gosset_greedy_matrix(
-                        dh.address(0, matrixBytes),
-                        matrix.address(0, matrixBytes),
-                        n,
-                        failure.address(0, 4),
-                        stream.handle()));
-                checkFailure(stream, failure, n);
-                for (int pass = 1; pass <= greedyPasses; pass++) {
-                    DeviceBuffer last = pass == greedyPasses ? found : null;
-                    sweep(stream, cublas, codes.codebook(), m, n, dx, matrix, false, de, base, last);
-                }
-            }
-            CudaLibrary.check(GossetCuda.gosset_codes_to_planes(
-                    codes.codebook().bits(),
-                    m,
-                    n,
-                    found.address(0, found.bytes()),
-                    planes.address(0, planes.bytes()),
-                    stream.handle()));
-            planes.copyTo(codes.data(), 0, stream);
+            rounding.round(dx, dh, greedyPasses, de, codes);
             de.copyTo(error.data(), 0, stream);
             stream.synchronize();
         }
+    }
+
+    /** {@link #round(CudaContext, FloatMatrix, FloatMatrix, int, CodeMatrix, FloatMatrix)} of what is on the device. */
+    void round(DeviceBuffer x, DeviceBuffer h, int greedyPasses, DeviceBuffer e, CodeMatrix codes) {
+        long matrixBytes = 4L * n * n;
+        e.fill(0, stream);
+        matrix.copyFrom(h, 0, 0, matrixBytes, stream);
+        blockLdl(stream, cublas, matrix, n, failure);
+        sweep(stream, cublas, codebook, m, n, x, matrix, true, e, base, greedyPasses == 0 ? found : null);
+        if (greedyPasses > 0) {
+            failure.fill(0, stream);
+            CudaLibrary.check(GossetCuda.gosset_greedy_matrix(
+                    h.address(0, matrixBytes),
+                    matrix.address(0, matrixBytes),
+                    n,
+                    failure.address(0, 4),
+                    stream.handle()));
+            checkFailure(stream, failure, n);
+            for (int pass = 1; pass <= greedyPasses; pass++) {
+                DeviceBuffer last = pass == greedyPasses ? found : null;
+                sweep(stream, cublas, codebook, m, n, x, matrix, false, e, base, last);
+            }
+        }
+        CudaLibrary.check(GossetCuda.gosset_codes_to_planes(
+                codebook.bits(),
+                m,
+                n,
+                found.address(0, found.bytes()),
+                planes.address(0, planes.bytes()),
+                stream.handle()));
+        planes.copyTo(codes.data(), 0, stream);
+        stream.synchronize();
+    }
+
+    @Override
+    public void close() {
+        owned.close();
     }
 
     /** The L of the block LDL decomposition in the place of H: blocked Cholesky, then the blocks of 8. */

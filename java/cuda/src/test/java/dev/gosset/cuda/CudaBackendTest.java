@@ -12,14 +12,21 @@ import dev.gosset.core.kernel.LinearOracle;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.Hessian;
+import dev.gosset.core.rounding.HessianAccumulator;
 import dev.gosset.core.rounding.Ldlq;
+import dev.gosset.core.rounding.LinearQuantizer;
 import dev.gosset.core.rounding.NotPositiveDefiniteException;
 import dev.gosset.core.rounding.ProxyLoss;
+import dev.gosset.core.rounding.QuantizationResult;
+import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.core.rounding.StackRounding;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Random;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -27,7 +34,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Java's whole way to the kernels and back, on the emulation: not yet run on a device. */
+/** Java's whole way to the kernels and back, on the emulation or, by {@code make gpu-test}, on a device. */
 class CudaBackendTest {
     private CudaContext context;
     private Arena arena;
@@ -216,7 +223,7 @@ class CudaBackendTest {
                 codebook.decode(gpu.code(i, k), value, 0);
                 for (int c = 0; c < 8; c++) {
                     assertThat(x.get(i, 8 * k + c) - value[c])
-                            .isCloseTo(gpuError.get(i, 8 * k + c), org.assertj.core.data.Offset.offset(1e-5));
+                            .isCloseTo(gpuError.get(i, 8 * k + c), Offset.offset(1e-5));
                 }
             }
         }
@@ -240,23 +247,32 @@ class CudaBackendTest {
     @Test
     void hessiansAreSums() {
         int n = 24;
-        FloatMatrix a = normal(10, n);
+        FloatMatrix a = normal(1101, n);
         FloatMatrix b = normal(3, n);
         DoubleMatrix sum = DoubleMatrix.allocate(arena, n, n);
+        double[] columns = new double[n];
         try (CudaHessian hessian = new CudaHessian(context, n)) {
             hessian.add(a);
             hessian.add(b);
-            hessian.read(sum);
+            hessian.readLower(sum);
+            hessian.readColumns(columns);
+            assertThat(hessian.tokens()).isEqualTo(1104);
         }
         for (int i = 0; i < n; i++) {
-            for (int j = 0; j < n; j++) {
+            int input = i;
+            double total = java.util.stream.Stream.of(a, b)
+                    .flatMapToDouble(
+                            x -> java.util.stream.IntStream.range(0, x.rows()).mapToDouble(t -> x.get(t, input)))
+                    .sum();
+            assertThat(columns[i]).isCloseTo(total, Offset.offset(1e-10));
+            for (int j = 0; j <= i; j++) {
                 double expected = 0;
                 for (FloatMatrix x : List.of(a, b)) {
                     for (int t = 0; t < x.rows(); t++) {
                         expected += (double) x.get(t, i) * x.get(t, j);
                     }
                 }
-                assertThat(sum.get(i, j)).isCloseTo(expected, org.assertj.core.data.Offset.offset(1e-12));
+                assertThat(sum.get(i, j)).isCloseTo(expected, Offset.offset(1e-9));
             }
         }
     }
@@ -332,6 +348,47 @@ class CudaBackendTest {
         assertThat(Math.sqrt(error / size)).isLessThan(1e-4);
     }
 
+    /** The whole of a stack's quantization, rescaled columns and padded sizes too, beside the processor's. */
+    @ParameterizedTest
+    @CsvSource({"2,64,96,false", "3,40,160,true", "4,24,88,false", "2,16,44,false"})
+    void stacksAreQuantizedAsOnTheCpu(int bits, int m, int n, boolean rescale) {
+        FloatMatrix x = normal(4 * n, n);
+        FloatMatrix w = normal(m, n);
+        RoundingSettings settings =
+                RoundingSettings.of(Codebook.ofBits(bits)).withGreedyPasses(2).withRescale(rescale);
+        try (ThreadTeam team = new ThreadTeam(1)) {
+            HessianAccumulator sums = new HessianAccumulator(n, arena);
+            sums.add(team, x);
+            Hessian hessian = sums.hessian(arena);
+            List<LinearQuantizer.Part> parts = List.of(
+                    new LinearQuantizer.Part("a", w.rows(0, m / 4)), new LinearQuantizer.Part("b", w.rows(m / 4, m)));
+            Kernels kernels = Kernels.scalar();
+            StackRounding processor = StackRounding.onProcessor(kernels.encode(), kernels.transform(), team);
+            QuantizationResult cpu = new LinearQuantizer(settings, processor, kernels.transform(), team)
+                    .quantize("stack", parts, hessian, 5, arena);
+            long before = context.peakBytes();
+            QuantizationResult gpu = new LinearQuantizer(
+                            settings, new CudaStackRounding(context, processor), kernels.transform(), team)
+                    .quantize("stack", parts, hessian, 5, arena);
+            assertThat(context.peakBytes() - before)
+                    .as("peak of device memory, promised")
+                    .isLessThanOrEqualTo(CudaStackRounding.neededBytes(settings.codebook(), m, n) + 64L * (m + n));
+            assertThat(gpu.proxyError()).isBetween(0.98 * cpu.proxyError(), 1.02 * cpu.proxyError());
+            assertThat(gpu.frobeniusError()).isBetween(0.98 * cpu.frobeniusError(), 1.02 * cpu.frobeniusError());
+            assertThat(gpu.weightScale()).isCloseTo(cpu.weightScale(), Offset.offset(1e-6 * cpu.weightScale()));
+            assertThat(gpu.linear().su().mismatch(cpu.linear().su())).isEqualTo(-1);
+            CodeMatrix expected = cpu.linear().codes();
+            CodeMatrix found = gpu.linear().codes();
+            int equal = 0;
+            for (int i = 0; i < m; i++) {
+                for (int g = 0; g < expected.groups(); g++) {
+                    equal += expected.code(i, g) == found.code(i, g) ? 1 : 0;
+                }
+            }
+            assertThat(equal).isGreaterThan(m * expected.groups() * 95 / 100);
+        }
+    }
+
     @Test
     void nearestPointsAreTheOracles() {
         int count = 300;
@@ -397,12 +454,13 @@ class CudaBackendTest {
         }
         // U is symmetric and orthogonal for powers of two: twice is nothing.
         for (int i = 0; i < 64; i++) {
-            assertThat(y.get(0, i)).isCloseTo(x.get(0, i), org.assertj.core.data.Offset.offset(1e-5f));
+            assertThat(y.get(0, i)).isCloseTo(x.get(0, i), Offset.offset(1e-5f));
         }
     }
 
     @Test
     void outOfMemorySaysHowMuch() {
+        Emulation.requireNoDevice();
         Emulation.memoryBytes(1 << 20);
         try (DeviceBuffer some = context.allocate(1 << 19, "the first half")) {
             assertThat(some.bytes()).isEqualTo(1 << 19);
@@ -449,6 +507,7 @@ class CudaBackendTest {
 
     @Test
     void theEmulationIsNeverTakenForADevice() {
+        Emulation.requireNoDevice();
         assertThat(CudaLibrary.probe(Emulation.library())).contains("is the emulation and not a device");
     }
 }

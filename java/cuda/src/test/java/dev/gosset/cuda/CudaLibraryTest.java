@@ -60,12 +60,15 @@ class CudaLibraryTest {
 
     @Test
     void aFileThatIsNoLibraryIsOneSentence() throws Exception {
-        assertThat(run("-Dgosset.cuda.library=pom.xml").getFirst()).startsWith("no CUDA: pom.xml cannot be loaded:");
+        Path text = Files.writeString(Files.createTempFile("gosset-cuda", ".so"), "no library");
+        assertThat(run("-Dgosset.cuda.library=" + text).getFirst())
+                .startsWith("no CUDA: " + text + " cannot be loaded:");
+        Files.delete(text);
     }
 
     @Test
     void theEmulationIsRefused() throws Exception {
-        Emulation.require();
+        Emulation.requireNoDevice();
         assertThat(run("-Dgosset.cuda.library=" + Emulation.library()))
                 .allMatch(line -> line.endsWith("is the emulation and not a device"));
     }

@@ -13,20 +13,32 @@ import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 
-/** The kernels' emulation, built by make and g++ and chosen for this JVM; without a compiler the tests are skipped. */
+/**
+ * What the tests of this module run on. The kernels' emulation, built by make and g++ and chosen for this JVM (without a
+ * compiler the tests are skipped), or built beforehand and named by {@code -Dgosset.test.emulation=FOLDER}. With {@code
+ * -Dgosset.test.device=cuda} the first real device, and then the tests that need the emulation's switches are skipped.
+ */
 public final class Emulation {
-    private static final Path NATIVE = Path.of("../../native");
+    /** From java/ modules, and from bench. */
+    private static final Path NATIVE = Path.of(Files.isDirectory(Path.of("../native")) ? "../native" : "../../native");
+
+    private static final String PREBUILT = System.getProperty("gosset.test.emulation");
+    private static final boolean ON_DEVICE = "cuda".equals(System.getProperty("gosset.test.device"));
     private static String missing;
     private static boolean built;
     private static boolean loaded;
 
     private Emulation() {}
 
-    /** Chooses the emulation for this JVM, or skips the test where it cannot be built. */
+    /** A device or the emulation is there from here on, or the test is skipped; a device that was asked for must be there. */
     public static synchronized void require() {
+        if (ON_DEVICE) {
+            CudaLibrary.require();
+            return;
+        }
         requireBuilt();
         if (!loaded) {
-            CudaLibrary.useEmulation(library(), NATIVE.resolve("target/libgosset_cublas_standin.so"));
+            CudaLibrary.useEmulation(library(), folder().resolve("libgosset_cublas_standin.so"));
             loaded = true;
         }
     }
@@ -34,14 +46,28 @@ public final class Emulation {
     /** Builds the emulation for another JVM to choose, or skips the test where that is not possible. */
     public static synchronized void requireBuilt() {
         if (!built && missing == null) {
-            missing = build();
+            missing = PREBUILT == null ? build() : null;
             built = missing == null;
         }
         Assumptions.assumeTrue(missing == null, missing);
     }
 
-    static Path library() {
-        return NATIVE.resolve("target/libgosset_emulation.so");
+    /** For tests of what only the emulation can pretend. */
+    public static void requireNoDevice() {
+        requireSwitches();
+        require();
+    }
+
+    private static void requireSwitches() {
+        Assumptions.assumeFalse(ON_DEVICE, "needs a switch of the emulation, runs on a device");
+    }
+
+    public static Path library() {
+        return folder().resolve("libgosset_emulation.so");
+    }
+
+    private static Path folder() {
+        return PREBUILT == null ? NATIVE.resolve("target") : Path.of(PREBUILT);
     }
 
     private static String build() {
@@ -70,9 +96,9 @@ public final class Emulation {
         }
     }
 
-    /** Objects of the emulated runtime that are alive. */
+    /** Objects of the emulated runtime that are alive; a device's leaks are for compute-sanitizer to count. */
     public static long live() {
-        return (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
+        return ON_DEVICE ? 0 : (long) call("gosset_emulation_live", FunctionDescriptor.of(ValueLayout.JAVA_LONG));
     }
 
     /** The size of the emulated device's memory. */
@@ -90,7 +116,15 @@ public final class Emulation {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
     }
 
+    /** How many devices are pretended from here on. */
+    public static void devices(int count) {
+        call("gosset_emulation_devices", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), count);
+        CudaLibrary.recount();
+    }
+
+    /** A switch of the emulation; on a device the test that needs it is skipped. */
     private static Object call(String name, FunctionDescriptor type, Object... arguments) {
+        requireSwitches();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment symbol = SymbolLookup.libraryLookup(library().toAbsolutePath(), arena)
                     .findOrThrow(name);

@@ -38,6 +38,39 @@ public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long
         return n * (n + 1L) / 2;
     }
 
+    /**
+     * The moments of sums over activations x: {@code mu = t / tokens}, {@code cov = S / tokens - mu mu^T}, evaluated in
+     * float64 and rounded to float32.
+     *
+     * @param sums {@code S = sum x x^T}, n x n, of which the lower triangle is read
+     * @param columns {@code t = sum x}, n
+     * @param arena owns the result
+     * @throws IllegalStateException where tokens is 0
+     * @throws FormatException where a sum is not finite
+     */
+    public static Hessian ofSums(DoubleMatrix sums, double[] columns, long tokens, Arena arena) {
+        int n = columns.length;
+        if (tokens == 0) {
+            throw new IllegalStateException("a Hessian of " + n + " inputs needs activations, none were added");
+        }
+        MemorySegment lower = arena.allocate(4 * triangle(n), 64);
+        MemorySegment mu = arena.allocate(4L * n, 64);
+        long at = 0;
+        for (int i = 0; i < n; i++) {
+            double muI = columns[i] / tokens;
+            if (!Double.isFinite(sums.get(i, i)) || !Double.isFinite(muI)) {
+                throw new FormatException("the activations of input " + i + " of " + n
+                        + " are not finite: their squares add up to " + sums.get(i, i));
+            }
+            mu.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) muI);
+            for (int j = 0; j <= i; j++) {
+                double cov = sums.get(i, j) / tokens - muI * (columns[j] / tokens);
+                lower.setAtIndex(ValueLayout.JAVA_FLOAT, at++, (float) cov);
+            }
+        }
+        return new Hessian(n, lower, mu, tokens);
+    }
+
     /** Element (i, j) of the centred covariance, from whichever triangle. */
     public float cov(int i, int j) {
         return lowerTriangle.getAtIndex(FLOAT, triangle(Math.max(i, j)) + Math.min(i, j));

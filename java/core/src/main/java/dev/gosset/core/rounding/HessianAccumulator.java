@@ -1,6 +1,5 @@
 package dev.gosset.core.rounding;
 
-import dev.gosset.core.FormatException;
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
@@ -129,24 +128,6 @@ public final class HessianAccumulator {
      * @throws FormatException where an activation was not finite
      */
     public Hessian hessian(Arena arena) {
-        if (tokens == 0) {
-            throw new IllegalStateException("a Hessian of " + n + " inputs needs activations, none were added");
-        }
-        MemorySegment lower = arena.allocate(4 * Hessian.triangle(n), 64);
-        MemorySegment mu = arena.allocate(4L * n, 64);
-        long at = 0;
-        for (int i = 0; i < n; i++) {
-            double muI = mean[i] / tokens;
-            if (!Double.isFinite(sum.get(i, i)) || !Double.isFinite(muI)) {
-                throw new FormatException("the activations of input " + i + " of " + n
-                        + " are not finite: their squares add up to " + sum.get(i, i));
-            }
-            mu.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) muI);
-            for (int j = 0; j <= i; j++) {
-                double cov = sum.get(i, j) / tokens - muI * (mean[j] / tokens);
-                lower.setAtIndex(ValueLayout.JAVA_FLOAT, at++, (float) cov);
-            }
-        }
-        return new Hessian(n, lower, mu, tokens);
+        return Hessian.ofSums(sum, mean, tokens, arena);
     }
 }

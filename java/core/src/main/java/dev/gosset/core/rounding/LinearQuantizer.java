@@ -52,7 +52,7 @@ public final class LinearQuantizer {
     private static final double LARGEST_HALF = 65504;
 
     private final RoundingSettings settings;
-    private final EncodeKernel encode;
+    private final StackRounding rounding;
     private final TransformKernel transform;
     private final ThreadTeam team;
 
@@ -65,8 +65,19 @@ public final class LinearQuantizer {
     public record Part(String name, FloatMatrix weights) {}
 
     public LinearQuantizer(RoundingSettings settings, EncodeKernel encode, TransformKernel transform, ThreadTeam team) {
+        this(settings, new CpuStackRounding(encode, transform, team), transform, team);
+    }
+
+    /**
+     * Quantizes with the float32 part done elsewhere, such as on a device.
+     *
+     * @param transform and
+     * @param team for what is left to the processor: rescaled weights, and float64 where float32 does not do
+     */
+    public LinearQuantizer(
+            RoundingSettings settings, StackRounding rounding, TransformKernel transform, ThreadTeam team) {
         this.settings = settings;
-        this.encode = encode;
+        this.rounding = rounding;
         this.transform = transform;
         this.team = team;
     }
@@ -223,17 +234,11 @@ public final class LinearQuantizer {
             stack(parts, rms, w);
             FloatMatrix h = hessian.floats(work);
             FloatMatrix scale = settings.rescale() ? ColumnScale.apply(w, h, result) : null;
-            incoherence.hessian(transform, team, h);
-            incoherence.weights(transform, team, w);
-            double weightScale = Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) m * n)) / settings.scale();
-            scaleBy(w, weightScale > 0 ? 1 / weightScale : 1);
-            FloatMatrix e = FloatMatrix.allocate(work, m, n);
-            Ldlq.round(encode, team, w, h, settings.greedyPasses(), codes, e);
-            double proxy = ratio(ProxyLoss.trace(team, e, h), ProxyLoss.trace(team, w, h));
-            double frobenius;
-            if (scale == null) {
-                frobenius = ratio(ProxyLoss.squaredNorm(e), ProxyLoss.squaredNorm(w));
-            } else {
+            FloatMatrix e = scale == null ? null : FloatMatrix.allocate(work, m, n);
+            StackRounding.Outcome outcome = rounding.round(settings, incoherence, w, h, codes, e);
+            double weightScale = outcome.weightScale();
+            double frobenius = outcome.frobeniusError();
+            if (scale != null) {
                 // The rescaling is not orthogonal: back to the original columns, where E is diag-scaled again.
                 incoherence.weightsBack(transform, team, e);
                 for (int i = 0; i < m; i++) {
@@ -244,7 +249,7 @@ public final class LinearQuantizer {
                 stack(parts, rms, w);
                 frobenius = ratio(ProxyLoss.squaredNorm(e), ProxyLoss.squaredNorm(w));
             }
-            return new Rounded(codes, weightScale, proxy, frobenius, scale);
+            return new Rounded(codes, weightScale, outcome.proxyError(), frobenius, scale);
         }
     }
 
@@ -333,13 +338,6 @@ public final class LinearQuantizer {
                 out.data().setAtIndex(DOUBLE, at + i, w.data().getAtIndex(FLOAT, i) / divisor);
             }
             at += count;
-        }
-    }
-
-    private static void scaleBy(FloatMatrix w, double factor) {
-        long count = (long) w.rows() * w.cols();
-        for (long i = 0; i < count; i++) {
-            w.data().setAtIndex(FLOAT, i, (float) (w.data().getAtIndex(FLOAT, i) * factor));
         }
     }
 

@@ -1,13 +1,16 @@
 package dev.gosset.cuda.llm;
 
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaEvent;
 import dev.gosset.cuda.CudaLibrary;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.llm.device.DeviceBackend;
+import dev.gosset.llm.device.DeviceKernels;
 import dev.gosset.llm.device.DeviceOptions;
+import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Model;
 
@@ -65,5 +68,16 @@ public final class CudaBackend implements DeviceBackend {
                 return 2e3 * bytes / best;
             }
         }
+    }
+
+    @Override
+    public DeviceQuantizer quantizer(int index, RoundingSettings settings, ThreadTeam team) {
+        return new CudaQuantizer(index, settings, team);
+    }
+
+    @Override
+    public DeviceKernels kernels(int index, int milliseconds) {
+        CudaLibrary.require();
+        return new CudaKernelTimes(index, milliseconds);
     }
 }

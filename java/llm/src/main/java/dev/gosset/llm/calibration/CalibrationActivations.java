@@ -2,7 +2,8 @@ package dev.gosset.llm.calibration;
 
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.core.rounding.HessianAccumulator;
+import dev.gosset.llm.device.DeviceQuantizer;
+import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.model.ActivationTap;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Transformer;
@@ -15,6 +16,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
@@ -79,11 +81,11 @@ public final class CalibrationActivations implements AutoCloseable {
      */
     public void advance(
             TransformerBlock block,
-            Map<LinearGroup, HessianAccumulator> accumulators,
+            Map<LinearGroup, Accumulator> accumulators,
             Workspace workspace,
             Runnable afterSequence) {
         ActivationTap tap = (group, input) -> {
-            HessianAccumulator accumulator = accumulators.get(group);
+            Accumulator accumulator = accumulators.get(group);
             if (accumulator != null) {
                 accumulator.add(workspace.team(), input);
             }
@@ -92,6 +94,22 @@ public final class CalibrationActivations implements AutoCloseable {
             block.forward(sequence, tap, workspace);
             afterSequence.run();
         }
+    }
+
+    /** {@link #advance(TransformerBlock, Map, Workspace, Runnable)} on a device. */
+    public void advance(
+            DeviceQuantizer.CalibrationBlock block,
+            Map<LinearGroup, Accumulator> accumulators,
+            Runnable afterSequence) {
+        for (FloatMatrix sequence : hidden) {
+            block.forward(sequence, accumulators);
+            afterSequence.run();
+        }
+    }
+
+    /** The most tokens of a sequence. */
+    public int longest() {
+        return Arrays.stream(hidden).mapToInt(FloatMatrix::rows).max().orElse(0);
     }
 
     @Override

@@ -54,6 +54,17 @@ public interface DeviceBackend {
         throw new DeviceException(name() + ":" + index + " does not quantize; --device cpu does");
     }
 
+    /**
+     * Times kernels.
+     *
+     * @param index the device's number
+     * @param milliseconds how long to measure each figure
+     * @throws DeviceException where there is no such device, or the backend times no kernels
+     */
+    default DeviceKernels kernels(int index, int milliseconds) {
+        throw new DeviceException(name() + ":" + index + " does not time kernels");
+    }
+
     /** Every backend of this program. */
     static List<DeviceBackend> all() {
         return ServiceLoader.load(DeviceBackend.class).stream()

@@ -3,7 +3,6 @@ package dev.gosset.llm.quantize;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.core.rounding.HessianAccumulator;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.CalibrationText;
@@ -15,9 +14,7 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * The Hessians of a whole model, written as {@link HessianFiles}. The directory appears only when all are there.
@@ -61,18 +58,15 @@ public record HessianCollection(int files, long tokens, double seconds) {
                 HessianFiles files = new HessianFiles(temporary);
                 for (int layer = 0; layer < layers; layer++) {
                     String detail = "block " + (layer + 1) + " of " + layers;
-                    try (Arena arena = Arena.ofShared()) {
-                        Map<LinearGroup, HessianAccumulator> accumulators = new EnumMap<>(LinearGroup.class);
-                        for (LinearGroup group : LinearGroup.values()) {
-                            accumulators.put(group, new HessianAccumulator(group.inputs(source.config()), arena));
-                        }
+                    try (GroupSums sums = new GroupSums(source.config(), (group, n) -> CpuQuantizer.sums(n));
+                            Arena arena = Arena.ofShared()) {
                         activations.advance(
                                 source.model().transformer().block(layer),
-                                accumulators,
+                                sums.all(),
                                 workspace,
                                 () -> progress.step(detail));
                         for (LinearGroup group : LinearGroup.values()) {
-                            files.write(layer, group, accumulators.get(group).hessian(arena));
+                            files.write(layer, group, sums.all().get(group).hessian(arena));
                         }
                     }
                 }

@@ -9,7 +9,6 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
-import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.QuantizedLinears;
@@ -19,12 +18,13 @@ import dev.gosset.core.memory.WeightFileWriter;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.Hessian;
-import dev.gosset.core.rounding.HessianAccumulator;
 import dev.gosset.core.rounding.LinearQuantizer;
-import dev.gosset.core.rounding.QuantizationResult;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.HessianFiles;
+import dev.gosset.llm.device.DeviceQuantizer;
+import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
+import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
@@ -39,7 +39,6 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -74,6 +73,7 @@ public final class QuantizationPipeline {
     private final QuantizationSettings settings;
     private final List<int[]> sequences;
     private final WorkDirectory work;
+    private final List<DeviceQuantizer> quantizers;
     private final ThreadTeam team;
     private final Progress progress;
 
@@ -83,6 +83,7 @@ public final class QuantizationPipeline {
             QuantizationSettings settings,
             List<int[]> sequences,
             WorkDirectory work,
+            List<DeviceQuantizer> quantizers,
             ThreadTeam team,
             Progress progress) {
         this.source = source;
@@ -90,6 +91,7 @@ public final class QuantizationPipeline {
         this.settings = settings;
         this.sequences = sequences;
         this.work = work;
+        this.quantizers = quantizers;
         this.team = team;
         this.progress = progress;
     }
@@ -105,20 +107,23 @@ public final class QuantizationPipeline {
      */
     public static QuantizationReport run(
             Path model, Path out, QuantizationSettings settings, boolean resume, ThreadTeam team, Progress progress) {
-        return run(model, model, out, settings, resume, team, progress);
+        return run(model, model, out, settings, QuantizationDevices.CPU, resume, team, progress);
     }
 
     /**
-     * Quantizes a model with the tokenizer of another directory, which the result gets too; else as {@link #run(Path, Path,
-     * QuantizationSettings, boolean, ThreadTeam, Progress)}.
+     * Quantizes a model with the tokenizer of another directory, which the result gets too, and on devices; else as {@link
+     * #run(Path, Path, QuantizationSettings, boolean, ThreadTeam, Progress)}.
      *
      * @param tokenizer a directory with tokenizer.json
+     * @param devices where; a run that was begun on one kind of device is resumed on the same kind
+     * @throws dev.gosset.core.DeviceException where a device is missing or its memory is too small
      */
     public static QuantizationReport run(
             Path model,
             Path tokenizer,
             Path out,
             QuantizationSettings settings,
+            QuantizationDevices devices,
             boolean resume,
             ThreadTeam team,
             Progress progress) {
@@ -127,7 +132,8 @@ public final class QuantizationPipeline {
         if (!maybeFinished) {
             WorkDirectory.requireFree(out);
         }
-        try (SourceModel source = SourceModel.open(model)) {
+        try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
+                SourceModel source = SourceModel.open(model)) {
             Tokenizer words = Tokenizer.open(tokenizer);
             List<int[]> sequences = settings.calibration() == null
                     ? List.of()
@@ -137,6 +143,9 @@ public final class QuantizationPipeline {
             }
             String checksum = source.check(team, progress);
             Map<String, Object> recorded = recorded(settings, sequences, source.config(), checksum);
+            if (!devices.first().isCpu()) {
+                recorded.put("device", devices.first().kind());
+            }
             if (maybeFinished) {
                 Optional<QuantizationReport> finished = finished(out, recorded);
                 if (finished.isPresent()) {
@@ -145,11 +154,11 @@ public final class QuantizationPipeline {
             }
             try (WorkDirectory work = WorkDirectory.open(out, recorded, resume)) {
                 try {
-                    QuantizationPipeline pipeline =
-                            new QuantizationPipeline(source, tokenizer, settings, sequences, work, team, progress);
+                    QuantizationPipeline pipeline = new QuantizationPipeline(
+                            source, tokenizer, settings, sequences, work, opened.quantizers(), team, progress);
                     pipeline.requireSpace();
                     pipeline.quantizeBlocks();
-                    QuantizationReport report = pipeline.assemble(recorded, started);
+                    QuantizationReport report = pipeline.assemble(recorded, opened, started);
                     work.finish();
                     return report;
                 } catch (RuntimeException e) {
@@ -269,24 +278,24 @@ public final class QuantizationPipeline {
             for (int layer = 0; layer < layers; layer++) {
                 boolean done = work.blockDone(layer);
                 String detail = "block " + (layer + 1) + " of " + layers;
-                try (Arena arena = Arena.ofShared()) {
-                    Map<LinearGroup, HessianAccumulator> accumulators = new EnumMap<>(LinearGroup.class);
-                    if (activations != null && layer <= last) {
-                        if (!done) {
-                            for (LinearGroup group : LinearGroup.values()) {
-                                accumulators.put(group, new HessianAccumulator(group.inputs(source.config()), arena));
-                            }
-                        }
+                boolean advances = activations != null && layer <= last;
+                try (CalibrationBlock block = advances ? onDevice(layer, activations.longest()) : null;
+                        GroupSums sums = advances && !done ? emptySums(block != null) : new GroupSums()) {
+                    if (block != null) {
+                        activations.advance(block, sums.all(), () -> progress.step(detail));
+                        // Its memory is what rounding needs.
+                        block.close();
+                    } else if (advances) {
                         activations.advance(
                                 source.model().transformer().block(layer),
-                                accumulators,
+                                sums.all(),
                                 workspace,
                                 () -> progress.step(detail));
                     } else {
                         steps(units, detail);
                     }
                     if (!done) {
-                        quantizeBlock(layer, accumulators, units, detail);
+                        quantizeBlock(layer, sums.all(), units, detail);
                     } else {
                         steps(units, detail);
                     }
@@ -296,52 +305,70 @@ public final class QuantizationPipeline {
         progress.end();
     }
 
+    /** The block on the first device, or null where the processor has to run it. */
+    private CalibrationBlock onDevice(int layer, int longest) {
+        return quantizers.getFirst().block(source.model(), layer, longest).orElse(null);
+    }
+
+    /** Where the activations are, or on the devices in turn. */
+    private GroupSums emptySums(boolean allOnFirst) {
+        return new GroupSums(
+                source.config(),
+                (group, n) -> quantizers
+                        .get(allOnFirst ? 0 : group.ordinal() % quantizers.size())
+                        .accumulator(n));
+    }
+
     private void steps(int count, String detail) {
         for (int i = 0; i < count; i++) {
             progress.step(detail);
         }
     }
 
-    private void quantizeBlock(int layer, Map<LinearGroup, HessianAccumulator> accumulators, int units, String detail) {
-        LinearQuantizer quantizer = new LinearQuantizer(
-                settings.rounding(),
-                Kernels.selected().encode(),
-                Kernels.selected().transform(),
-                team);
+    private void quantizeBlock(int layer, Map<LinearGroup, Accumulator> sums, int units, String detail) {
         List<LinearReport> reports = new ArrayList<>();
-        ModelConfig config = source.config();
         int groups = LinearGroup.values().length;
-        try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of())) {
+        try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of());
+                GroupRounding rounding = new GroupRounding(quantizers)) {
             for (LinearGroup group : LinearGroup.values()) {
-                long started = System.nanoTime();
-                try (Arena arena = Arena.ofShared()) {
-                    Hessian hessian = settings.hessians() == null
-                            ? accumulators.get(group).hessian(arena)
-                            : new HessianFiles(settings.hessians()).read(layer, group, group.inputs(config), arena);
-                    List<LinearQuantizer.Part> parts = new ArrayList<>();
-                    for (LinearGroup.Part part : group.parts(config)) {
-                        parts.add(new LinearQuantizer.Part(
-                                part.shortName(), source.weight(layer, part).toFloatMatrix(arena)));
-                    }
-                    QuantizationResult result =
-                            quantizer.quantize(group.fullName(layer), parts, hessian, settings.seed(), arena);
-                    QuantizedLinear linear = result.linear();
-                    QuantizedLinears.write(writer, group.fullName(layer), linear);
-                    reports.add(new LinearReport(
-                            group.fullName(layer),
-                            linear.rows(),
-                            linear.cols(),
-                            linear.codes().codebook().name(),
-                            result.proxyError(),
-                            result.frobeniusError(),
-                            result.float64Retried(),
-                            (System.nanoTime() - started) / 1e9));
+                rounding.submit(quantizer -> quantizeGroup(layer, group, sums.get(group), quantizer));
+            }
+            for (LinearGroup group : LinearGroup.values()) {
+                try (GroupResult result = rounding.next()) {
+                    QuantizedLinears.write(writer, group.fullName(layer), result.linear());
+                    reports.add(result.report());
                 }
                 int step = group.ordinal();
                 steps(units * (step + 1) / groups - units * step / groups, detail);
             }
             CrashSafeFile.write(work.blockReport(layer), bytes(reports));
             writer.commit();
+        }
+    }
+
+    private GroupResult quantizeGroup(int layer, LinearGroup group, Accumulator sums, DeviceQuantizer quantizer) {
+        GroupResult result = new GroupResult();
+        boolean done = false;
+        try (Arena arena = Arena.ofShared()) {
+            ModelConfig config = source.config();
+            Hessian hessian = settings.hessians() == null
+                    ? sums.hessian(arena)
+                    : new HessianFiles(settings.hessians()).read(layer, group, group.inputs(config), arena);
+            if (sums != null) {
+                sums.close();
+            }
+            List<LinearQuantizer.Part> parts = new ArrayList<>();
+            for (LinearGroup.Part part : group.parts(config)) {
+                parts.add(new LinearQuantizer.Part(
+                        part.shortName(), source.weight(layer, part).toFloatMatrix(arena)));
+            }
+            result.quantize(quantizer, group.fullName(layer), parts, hessian, settings.seed());
+            done = true;
+            return result;
+        } finally {
+            if (!done) {
+                result.close();
+            }
         }
     }
 
@@ -354,7 +381,8 @@ public final class QuantizationPipeline {
     }
 
     /** Puts the whole model together in {@link WorkDirectory#model}. */
-    private QuantizationReport assemble(Map<String, Object> recorded, long started) {
+    private QuantizationReport assemble(
+            Map<String, Object> recorded, QuantizationDevices.Opened devices, long started) {
         ModelConfig config = source.config();
         Path out = work.model();
         List<LinearReport> linears = new ArrayList<>();
@@ -406,7 +434,8 @@ public final class QuantizationPipeline {
                         .average()
                         .orElseThrow(),
                 bytes,
-                (System.nanoTime() - started) / 1e9);
+                (System.nanoTime() - started) / 1e9,
+                devices.reports());
         CrashSafeFile.write(out.resolve(REPORT), report.toJson());
         return report;
     }

@@ -19,6 +19,7 @@ import java.util.Map;
  * @param meanFrobeniusError mean of the linears' Frobenius errors
  * @param bytes size of the whole weight file
  * @param seconds wall time of the run; of this run alone where it was resumed
+ * @param devices the devices that were used; empty for the processor
  */
 public record QuantizationReport(
         Map<String, Object> settings,
@@ -28,7 +29,21 @@ public record QuantizationReport(
         double meanProxyError,
         double meanFrobeniusError,
         long bytes,
-        double seconds) {
+        double seconds,
+        List<DeviceReport> devices) {
+    public QuantizationReport {
+        // Reports of the time before there were devices.
+        devices = devices == null ? List.of() : List.copyOf(devices);
+    }
+
+    /**
+     * A device.
+     *
+     * @param name number and name
+     * @param peakBytes the most bytes of its memory that the run held at a time
+     */
+    public record DeviceReport(String name, long peakBytes) {}
+
     /**
      * One stack of linears.
      *

@@ -1,0 +1,303 @@
+package dev.gosset.cuda.llm;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Tensor;
+import dev.gosset.cuda.CublasHandle;
+import dev.gosset.cuda.CublasHandle.Batch;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaKernels.Type;
+import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.DecoderKernels.CacheShape;
+import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.cuda.DeviceMemory;
+import dev.gosset.cuda.DeviceUpload;
+import dev.gosset.cuda.Resources;
+import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
+import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.RotaryTable;
+import dev.gosset.llm.model.WeightSource;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A block of the unquantized model on the device. Linears, norms and the residual stream are float32, since what they
+ * compute decides codes; within attention queries, keys, values and probabilities are float16 with float32 sums, as when the
+ * model runs there. One thread at a time.
+ */
+final class CudaCalibrationBlock implements CalibrationBlock {
+    private static final long UPLOAD_BYTES = 16L << 20;
+
+    /** Bytes of scores and probabilities at a time, unless a single row of a group of heads needs more. */
+    private static final long ATTENTION_BYTES = 256L << 20;
+
+    private static final int SCORE_BYTES = 6;
+
+    private final ModelConfig config;
+    private final WeightSource source;
+    private final int layer;
+    private final int longest;
+    private final Resources owned = new Resources();
+    private final CudaStream stream;
+    private final CublasHandle cublas;
+    private final Map<LinearGroup, DeviceBuffer> linears = new EnumMap<>(LinearGroup.class);
+    private final Map<LinearGroup, DeviceBuffer> biases = new EnumMap<>(LinearGroup.class);
+    private final DeviceBuffer inputNorm;
+    private final DeviceBuffer postNorm;
+    private final DeviceBuffer queryNorm;
+    private final DeviceBuffer keyNorm;
+    private final CacheShape shape;
+    private final DeviceBuffer angles;
+    private final DeviceBuffer positions;
+    private final DeviceBuffer sequenceOfRow;
+    private final DeviceBuffer residual;
+    private final DeviceBuffer x;
+    private final DeviceBuffer z;
+    private final DeviceBuffer queries;
+    private final DeviceBuffer keys;
+    private final DeviceBuffer values;
+    private final DeviceBuffer scores;
+    private final DeviceBuffer probabilities;
+    private final long scoreCount;
+
+    /** Whether the kernels take this model's heads. */
+    static boolean runs(Model model) {
+        int dim = model.config().headDim();
+        return dim % 8 == 0 && dim <= 256;
+    }
+
+    /**
+     * Uploads the block's weights and waits until they are there.
+     *
+     * @param longest the most tokens of a sequence
+     */
+    CudaCalibrationBlock(CudaContext context, Model model, int layer, int longest) {
+        this.config = model.config();
+        this.source = model.weights();
+        this.layer = layer;
+        this.longest = longest;
+        int hidden = config.hiddenSize();
+        int widest = Math.max(hidden, Math.max(config.querySize(), config.intermediateSize()));
+        int outputs = 0;
+        for (LinearGroup group : LinearGroup.values()) {
+            outputs = Math.max(outputs, group.outputs(config));
+        }
+        shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), 1, longest);
+        long row = (long) group() * padded(longest);
+        scoreCount = Math.max(row, Math.min(ATTENTION_BYTES / SCORE_BYTES, row * longest));
+        boolean done = false;
+        try {
+            stream = owned.own(context.stream());
+            cublas = owned.own(context.cublas(stream));
+            try (DeviceUpload upload = new DeviceUpload(stream, UPLOAD_BYTES)) {
+                for (LinearGroup group : LinearGroup.values()) {
+                    linears.put(group, weights(group, upload));
+                    biases.put(group, group.hasBias(config) ? bias(group, upload) : null);
+                }
+                String prefix = "model.layers." + layer + ".";
+                boolean perHead = config.family().queryKeyNorm();
+                inputNorm = vector(prefix + "input_layernorm.weight", hidden, upload);
+                postNorm = vector(prefix + "post_attention_layernorm.weight", hidden, upload);
+                queryNorm = perHead ? vector(prefix + "self_attn.q_norm.weight", config.headDim(), upload) : null;
+                keyNorm = perHead ? vector(prefix + "self_attn.k_norm.weight", config.headDim(), upload) : null;
+            }
+            residual = owned.own(context.allocate(4L * longest * hidden, "hidden states"));
+            x = owned.own(context.allocate(4L * longest * widest, "inputs of linears"));
+            z = owned.own(context.allocate(4L * longest * outputs, "outputs of linears"));
+            queries = owned.own(context.allocate(2L * longest * config.querySize(), "queries"));
+            keys = owned.own(context.allocate(shape.cacheBytes(), "keys"));
+            values = owned.own(context.allocate(shape.cacheBytes(), "values"));
+            scores = owned.own(context.allocate(4 * scoreCount, "attention scores"));
+            probabilities = owned.own(context.allocate(2 * scoreCount, "attention probabilities"));
+            sequenceOfRow = owned.own(context.allocate(4L * longest, "the sequence of each token"));
+            sequenceOfRow.fill(0, stream);
+            positions = owned.own(context.allocate(4L * longest, "positions"));
+            angles = owned.own(context.allocate(4L * longest * config.headDim(), "rotary angles"));
+            uploadPlaces();
+            done = true;
+        } finally {
+            if (!done) {
+                owned.close();
+            }
+        }
+    }
+
+    private int group() {
+        return config.heads() / config.keyValueHeads();
+    }
+
+    private static int padded(int columns) {
+        return Math.ceilDiv(columns, 8) * 8;
+    }
+
+    private void uploadPlaces() {
+        int half = config.headDim() / 2;
+        RotaryTable.Angles table = new RotaryTable(config).upTo(longest);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pairs = arena.allocate(8L * longest * half, 16);
+            for (int i = 0; i < longest * half; i++) {
+                pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i, table.cos()[i]);
+                pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i + 1, table.sin()[i]);
+            }
+            MemorySegment places = arena.allocate(4L * longest, 16);
+            for (int i = 0; i < longest; i++) {
+                places.setAtIndex(ValueLayout.JAVA_INT, i, i);
+            }
+            angles.copyFrom(pairs, 0, stream);
+            positions.copyFrom(places, 0, stream);
+            stream.synchronize();
+        }
+    }
+
+    private DeviceBuffer vector(String name, int size, DeviceUpload upload) {
+        return floats(List.of(source.tensor(name).requireShape(size)), upload);
+    }
+
+    private DeviceBuffer weights(LinearGroup group, DeviceUpload upload) {
+        List<Tensor> parts = new ArrayList<>();
+        for (LinearGroup.Part part : group.parts(config)) {
+            parts.add(source.tensor(part.weight(layer)).requireShape(part.rows(), group.inputs(config)));
+        }
+        return floats(parts, upload);
+    }
+
+    private DeviceBuffer bias(LinearGroup group, DeviceUpload upload) {
+        List<Tensor> parts = new ArrayList<>();
+        for (LinearGroup.Part part : group.parts(config)) {
+            parts.add(source.tensor(part.bias(layer)).requireShape(part.rows()));
+        }
+        return floats(parts, upload);
+    }
+
+    /** Tensors one after the other in float32. */
+    private DeviceBuffer floats(List<Tensor> parts, DeviceUpload upload) {
+        long count = parts.stream().mapToLong(Tensor::elements).sum();
+        CudaContext context = stream.context();
+        DeviceBuffer buffer =
+                owned.own(context.allocate(4 * count, parts.getFirst().name()));
+        long at = 0;
+        for (Tensor part : parts) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment host = arena.allocate(4 * part.elements(), 64);
+                part.toFloats(host);
+                upload.copy(host, buffer, at);
+            }
+            at += 4 * part.elements();
+        }
+        return buffer;
+    }
+
+    @Override
+    public void forward(FloatMatrix hidden, Map<LinearGroup, Accumulator> sums) {
+        int tokens = hidden.rows();
+        int n = config.hiddenSize();
+        if (tokens > longest || hidden.cols() != n) {
+            throw new IllegalArgumentException("hidden states are " + tokens + " x " + hidden.cols()
+                    + ", this block takes up to " + longest + " x " + n);
+        }
+        if (tokens == 0) {
+            return;
+        }
+        residual.copyFrom(hidden.data(), 0, stream);
+        DecoderKernels.residualNorm(stream, residual, null, inputNorm, config.normEpsilon(), n, tokens, x, Type.F32);
+        apply(LinearGroup.QKV, tokens, sums);
+        DecoderKernels.rotateStore(
+                stream,
+                shape,
+                z,
+                biases.get(LinearGroup.QKV),
+                queryNorm,
+                keyNorm,
+                config.normEpsilon(),
+                angles,
+                sequenceOfRow,
+                positions,
+                tokens,
+                queries,
+                Type.F16,
+                keys,
+                values);
+        attend(tokens);
+        project(LinearGroup.O, tokens, sums);
+        DecoderKernels.residualNorm(stream, residual, z, postNorm, config.normEpsilon(), n, tokens, x, Type.F32);
+        project(LinearGroup.UP_GATE, tokens, sums);
+        DecoderKernels.gate(stream, z, config.intermediateSize(), tokens, x, Type.F32);
+        project(LinearGroup.DOWN, tokens, sums);
+        DecoderKernels.residualNorm(stream, residual, z, null, config.normEpsilon(), n, tokens, null, Type.F32);
+        residual.copyTo(hidden.data(), 0, stream);
+        stream.synchronize();
+    }
+
+    private void project(LinearGroup group, int tokens, Map<LinearGroup, Accumulator> sums) {
+        apply(group, tokens, sums);
+        if (biases.get(group) != null) {
+            DecoderKernels.addBias(stream, z, biases.get(group), group.outputs(config), tokens);
+        }
+    }
+
+    /** {@code z = W x}, and x is seen by the group's sums. */
+    private void apply(LinearGroup group, int tokens, Map<LinearGroup, Accumulator> sums) {
+        int m = group.outputs(config);
+        int n = group.inputs(config);
+        cublas.gemmTransposed(tokens, m, n, x, linears.get(group), z);
+        if (sums.get(group) instanceof CudaQuantizer.Sums own) {
+            stream.synchronize();
+            own.add(x.slice(0, 4L * tokens * n), tokens);
+        }
+    }
+
+    /** Attention of all tokens over those before them, into {@link #x}; the heads of a key head together. */
+    private void attend(int tokens) {
+        int dim = config.headDim();
+        int group = group();
+        int window = config.windows().get(layer);
+        float scale = (float) (1 / Math.sqrt(dim));
+        int step = (int) Math.clamp(scoreCount / ((long) group * padded(tokens)), 1, tokens);
+        for (int row = 0; row < tokens; row += step) {
+            int height = Math.min(step, tokens - row);
+            int columns = row + height;
+            int stride = padded(columns);
+            for (int keyHead = 0; keyHead < config.keyValueHeads(); keyHead++) {
+                long place = (long) row * config.querySize() + (long) keyHead * group * dim;
+                long span = (long) (height - 1) * config.querySize() + (long) group * dim;
+                long cached = 2L * dim * keyHead * longest;
+                DeviceMemory k = keys.slice(cached, 2L * dim * columns);
+                DeviceMemory v = values.slice(cached, 2L * dim * columns);
+                cublas.gemmHalf(
+                        true,
+                        height,
+                        columns,
+                        dim,
+                        new Batch(queries.slice(2 * place, 2 * span), config.querySize(), dim),
+                        new Batch(k, dim, 0),
+                        new Batch(scores, stride, (long) height * stride),
+                        group);
+                DecoderKernels.causalSoftmax(
+                        stream, scores, probabilities, group, height, columns, stride, row, window, scale);
+                cublas.gemmHalf(
+                        false,
+                        height,
+                        dim,
+                        columns,
+                        new Batch(probabilities, stride, (long) height * stride),
+                        new Batch(v, dim, 0),
+                        new Batch(x.slice(4 * place, 4 * span), config.querySize(), dim),
+                        group);
+            }
+        }
+    }
+
+    /** Frees it; the second time nothing happens. */
+    @Override
+    public void close() {
+        owned.close();
+    }
+}

@@ -1,0 +1,47 @@
+package dev.gosset.llm.quantize;
+
+import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.rounding.Hessian;
+import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.QuantizationResult;
+import dev.gosset.llm.device.DeviceQuantizer;
+import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
+import java.lang.foreign.Arena;
+import java.util.List;
+
+/** A group of linears, quantized, in memory of its own. Filled by one thread, then read by one. */
+final class GroupResult implements AutoCloseable {
+    private final Arena arena = Arena.ofShared();
+    private String name;
+    private QuantizationResult result;
+    private double seconds;
+
+    void quantize(
+            DeviceQuantizer quantizer, String group, List<LinearQuantizer.Part> parts, Hessian hessian, long seed) {
+        long started = System.nanoTime();
+        name = group;
+        result = quantizer.quantize(group, parts, hessian, seed, arena);
+        seconds = (System.nanoTime() - started) / 1e9;
+    }
+
+    QuantizedLinear linear() {
+        return result.linear();
+    }
+
+    LinearReport report() {
+        return new LinearReport(
+                name,
+                linear().rows(),
+                linear().cols(),
+                linear().codes().codebook().name(),
+                result.proxyError(),
+                result.frobeniusError(),
+                result.float64Retried(),
+                seconds);
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}
