@@ -40,6 +40,7 @@ class CudaModelTest extends LoadedModelContract {
 
     @Test
     void aCacheThatDoesNotFitIsRefusedWithWhatWould() {
+        Emulation.requireNoDevice();
         try (ThreadTeam team = new ThreadTeam(1);
                 Model model = Model.openStored(TinyModels.directory("llama"));
                 LoadedModel loaded = load(model, team)) {
@@ -74,6 +75,7 @@ class CudaModelTest extends LoadedModelContract {
 
     @Test
     void aModelThatDoesNotFitLeavesNothing() {
+        Emulation.requireNoDevice();
         Emulation.memoryBytes(30_000);
         try (ThreadTeam team = new ThreadTeam(1);
                 Model model = Model.openStored(TinyModels.directory("llama"))) {
