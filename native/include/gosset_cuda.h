@@ -230,8 +230,9 @@ GOSSET_API int32_t gosset_convert(gosset_address x, int32_t x_type, gosset_addre
  * m_* and n_* describe the small matrices as in gosset_transform. GATE with m = 0 reads z as batch x 2 n. residual is
  * batch x n float, changed in place; NORM only. A vector is one block's work, or that of a cluster of eight blocks where
  * it is long or its small matrix large and the device has clusters (compute capability 9 and later). GOSSET_UNSUPPORTED
- * where it fits into neither's shared memory: then do the steps one by one. On an H200 that is nothing of up to 200 000
- * floats; on 8.x it begins at 12 000 (8.6, 8.9) or 20 000 (8.0) floats with a small matrix, twice that without.
+ * where it fits into neither's shared memory: then do the steps one by one. With 227 KB per block a cluster takes up to
+ * 200 000 floats (both transforms of one family and K, n and its columns divisible by the cluster's blocks); without clusters it
+ * ends at 12 000 (99 KB) or 20 000 (163 KB) floats with a small matrix, twice that without.
  */
 GOSSET_API int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int32_t m_k, int32_t m_small_kind,
                                   gosset_address m_small, gosset_address post, gosset_address residual,

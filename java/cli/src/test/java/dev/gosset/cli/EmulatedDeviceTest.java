@@ -22,6 +22,7 @@ class EmulatedDeviceTest {
     @TempDir
     private static Path temporary;
 
+    private static List<String> quantizing;
     private static String original;
     private static String model;
     private static String text;
@@ -37,11 +38,9 @@ class EmulatedDeviceTest {
         questions = Files.writeString(temporary.resolve("questions.jsonl"), """
                         {"context": "The fox is", "choices": [" red.", " in the barn."], "answer": 0}
                         """).toString();
-        Captured run = Captured.run(
+        quantizing = List.of(
                 "quantize",
                 original,
-                "--out",
-                model,
                 "--calibration",
                 calibration.toString(),
                 "--sequences",
@@ -49,7 +48,9 @@ class EmulatedDeviceTest {
                 "--context",
                 "128",
                 "--greedy-passes",
-                "0");
+                "0",
+                "--json");
+        Captured run = onCpu(with(quantizing, "--out", model));
         assertThat(run.exit()).as(run.err()).isZero();
     }
 
@@ -128,23 +129,9 @@ class EmulatedDeviceTest {
 
     @Test
     void modelsAreQuantizedOnTheDevice() throws Exception {
-        List<String> command = List.of(
-                "quantize",
-                original,
-                "--out",
-                temporary.resolve("on-device").toString(),
-                "--calibration",
-                text,
-                "--sequences",
-                "2",
-                "--context",
-                "32",
-                "--greedy-passes",
-                "0",
-                "--device",
-                "cuda",
-                "--json");
-        EmulatedGosset.Outcome outcome = EmulatedGosset.run(MEMORY, List.of(command));
+        Path out = temporary.resolve("on-device");
+        EmulatedGosset.Outcome outcome =
+                EmulatedGosset.run(MEMORY, List.of(with(quantizing, "--out", out.toString(), "--device", "cuda")));
         assertThat(outcome.live()).isZero();
         JsonNode device = json(outcome.runs().getFirst()).get("devices").get(0);
         assertThat(device.get("name").asText()).startsWith("cuda:0 ");
@@ -154,14 +141,39 @@ class EmulatedDeviceTest {
         assertThat(report.get("settings").get("device").asText()).isEqualTo("cuda");
         assertThat(report.get("devices").get(0).get("peak_bytes").asLong())
                 .isEqualTo(device.get("peak_bytes").asLong());
+        double[] perplexity = new double[2];
+        for (int i = 0; i < 2; i++) {
+            perplexity[i] = json(onCpu(List.of(
+                            "eval",
+                            "perplexity",
+                            i == 0 ? model : out.toString(),
+                            "--text",
+                            text,
+                            "--context",
+                            "128",
+                            "--json")))
+                    .get("perplexity")
+                    .asDouble();
+        }
+        assertThat(perplexity[1] / perplexity[0]).isBetween(0.999, 1.001);
     }
 
     @Test
     void whatDoesNotFitEndsWithFour() throws Exception {
         EmulatedGosset.Outcome outcome = EmulatedGosset.run(
-                9L << 20,
+                6L << 20,
                 List.of(
-                        List.of("generate", model, "--prompt", "Once", "--device", "cuda", "--context", "256"),
+                        List.of(
+                                "generate",
+                                model,
+                                "--prompt",
+                                "Once",
+                                "--max-tokens",
+                                "1",
+                                "--device",
+                                "cuda",
+                                "--context",
+                                "256"),
                         List.of("generate", model, "--prompt", "Once", "--device", "cuda:3")));
         assertThat(outcome.live()).isZero();
         assertThat(outcome.runs()).allMatch(r -> r.exit() == 4);

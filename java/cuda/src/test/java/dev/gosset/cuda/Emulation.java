@@ -54,8 +54,12 @@ public final class Emulation {
 
     /** For tests of what only the emulation can pretend. */
     public static void requireNoDevice() {
-        Assumptions.assumeFalse(ON_DEVICE, "needs a switch of the emulation, runs on a device");
+        requireSwitches();
         require();
+    }
+
+    private static void requireSwitches() {
+        Assumptions.assumeFalse(ON_DEVICE, "needs a switch of the emulation, runs on a device");
     }
 
     public static Path library() {
@@ -118,7 +122,9 @@ public final class Emulation {
         CudaLibrary.recount();
     }
 
+    /** A switch of the emulation; on a device the test that needs it is skipped. */
     private static Object call(String name, FunctionDescriptor type, Object... arguments) {
+        requireSwitches();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment symbol = SymbolLookup.libraryLookup(library().toAbsolutePath(), arena)
                     .findOrThrow(name);
