@@ -52,11 +52,11 @@ gpu-bundle: ## pack a Java runtime, tests and benchmarks for a machine that has 
 	native/bundle
 
 gpu-test: ## on a machine with a GPU: every kernel against the oracle, memcheck, racecheck, the Java tests of the bundle
-	$(MAKE) -C native -j $(shell nproc) all
+	$(MAKE) -C native -j $(shell nproc) NVCC_THREADS=0 all
 	$(MAKE) -C native gpu-test
 
 gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
-	$(MAKE) -C native -j $(shell nproc) all
+	$(MAKE) -C native -j $(shell nproc) NVCC_THREADS=0 all
 	$(MAKE) -C native gpu-bench
 
 clean: ## remove everything that was built

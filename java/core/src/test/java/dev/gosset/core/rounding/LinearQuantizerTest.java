@@ -318,8 +318,10 @@ class LinearQuantizerTest {
             FloatMatrix h = RoundingFixtures.hessian(arena, random, 64);
             FloatMatrix zero = FloatMatrix.allocate(arena, 16, 64);
             FloatMatrix w = RoundingFixtures.gaussian(arena, random, 16, 64);
-            double[] x = new double[64];
-            java.util.Arrays.fill(x, 1);
+            // Ones would meet codebook values in sums that cancel exactly now and then.
+            double[] x = java.util.stream.IntStream.range(0, 64)
+                    .mapToDouble(i -> Math.sqrt(2 + i))
+                    .toArray();
             LinearQuantizer q = quantizer(RoundingSettings.of(Codebook.ofBits(2)), team);
 
             QuantizationResult single = q.quantize("x", one(zero), h, Incoherence.draw(1, "x", 16, 64), arena);
