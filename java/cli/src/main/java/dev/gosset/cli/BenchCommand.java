@@ -6,6 +6,7 @@ import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.PreparedMatrix;
 import dev.gosset.core.kernel.TransformKernel;
+import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
@@ -17,6 +18,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -68,6 +70,12 @@ final class BenchCommand implements Runnable {
             paramLabel = "DIR",
             description = "Also measure prefill and decoding with this model, on the processor and on every GPU.")
     private Path model;
+
+    @Option(
+            names = "--chart",
+            paramLabel = "FILE.svg",
+            description = "With --model: draw the model's figures, processor beside GPU.")
+    private Path chart;
 
     @Option(
             names = "--milliseconds",
@@ -165,6 +173,10 @@ final class BenchCommand implements Runnable {
             throw new picocli.CommandLine.ParameterException(
                     spec.commandLine(), "--sizes must be from 1 to 1048576, found " + sizes);
         }
+        if (chart != null && model == null) {
+            throw new picocli.CommandLine.ParameterException(
+                    spec.commandLine(), "--chart draws the figures of a model: name one with --model");
+        }
         List<Figure> figures = new ArrayList<>();
         List<ModelBenchmark.Figure> models = List.of();
         String gpuSentence;
@@ -190,6 +202,9 @@ final class BenchCommand implements Runnable {
                 models = new ModelBenchmark(opened, team, run.device, storage.options(spec))
                         .measure(readBandwidth(team));
             }
+        }
+        if (chart != null) {
+            CrashSafeFile.write(chart, ModelChart.svg(model.toString(), models).getBytes(StandardCharsets.UTF_8));
         }
         report(figures, gpuSentence, models);
     }

@@ -147,8 +147,13 @@ final class CommandsTest {
     }
 
     @Test
-    void benchMeasuresKernelsAndAModel() throws Exception {
-        JsonNode fields = json(Captured.run("bench", "--json", "--milliseconds", "1", "--model", model.toString()));
+    void benchMeasuresKernelsAndAModel(@TempDir Path folder) throws Exception {
+        Path chart = folder.resolve("model.svg");
+        JsonNode fields = json(Captured.run(
+                "bench", "--json", "--milliseconds", "1", "--model", model.toString(), "--chart", chart.toString()));
+        assertThat(Files.readString(chart))
+                .contains("decode, batch 16", "no CUDA")
+                .endsWith("</svg>\n");
         assertThat(fields.get("kernels")).isNotEmpty();
         assertThat(fields.get("figures"))
                 .hasSize(5 + 12 + 3)
@@ -185,6 +190,7 @@ final class CommandsTest {
             {"bench", "--milliseconds", "0"},
             {"bench", "--shapes", "64by64"},
             {"bench", "--sizes", "0"},
+            {"bench", "--chart", "x.svg"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--devices", "2"},
         }) {
             Captured run = Captured.run(args);
