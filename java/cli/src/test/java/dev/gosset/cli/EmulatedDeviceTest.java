@@ -161,9 +161,19 @@ class EmulatedDeviceTest {
     @Test
     void whatDoesNotFitEndsWithFour() throws Exception {
         EmulatedGosset.Outcome outcome = EmulatedGosset.run(
-                9L << 20,
+                6L << 20,
                 List.of(
-                        List.of("generate", model, "--prompt", "Once", "--device", "cuda", "--context", "256"),
+                        List.of(
+                                "generate",
+                                model,
+                                "--prompt",
+                                "Once",
+                                "--max-tokens",
+                                "1",
+                                "--device",
+                                "cuda",
+                                "--context",
+                                "256"),
                         List.of("generate", model, "--prompt", "Once", "--device", "cuda:3")));
         assertThat(outcome.live()).isZero();
         assertThat(outcome.runs()).allMatch(r -> r.exit() == 4);

@@ -48,6 +48,18 @@ public final class LinearWork implements AutoCloseable {
             return this;
         }
 
+        /** Bytes of device memory that the work takes, but for what cuBLAS takes itself. */
+        public long bytes() {
+            long scales = activationBytes == 0 ? 0 : 4L * CudaKernels.MAX_BATCH;
+            return transformBytes
+                    + inputBytes
+                    + packedInputBytes
+                    + chosenInputBytes
+                    + activationBytes
+                    + scales
+                    + tileBytes;
+        }
+
         Plan activations(int n, int batch) {
             activationBytes = Math.max(activationBytes, CudaKernels.activationBytes(n, batch));
             return this;

@@ -13,14 +13,16 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Locale;
+import java.util.function.IntPredicate;
+import java.util.function.IntToLongFunction;
 
 /**
  * The key-value cache of some sequences in float16, and the angles of their positions. All of it is allocated at once, so
  * that a request which does not fit is refused before any work is done.
  */
 final class CudaCache implements AutoCloseable {
-    /** What the rest of a step may need beside the cache: kept free. */
-    private static final long RESERVE = 8L << 20;
+    /** For small things, and for what allocations are rounded up to. */
+    private static final long SLACK = 4L << 20;
 
     private final CacheShape shape;
     private final Resources owned = new Resources();
@@ -28,23 +30,24 @@ final class CudaCache implements AutoCloseable {
     private final DeviceBuffer angles;
 
     /**
+     * @param reserve bytes that must be left free for what works on a cache of a given capacity
      * @throws DeviceException where it does not fit; the message says what would
      */
-    CudaCache(ModelConfig config, CudaStream stream, int sequences, int capacity) {
+    CudaCache(ModelConfig config, CudaStream stream, int sequences, int capacity, IntToLongFunction reserve) {
         CudaContext context = stream.context();
         shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), sequences, capacity);
         long bytes = 2L * config.layers() * shape.cacheBytes();
         long free = context.freeBytes();
-        if (bytes + RESERVE > free) {
-            long perPosition = bytes / capacity;
-            long fits = Math.max(0, (free - RESERVE) / perPosition);
+        IntToLongFunction needed = c -> c * (bytes / capacity + 4L * config.headDim()) + reserve.applyAsLong(c) + SLACK;
+        if (needed.applyAsLong(capacity) > free) {
+            int fits = largest(capacity, c -> needed.applyAsLong(c) <= free);
             throw new DeviceException(String.format(
                     Locale.ROOT,
-                    "the key-value cache of %d sequence(s) of %d tokens needs %d MiB of cuda:%d, whose free memory is %d MiB"
-                            + " beside the weights: %s",
+                    "the key-value cache of %d sequence(s) of %d tokens needs %d MiB of cuda:%d, with what works on it, and %d"
+                            + " MiB are free beside the weights: %s",
                     sequences,
                     capacity,
-                    bytes + RESERVE >> 20,
+                    needed.applyAsLong(capacity) >> 20,
                     context.device().index(),
                     free >> 20,
                     fits < 2 ? "a larger device or --device cpu is needed" : "--context " + fits + " or less fits"));
@@ -60,6 +63,20 @@ final class CudaCache implements AutoCloseable {
                 close();
             }
         }
+    }
+
+    /** The largest number below {@code high} that fits, or 0. */
+    private static int largest(int high, IntPredicate fits) {
+        int low = 0;
+        while (high - low > 1) {
+            int middle = (low + high) >>> 1;
+            if (fits.test(middle)) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        return low;
     }
 
     private void upload(RotaryTable.Angles table, int count, CudaStream stream) {

@@ -54,7 +54,8 @@ final class CudaDecoder implements Decoder {
         CudaContext device = stream.context();
         boolean done = false;
         try {
-            cache = owned.own(new CudaCache(model.config(), stream, sequences, context));
+            cache = owned.own(
+                    new CudaCache(model.config(), stream, sequences, context, c -> model.reserve(sequences, c)));
             step = owned.own(new DecodeStep(model.weights(), stream, cache));
             endTokens = owned.own(device.allocate(4L * MOST_END_TOKENS, "end tokens"));
             staged = owned.own(device.pinned(
@@ -128,6 +129,10 @@ final class CudaDecoder implements Decoder {
                 throw new IllegalStateException("sequence " + c.sequence() + " has no new token to go on from");
             }
         }
+        if (end.size() > MOST_END_TOKENS) {
+            throw new IllegalArgumentException(
+                    "at most " + MOST_END_TOKENS + " end tokens are possible, found " + end.size());
+        }
         synchronized (model) {
             record(end.size());
             start(continuations, end);
@@ -142,10 +147,6 @@ final class CudaDecoder implements Decoder {
 
     /** Brings tokens, positions, settings and end tokens to the device. */
     private void start(List<Continuation> continuations, Set<Integer> end) {
-        if (end.size() > MOST_END_TOKENS) {
-            throw new IllegalArgumentException(
-                    "at most " + MOST_END_TOKENS + " end tokens are possible, found " + end.size());
-        }
         int rows = sequences();
         MemorySegment host = staged.segment();
         MemorySegment settings = host.asSlice(8L * rows, (long) DecoderKernels.Sampling.BYTES * rows);

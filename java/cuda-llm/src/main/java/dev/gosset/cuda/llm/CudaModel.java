@@ -86,6 +86,8 @@ final class CudaModel implements LoadedModel {
             throw new IllegalArgumentException(
                     "a decoder has 1 to " + CudaKernels.MAX_BATCH + " sequences on a device, found " + sequences);
         }
+        // A new cache goes before; prefill takes what is left of the memory when it is next needed.
+        closePrefill();
         return new CudaDecoder(this, stream, sequences, length);
     }
 
@@ -96,6 +98,11 @@ final class CudaModel implements LoadedModel {
                         + (config().vocabularySize() - 1));
             }
         }
+    }
+
+    /** Bytes that a cache must leave for decoding with it, and for prefill of few tokens at a time. */
+    long reserve(int sequences, int longest) {
+        return DecodeStep.bytes(weights, sequences) + Prefill.bytes(weights, FEWEST_ROWS, longest);
     }
 
     /** Queues the keys and values of tokens from position {@code first} on. */
@@ -152,7 +159,8 @@ final class CudaModel implements LoadedModel {
             return;
         }
         long bytes = 4L * held * vocabulary;
-        try (CudaCache cache = new CudaCache(config(), stream, 1, tokens.length);
+        try (CudaCache cache =
+                        new CudaCache(config(), stream, 1, tokens.length, c -> prefill == null ? reserve(1, c) : 0);
                 DeviceBuffer logits = context.allocate(bytes, "logits");
                 PinnedBuffer host = context.pinned(bytes)) {
             Prefill pass = prefillFor(tokens.length, tokens.length);

@@ -12,6 +12,7 @@ import dev.gosset.cuda.DecoderKernels;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.DeviceUpload;
+import dev.gosset.cuda.LinearWork;
 import dev.gosset.cuda.Resources;
 import dev.gosset.llm.device.DeviceOptions;
 import dev.gosset.llm.model.GossetWeights;
@@ -23,6 +24,7 @@ import dev.gosset.llm.model.QuipSharpWeights;
 import dev.gosset.llm.model.WeightSource;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -222,8 +224,29 @@ final class CudaWeights implements AutoCloseable {
         return head;
     }
 
+    /** What the linears and the head work in for up to {@code rows} rows. */
+    LinearWork.Plan plan(int rows) {
+        LinearWork.Plan plan = new LinearWork.Plan();
+        linears().forEach(l -> l.plan(plan, rows));
+        head.plan(plan, rows);
+        return plan;
+    }
+
+    /** The most inputs that any linear has. */
+    int widestInput() {
+        return Math.max(config.hiddenSize(), Math.max(config.querySize(), config.intermediateSize()));
+    }
+
+    /** The most outputs that any linear of a block has. */
+    int widestOutput() {
+        return Arrays.stream(LinearGroup.values())
+                .mapToInt(g -> g.outputs(config))
+                .max()
+                .orElseThrow();
+    }
+
     /** Every linear of the blocks. */
-    Stream<DeviceLinear> linears() {
+    private Stream<DeviceLinear> linears() {
         return blocks.stream().flatMap(b -> b.projections().values().stream()).map(BlockWeights.Projection::linear);
     }
 

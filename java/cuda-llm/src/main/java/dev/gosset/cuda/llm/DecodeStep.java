@@ -71,21 +71,13 @@ final class DecodeStep implements AutoCloseable {
         CudaContext context = stream.context();
         boolean done = false;
         try {
-            LinearWork.Plan plan = new LinearWork.Plan();
-            weights.linears().forEach(l -> l.plan(plan, rows));
-            weights.head().plan(plan, rows);
-            work = owned.own(new LinearWork(stream, plan));
-            int widest = Math.max(config.hiddenSize(), Math.max(config.querySize(), config.intermediateSize()));
-            int outputs = 0;
-            for (LinearGroup group : LinearGroup.values()) {
-                outputs = Math.max(outputs, group.outputs(config));
-            }
+            work = owned.own(new LinearWork(stream, weights.plan(rows)));
             state = owned.own(context.allocate(8L * rows, "tokens and positions"));
             settings = owned.own(context.allocate((long) DecoderKernels.Sampling.BYTES * rows, "sampling settings"));
             history = owned.own(context.allocate(4L * rows * historyLength, "sampled tokens"));
             residual = owned.own(context.allocate(4L * rows * config.hiddenSize(), "the residual stream"));
-            x = owned.own(context.allocate(4L * rows * widest, "inputs of linears"));
-            z = owned.own(context.allocate(4L * rows * outputs, "outputs of linears"));
+            x = owned.own(context.allocate(4L * rows * weights.widestInput(), "inputs of linears"));
+            z = owned.own(context.allocate(4L * rows * weights.widestOutput(), "outputs of linears"));
             queries = owned.own(context.allocate(4L * rows * config.querySize(), "queries"));
             logits = owned.own(context.allocate(4L * rows * config.vocabularySize(), "logits"));
             long largest = DecoderKernels.ATTENTION_ZEROS;
@@ -106,6 +98,15 @@ final class DecodeStep implements AutoCloseable {
                 close();
             }
         }
+    }
+
+    /** About the bytes of device memory that a step of {@code rows} sequences takes, beside the cache. */
+    static long bytes(CudaWeights weights, int rows) {
+        ModelConfig config = weights.config();
+        long floats = (long) config.hiddenSize() + weights.widestInput() + weights.widestOutput() + config.querySize();
+        return weights.plan(rows).bytes()
+                + DecoderKernels.sampleWorkBytes(config.vocabularySize(), rows)
+                + 4L * rows * (floats + config.vocabularySize());
     }
 
     private int splits(int window) {

@@ -78,22 +78,11 @@ final class Prefill implements AutoCloseable {
         this.config = weights.config();
         this.stream = stream;
         this.rows = rows;
-        long row = padded(longest);
-        long most = (long) planes() * Math.min(rows, ATTENTION_ROWS) * row;
-        this.scoreCount = Math.max(row, Math.min(attentionBytes / SCORE_BYTES, most));
+        this.scoreCount = scoreCount(config, rows, longest, attentionBytes);
         CudaContext context = stream.context();
         boolean done = false;
         try {
-            LinearWork.Plan plan = new LinearWork.Plan();
-            weights.linears().forEach(l -> l.plan(plan, rows));
-            weights.head().plan(plan, rows);
-            plan.products();
-            work = owned.own(new LinearWork(stream, plan));
-            int widest = Math.max(config.hiddenSize(), Math.max(config.querySize(), config.intermediateSize()));
-            int outputs = 0;
-            for (LinearGroup linears : LinearGroup.values()) {
-                outputs = Math.max(outputs, linears.outputs(config));
-            }
+            work = owned.own(new LinearWork(stream, weights.plan(rows).products()));
             for (int i = 0; i < 2; i++) {
                 staged[i] = owned.own(context.pinned(8L * rows));
                 sent[i] = owned.own(context.event());
@@ -103,8 +92,8 @@ final class Prefill implements AutoCloseable {
             sequenceOfRow = owned.own(context.allocate(4L * rows, "the sequence of each row"));
             sequenceOfRow.fill(0, stream);
             residual = owned.own(context.allocate(4L * rows * config.hiddenSize(), "the residual stream of a prompt"));
-            x = owned.own(context.allocate(4L * rows * widest, "inputs of linears"));
-            z = owned.own(context.allocate(4L * rows * outputs, "outputs of linears"));
+            x = owned.own(context.allocate(4L * rows * weights.widestInput(), "inputs of linears"));
+            z = owned.own(context.allocate(4L * rows * weights.widestOutput(), "outputs of linears"));
             queries = owned.own(context.allocate(2L * rows * config.querySize(), "queries of a prompt"));
             scores = owned.own(context.allocate(4 * scoreCount, "attention scores"));
             probabilities = owned.own(context.allocate(2 * scoreCount, "attention probabilities"));
@@ -116,14 +105,29 @@ final class Prefill implements AutoCloseable {
         }
     }
 
+    /** Bytes of device memory that running {@code rows} tokens at a time takes. */
+    static long bytes(CudaWeights weights, int rows, int longest) {
+        ModelConfig config = weights.config();
+        long floats = (long) config.hiddenSize() + weights.widestInput() + weights.widestOutput();
+        return weights.plan(rows).bytes()
+                + rows * (12 + 4 * floats + 2L * config.querySize())
+                + SCORE_BYTES * scoreCount(config, rows, longest, ATTENTION_BYTES);
+    }
+
+    private static long scoreCount(ModelConfig config, int rows, int longest, long attentionBytes) {
+        long row = padded(longest);
+        long most = (long) planes(config) * Math.min(rows, ATTENTION_ROWS) * row;
+        return Math.max(row, Math.min(attentionBytes / SCORE_BYTES, most));
+    }
+
     /** Query heads that share a key head. */
-    private int group() {
+    private static int group(ModelConfig config) {
         return config.heads() / config.keyValueHeads();
     }
 
     /** The most heads whose products are of one shape and step: those of one key head, or all where each has its own. */
-    private int planes() {
-        return group() == 1 ? config.heads() : group();
+    private static int planes(ModelConfig config) {
+        return group(config) == 1 ? config.heads() : group(config);
     }
 
     /** From row to row of scores: cuBLAS is at its best where rows are aligned. */
@@ -243,10 +247,10 @@ final class Prefill implements AutoCloseable {
                     1, Math.min(Math.min(ATTENTION_ROWS, count - row), scoreCount / padded(first + count - low)));
             int columns = first + row + height - low;
             long plane = (long) height * padded(columns);
-            int planes = (int) Math.max(1, Math.min(planes(), scoreCount / plane));
+            int planes = (int) Math.max(1, Math.min(planes(config), scoreCount / plane));
             for (int head = 0; head < config.heads(); ) {
                 // Query heads that share a key head go together, or key heads that nobody shares.
-                int together = Math.min(planes, (head / planes() + 1) * planes() - head);
+                int together = Math.min(planes, (head / planes(config) + 1) * planes(config) - head);
                 attend(shape, keys, values, first, window, new Tile(row, height, low, columns, head, together));
                 head += together;
             }
@@ -267,8 +271,8 @@ final class Prefill implements AutoCloseable {
         int width = config.querySize();
         int stride = padded(tile.columns());
         long step = (long) tile.height() * stride;
-        int keyHead = tile.head() / group();
-        long keyStep = group() == 1 ? (long) shape.capacity() * dim : 0;
+        int keyHead = tile.head() / group(config);
+        long keyStep = group(config) == 1 ? (long) shape.capacity() * dim : 0;
         long at = 2L * dim * ((long) keyHead * shape.capacity() + tile.low());
         long bytes = 2 * (keyStep * (tile.heads() - 1) + (long) dim * tile.columns());
         long place = (long) tile.row() * width + (long) tile.head() * dim;

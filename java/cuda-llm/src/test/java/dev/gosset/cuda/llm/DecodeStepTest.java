@@ -89,7 +89,7 @@ class DecodeStepTest {
                     CudaStream stream = context.stream();
                     CudaWeights weights = new CudaWeights(model, DeviceOptions.defaults(), stream, team);
                     // The third sequence rests.
-                    CudaCache cache = new CudaCache(model.config(), stream, 3, 8);
+                    CudaCache cache = new CudaCache(model.config(), stream, 3, 8, c -> 0);
                     DecodeStep step = new DecodeStep(weights, stream, cache, fuse);
                     CpuModel cpu = new CpuModel(model.transformer(), team);
                     Arena arena = Arena.ofConfined()) {

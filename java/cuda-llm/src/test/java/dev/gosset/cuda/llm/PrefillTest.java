@@ -41,7 +41,7 @@ class PrefillTest {
                 CudaContext context = CudaContext.open(0);
                 CudaStream stream = context.stream();
                 CudaWeights weights = new CudaWeights(model, DeviceOptions.defaults(), stream, team);
-                CudaCache cache = new CudaCache(model.config(), stream, 2, 64);
+                CudaCache cache = new CudaCache(model.config(), stream, 2, 64, c -> 0);
                 Prefill prefill = new Prefill(weights, stream, rows, 64, attentionBytes);
                 Arena arena = Arena.ofConfined()) {
             int vocabulary = model.config().vocabularySize();
