@@ -155,7 +155,7 @@ final class TableSums {
         IntVector upperU2 = IntVector.fromMemorySegment(I, MEMORY, sums + 384, ORDER);
         IntVector upperV2 = IntVector.fromMemorySegment(I, MEMORY, sums + 448, ORDER);
         for (int g = 0; g < groups; g++) {
-            int chunk = g & -CHUNK;
+            long chunk = g & -CHUNK;
             long p = at + (2 * CODE_BYTES * chunk + CODE_BYTES * (g - chunk)) & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
             long r = p + residual & ADDRESS;
@@ -282,7 +282,7 @@ final class TableSums {
         IntVector upperU2 = IntVector.fromMemorySegment(I, MEMORY, sums + 384, ORDER);
         IntVector upperV2 = IntVector.fromMemorySegment(I, MEMORY, sums + 448, ORDER);
         for (int g = 0; g < groups; g++) {
-            int chunk = g & -CHUNK;
+            long chunk = g & -CHUNK;
             long codes = at + (CODE_BYTES + BLOCK) * chunk;
             long p = codes + CODE_BYTES * (g - chunk) & ADDRESS;
             long r = codes + residual + BLOCK * (g - chunk) & ADDRESS;
