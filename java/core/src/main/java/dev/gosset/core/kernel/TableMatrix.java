@@ -18,11 +18,11 @@ import java.util.stream.IntStream;
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
  * {@link ProductTables} of x, four lookups for eight weights. The loops are in {@link TableSums}.
  *
- * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16 at 4
- * bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; after those of
- * all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a chunk is 4
- * KB or 3, a block with one input reads memory from front to back, and points and residual codes of the same columns lie so
- * near to each other that the hardware's prefetchers follow both. The rows of the last block beyond the matrix are zero codes.
+ * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16
+ * at 4 bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; behind those
+ * of all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
+ * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. The rows of the last
+ * block beyond the matrix are zero codes.
  *
  * <p>A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and
  * the signs of coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the
@@ -38,7 +38,7 @@ final class TableMatrix implements PreparedMatrix {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-    /** Bytes of a memory page, within which prefetchers follow a stream. */
+    /** Bytes of a memory page: prefetchers follow a stream within one. */
     private static final int PAGE = 4096;
 
     private static final byte[] SIGNS = new byte[256];
@@ -72,6 +72,7 @@ final class TableMatrix implements PreparedMatrix {
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
+        // 4 KB of codes, but 6 KB at 3 bits: shorter loops are felt there, each chunk takes two.
         this.chunk = bits == 4 ? 16 : 32;
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
         // Memory of a confined arena is open to this thread alone.
