@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.io.Json;
+import dev.gosset.llm.model.StorageOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -79,7 +80,7 @@ class SmokeTest {
     void aRandomModelDecodes() throws IOException {
         SyntheticModel small = new SyntheticModel(256, 512, 2, 4, 2, 300);
         Path ours = small.gosset(directory.resolve("ours"), 2);
-        assertThat(ModelRun.run(ours, 1, 1, 3))
+        assertThat(ModelRun.run(ours, StorageOptions.defaults(), 1, 1, 3))
                 .containsOnlyKeys("millis", "cpu")
                 .values()
                 .allSatisfy(times -> assertThat(times).hasSize(3).allMatch(t -> t > 0));

@@ -185,6 +185,8 @@ final class CommandsTest {
             },
             {"generate", model.toString(), "--prompt", "x", "--temperature", "-1"},
             {"generate", model.toString(), "--prompt", "x", "--device", "tpu"},
+            {"generate", model.toString(), "--prompt", "x", "--head", "int4"},
+            {"generate", model.toString(), "--prompt", "x", "--cache", "bf16"},
             {"generate", model.toString(), "--prompt", "x", "--threads", "0"},
             {"eval"},
             {"bench", "--milliseconds", "0"},

@@ -18,11 +18,11 @@ import java.util.stream.IntStream;
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
  * {@link ProductTables} of x, four lookups for eight weights. The loops are in {@link TableSums}.
  *
- * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 bits, 16 at 3 and
- * 4 bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; after those of
- * all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a chunk is 4
- * KB or 3, a block with one input reads memory from front to back, and points and residual codes of the same columns lie so
- * near to each other that the hardware's prefetchers follow both. The rows of the last block beyond the matrix are zero codes.
+ * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16
+ * at 4 bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; behind those
+ * of all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
+ * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. The rows of the last
+ * block beyond the matrix are zero codes.
  *
  * <p>A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and
  * the signs of coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the
@@ -38,7 +38,7 @@ final class TableMatrix implements PreparedMatrix {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-    /** Bytes of a memory page, within which prefetchers follow a stream. */
+    /** Bytes of a memory page: prefetchers follow a stream within one. */
     private static final int PAGE = 4096;
 
     private static final byte[] SIGNS = new byte[256];
@@ -72,7 +72,8 @@ final class TableMatrix implements PreparedMatrix {
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
-        this.chunk = bits == 2 ? 2 * TableSums.CHUNK : TableSums.CHUNK;
+        // 4 KB of codes, but 6 KB at 3 bits: shorter loops are felt there, each chunk takes two.
+        this.chunk = bits == 4 ? 16 : 32;
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
         // Memory of a confined arena is open to this thread alone.
         Thread other = Thread.ofPlatform().unstarted(() -> {});
@@ -234,22 +235,17 @@ final class TableMatrix implements PreparedMatrix {
             TableSums.sumPoints(at, tables, groups, sums);
             return;
         }
-        int whole = groups & -TableSums.CHUNK;
-        if (whole > 0) {
-            sumBoth(at, TableSums.CHUNK, tables, whole, sums);
-        }
-        if (whole < groups) {
-            long rest = at + (long) BLOCK * bits * whole;
-            sumBoth(rest, groups - whole, tables + (long) ProductTables.GROUP_BYTES * whole, groups - whole, sums);
-        }
-    }
-
-    /** {@code count} groups in chunks of {@code width} groups. */
-    private void sumBoth(long at, int width, long tables, int count, long sums) {
-        if (bits == 3) {
-            TableSums.sumPointsAndResiduals(at, CODE_BYTES * width, tables, tables + residualTables(), count, sums);
-        } else {
-            TableSums.sumPointsTwice(at, CODE_BYTES * width, tables, count, sums);
+        for (int begin = 0; begin < groups; begin += chunk) {
+            int width = Math.min(chunk, groups - begin);
+            long points = at + place(0, begin);
+            long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
+            if (bits == 4) {
+                TableSums.sumPointsTwice(points, tablesAt, width, sums);
+            } else {
+                TableSums.sumPoints(points, tablesAt, width, sums);
+                long residual = points + (long) CODE_BYTES * width;
+                TableSums.sumResiduals(residual, tablesAt + residualTables(), width, sums + SUM_BYTES);
+            }
         }
     }
 

@@ -39,9 +39,6 @@ final class TableSums {
     /** Bytes of the planes of a block for one group of columns. */
     static final int PLANE_BYTES = 4 * BLOCK;
 
-    /** Groups of columns whose residual codes lie behind their points, so near that prefetchers follow both. */
-    static final int CHUNK = 16;
-
     private static final VectorSpecies<Byte> B = ByteVector.SPECIES_512;
     private static final VectorSpecies<Short> S = ShortVector.SPECIES_512;
     private static final VectorSpecies<Integer> I = IntVector.SPECIES_512;
@@ -132,12 +129,11 @@ final class TableSums {
     }
 
     /**
-     * {@link #sumPoints} of two codes at once, which share the products of x; the sums of the residual codes go behind the
-     * others.
-     *
-     * @param residual how far the residual codes of a chunk lie behind its points
+     * {@link #sumPoints} of codes and of residual codes of 16 bits, which lie behind those of all groups; both share the
+     * loads of products. The sums of the residual go behind the others.
      */
-    static void sumPointsTwice(long at, int residual, long tables, int groups, long sums) {
+    static void sumPointsTwice(long at, long tables, int groups, long sums) {
+        long second = at + (long) CODE_BYTES * groups;
         ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
         ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
         ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
@@ -155,10 +151,9 @@ final class TableSums {
         IntVector upperU2 = IntVector.fromMemorySegment(I, MEMORY, sums + 384, ORDER);
         IntVector upperV2 = IntVector.fromMemorySegment(I, MEMORY, sums + 448, ORDER);
         for (int g = 0; g < groups; g++) {
-            long chunk = g & -CHUNK;
-            long p = at + (2 * CODE_BYTES * chunk + CODE_BYTES * (g - chunk)) & ADDRESS;
+            long p = at + (long) CODE_BYTES * g & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            long r = p + residual & ADDRESS;
+            long r = second + (long) CODE_BYTES * g & ADDRESS;
             ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
             ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
             ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
@@ -252,62 +247,36 @@ final class TableSums {
         upperV2.intoMemorySegment(MEMORY, sums + 448, ORDER);
     }
 
-    /**
-     * {@link #sumPoints} and the sums of the residual codes of 8 bits, for which three VPERMI2B and eight VPERMW look up
-     * fields and products. The sums of the residual go behind the others.
-     *
-     * @param residual how far the residual codes of a chunk lie behind its points
-     */
-    static void sumPointsAndResiduals(long at, int residual, long tables, long residualTables, int groups, long sums) {
-        ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
-        ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
-        ByteVector a3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 192, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 256, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 320, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 384, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 448, ORDER);
-        ByteVector d0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS, ORDER);
-        ByteVector d1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
-        ByteVector e0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 128, ORDER);
-        ByteVector e1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 192, ORDER);
-        ByteVector e2 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 256, ORDER);
-        ByteVector e3 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 320, ORDER);
+    /** As {@link #sumPoints} for residual codes of 8 bits: three VPERMI2B and eight VPERMW. */
+    static void sumResiduals(long at, long tables, int groups, long sums) {
+        ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS, ORDER);
+        ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
+        ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 128, ORDER);
+        ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 192, ORDER);
+        ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 256, ORDER);
+        ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 320, ORDER);
         IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
         IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);
         IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
         IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
-        IntVector u2 = IntVector.fromMemorySegment(I, MEMORY, sums + 256, ORDER);
-        IntVector v2 = IntVector.fromMemorySegment(I, MEMORY, sums + 320, ORDER);
-        IntVector upperU2 = IntVector.fromMemorySegment(I, MEMORY, sums + 384, ORDER);
-        IntVector upperV2 = IntVector.fromMemorySegment(I, MEMORY, sums + 448, ORDER);
         for (int g = 0; g < groups; g++) {
-            long chunk = g & -CHUNK;
-            long codes = at + (CODE_BYTES + BLOCK) * chunk;
-            long p = codes + CODE_BYTES * (g - chunk) & ADDRESS;
-            long r = codes + residual + BLOCK * (g - chunk) & ADDRESS;
+            long p = at + (long) BLOCK * g & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            long q2 = residualTables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
             ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
-            IntVector s = IntVector.fromMemorySegment(I, MEMORY, p + BLOCK, ORDER);
-            VectorMask<Byte> high = c.compare(VectorOperators.LT, (byte) 0);
-            IntVector m = c.selectFrom(a0, a1).blend(c.selectFrom(a2, a3), high).reinterpretAsInts();
-            IntVector n = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), high).reinterpretAsInts();
-            IntVector ones =
-                    s.reinterpretAsBytes().lanewise(VectorOperators.BIT_COUNT).reinterpretAsInts();
-            IntVector p0 = m.lanewise(VectorOperators.BITWISE_BLEND, s, FIRST_SIGNS)
-                    .lanewise(VectorOperators.XOR, ones.and(0x01010101));
-            IntVector p1 = m.lanewise(VectorOperators.LSHR, 5).lanewise(VectorOperators.BITWISE_BLEND, s, UPPER_SIGNS);
-            IntVector p2 = n.lanewise(VectorOperators.BITWISE_BLEND, s, LOWER_SIGNS);
-            IntVector p3 = n.lanewise(VectorOperators.LSHR, 5)
-                    .lanewise(VectorOperators.BITWISE_BLEND, s.lanewise(VectorOperators.LSHR, 3), UPPER_SIGNS);
+            VectorMask<Byte> half = c.compare(VectorOperators.LT, (byte) 0);
+            IntVector m = c.selectFrom(a0, a1).blend(c, half).reinterpretAsInts();
+            IntVector n = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), half).reinterpretAsInts();
+            IntVector flag = c.reinterpretAsInts().lanewise(VectorOperators.LSHR, 3);
+            IntVector p0 = flag.lanewise(VectorOperators.BITWISE_BLEND, m, NIBBLES);
+            IntVector p1 = flag.lanewise(VectorOperators.BITWISE_BLEND, m.lanewise(VectorOperators.LSHR, 4), NIBBLES);
+            IntVector p2 = flag.lanewise(VectorOperators.BITWISE_BLEND, n, NIBBLES);
+            IntVector p3 = flag.lanewise(VectorOperators.BITWISE_BLEND, n.lanewise(VectorOperators.LSHR, 4), NIBBLES);
             ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
-            ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
             ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
             ShortVector x2 = ShortVector.fromMemorySegment(S, MEMORY, q + 192, ORDER);
             ShortVector x3 = ShortVector.fromMemorySegment(S, MEMORY, q + 256, ORDER);
             IntVector even = p0.reinterpretAsShorts()
-                    .selectFrom(x0, y0)
+                    .selectFrom(x0)
                     .add(p1.reinterpretAsShorts().selectFrom(x1))
                     .add(p2.reinterpretAsShorts()
                             .selectFrom(x2)
@@ -317,7 +286,7 @@ final class TableSums {
             upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
             IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
                     .reinterpretAsShorts()
-                    .selectFrom(x0, y0)
+                    .selectFrom(x0)
                     .add(p1.lanewise(VectorOperators.LSHR, 8)
                             .reinterpretAsShorts()
                             .selectFrom(x1))
@@ -330,53 +299,11 @@ final class TableSums {
                     .reinterpretAsInts();
             v = v.add(odd);
             upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
-            ByteVector d = ByteVector.fromMemorySegment(B, MEMORY, r, ORDER);
-            VectorMask<Byte> half = d.compare(VectorOperators.LT, (byte) 0);
-            IntVector m2 = d.selectFrom(d0, d1).blend(d, half).reinterpretAsInts();
-            IntVector n2 =
-                    d.selectFrom(e0, e1).blend(d.selectFrom(e2, e3), half).reinterpretAsInts();
-            IntVector flag = d.reinterpretAsInts().lanewise(VectorOperators.LSHR, 3);
-            IntVector p02 = flag.lanewise(VectorOperators.BITWISE_BLEND, m2, NIBBLES);
-            IntVector p12 = flag.lanewise(VectorOperators.BITWISE_BLEND, m2.lanewise(VectorOperators.LSHR, 4), NIBBLES);
-            IntVector p22 = flag.lanewise(VectorOperators.BITWISE_BLEND, n2, NIBBLES);
-            IntVector p32 = flag.lanewise(VectorOperators.BITWISE_BLEND, n2.lanewise(VectorOperators.LSHR, 4), NIBBLES);
-            ShortVector x02 = ShortVector.fromMemorySegment(S, MEMORY, q2, ORDER);
-            ShortVector x12 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 128, ORDER);
-            ShortVector x22 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 192, ORDER);
-            ShortVector x32 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 256, ORDER);
-            IntVector even2 = p02.reinterpretAsShorts()
-                    .selectFrom(x02)
-                    .add(p12.reinterpretAsShorts().selectFrom(x12))
-                    .add(p22.reinterpretAsShorts()
-                            .selectFrom(x22)
-                            .add(p32.reinterpretAsShorts().selectFrom(x32)))
-                    .reinterpretAsInts();
-            u2 = u2.add(even2);
-            upperU2 = upperU2.add(even2.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd2 = p02.lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts()
-                    .selectFrom(x02)
-                    .add(p12.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x12))
-                    .add(p22.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x22)
-                            .add(p32.lanewise(VectorOperators.LSHR, 8)
-                                    .reinterpretAsShorts()
-                                    .selectFrom(x32)))
-                    .reinterpretAsInts();
-            v2 = v2.add(odd2);
-            upperV2 = upperV2.add(odd2.lanewise(VectorOperators.LSHR, 16));
         }
         u.intoMemorySegment(MEMORY, sums, ORDER);
         v.intoMemorySegment(MEMORY, sums + 64, ORDER);
         upperU.intoMemorySegment(MEMORY, sums + 128, ORDER);
         upperV.intoMemorySegment(MEMORY, sums + 192, ORDER);
-        u2.intoMemorySegment(MEMORY, sums + 256, ORDER);
-        v2.intoMemorySegment(MEMORY, sums + 320, ORDER);
-        upperU2.intoMemorySegment(MEMORY, sums + 384, ORDER);
-        upperV2.intoMemorySegment(MEMORY, sums + 448, ORDER);
     }
 
     /** The first half of {@link #sumPoints}: writes the planes. */
@@ -412,7 +339,7 @@ final class TableSums {
         }
     }
 
-    /** The planes of residual codes of 8 bits, in a form that {@link #lookUpTwo} takes. */
+    /** The first half of {@link #sumResiduals}, in a form that {@link #lookUpTwo} takes. */
     static void indexResiduals(long at, int groups, long planes) {
         ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS, ORDER);
         ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
@@ -440,7 +367,7 @@ final class TableSums {
         }
     }
 
-    /** The second half of {@link #sumPoints} for two inputs, which share the loads and shifts of planes. */
+    /** The second half of {@link #sumPoints} or {@link #sumResiduals} for two inputs, which share the loads and shifts of planes. */
     static void lookUpTwo(long planes, long tables, long tables2, int groups, long sums, long sums2) {
         IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
         IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);

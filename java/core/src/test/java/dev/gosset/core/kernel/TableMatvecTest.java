@@ -101,7 +101,7 @@ class TableMatvecTest {
         double squaredError = 0;
         double squared = 0;
         for (int rows : new int[] {1, 3, 63, 64, 65, 130, 192}) {
-            for (int cols : new int[] {1, 7, 8, 9, 64, 200, 255, 256, 264, 1024, 2056}) {
+            for (int cols : new int[] {1, 7, 8, 9, 64, 128, 136, 200, 255, 256, 264, 1024, 2056}) {
                 try (Arena arena = Arena.ofConfined()) {
                     CodeMatrix codes = randomCodes(arena, random, bits, rows, cols);
                     MemorySegment x = inputs(arena, random, codes, 1, 1);
@@ -257,6 +257,32 @@ class TableMatvecTest {
             assertThatThrownBy(() -> matrix.prepareInput(inputs.asSlice(0, 60), inputs, 0))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("x of 64 bytes");
+        }
+    }
+
+    /** The loops work with addresses, so what no address tells must be refused before. */
+    @Test
+    void memoryThatCannotBeReadIsRefused() {
+        try (Arena arena = Arena.ofConfined()) {
+            CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(2), 64, 16);
+            PreparedMatrix matrix = kernel.prepare(codes, arena);
+            MemorySegment inputs = arena.allocate(matrix.inputBytes());
+            MemorySegment y = arena.allocate(256);
+            MemorySegment scratch = arena.allocate(matrix.scratchBytes(1, 64));
+            MemorySegment heap = MemorySegment.ofArray(new long[(int) scratch.byteSize() / 8]);
+            assertThatThrownBy(() -> matrix.multiply(inputs, 1, y, 256, 0, 64, heap))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("native memory");
+            MemorySegment closed;
+            PreparedMatrix freed;
+            try (Arena other = Arena.ofConfined()) {
+                closed = other.allocate(matrix.inputBytes());
+                freed = kernel.prepare(codes, other);
+            }
+            assertThatThrownBy(() -> matrix.multiply(closed, 1, y, 256, 0, 64, scratch))
+                    .isInstanceOf(IllegalStateException.class);
+            assertThatThrownBy(() -> freed.multiply(inputs, 1, y, 256, 0, 64, scratch))
+                    .isInstanceOf(IllegalStateException.class);
         }
     }
 
