@@ -232,7 +232,12 @@ final class TableMatrix implements PreparedMatrix {
     private void multiplyOne(long at, long input, long sums) {
         long tables = input + ProductTables.HEADER;
         if (bits == 2) {
-            TableSums.sumPoints(at, tables, groups, sums);
+            int half = groups / 2;
+            TableSums.sumPointsOfHalves(at, tables, half, sums);
+            if (2 * half < groups) {
+                tables += (long) ProductTables.GROUP_BYTES * 2 * half;
+                TableSums.sumPoints(at + place(0, 2 * half), tables, 1, sums);
+            }
             return;
         }
         for (int begin = 0; begin < groups; begin += chunk) {
