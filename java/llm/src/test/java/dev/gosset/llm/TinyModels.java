@@ -3,12 +3,14 @@ package dev.gosset.llm;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -24,9 +26,33 @@ public final class TinyModels {
 
     private TinyModels() {}
 
-    /** Where a model lies among the test resources: without a tokenizer, not to be written. */
-    public static Path directory(String name) {
-        return Path.of(resource(name));
+    /** What {@link #directory} has unpacked in this JVM. */
+    private static final Map<String, Path> UNPACKED = new HashMap<>();
+
+    /**
+     * Where a model lies among the test resources: without a tokenizer, not to be written. In the tests of other modules the
+     * resources may be in a jar; then the model is unpacked once, to a directory that goes with the JVM.
+     */
+    public static synchronized Path directory(String name) {
+        URI resource = resource(name);
+        return resource.getScheme().equals("jar")
+                ? UNPACKED.computeIfAbsent(name, TinyModels::unpack)
+                : Path.of(resource);
+    }
+
+    private static Path unpack(String name) {
+        try {
+            Path directory = Files.createTempDirectory("gosset-" + name);
+            directory.toFile().deleteOnExit();
+            copyFiles(name, directory);
+            try (Stream<Path> files = Files.list(directory)) {
+                // Files registered after their directory go before it.
+                files.forEach(file -> file.toFile().deleteOnExit());
+            }
+            return directory;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static URI resource(String name) {
@@ -41,18 +67,22 @@ public final class TinyModels {
     /** Copies a model to a new directory and adds a tokenizer of the words w0, w1, ... for its vocabulary. */
     public static Path copy(String name, Path directory) throws IOException {
         Files.createDirectories(directory);
-        URI resource = resource(name);
-        if (resource.getScheme().equals("jar")) {
-            try (FileSystem jar = FileSystems.newFileSystem(resource, Map.of())) {
-                copyFiles(jar.getPath("/models/" + name), directory);
-            }
-        } else {
-            copyFiles(Path.of(resource), directory);
-        }
+        copyFiles(name, directory);
         ObjectNode config =
                 (ObjectNode) JSON.readTree(directory.resolve("config.json").toFile());
         writeTokenizer(directory, config.get("vocab_size").intValue());
         return directory;
+    }
+
+    private static void copyFiles(String name, Path to) throws IOException {
+        URI resource = resource(name);
+        if (resource.getScheme().equals("jar")) {
+            try (FileSystem jar = FileSystems.newFileSystem(resource, Map.of())) {
+                copyFiles(jar.getPath("/models/" + name), to);
+            }
+        } else {
+            copyFiles(Path.of(resource), to);
+        }
     }
 
     private static void copyFiles(Path from, Path to) throws IOException {

@@ -38,6 +38,15 @@ public interface PreparedMatrix {
     void prepareInput(MemorySegment x, MemorySegment inputs, long offset);
 
     /**
+     * Brings the codes of rows {@code firstRow <= i < lastRow} near the processor in one run, where that pays before they are
+     * multiplied with one input: where they come from memory, as those of a whole model do, whose matrices follow each other.
+     * Codes that lie in the cache already are multiplied faster without.
+     *
+     * @param scratch that of the {@link #multiply} to come
+     */
+    default void fetch(int firstRow, int lastRow, MemorySegment scratch) {}
+
+    /**
      * {@code y_t[i] = sum_j value(i, j) * x_t[j]} for {@code firstRow <= i < lastRow} and each of {@code count} inputs,
      * which share the decoding of each code.
      *

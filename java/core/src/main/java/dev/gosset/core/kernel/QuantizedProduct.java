@@ -128,7 +128,11 @@ public final class QuantizedProduct {
         MemorySegment out = y.data().asSlice(4L * first * rows());
         workspace.run(Math.ceilDiv(rows(), tile), prepared.scratchBytes(count, tile), (i, scratch) -> {
             int from = i * tile;
-            prepared.multiply(inputs, count, out, 4L * rows(), from, Math.min(rows(), from + tile), scratch);
+            int to = Math.min(rows(), from + tile);
+            if (count == 1) {
+                prepared.fetch(from, to, scratch);
+            }
+            prepared.multiply(inputs, count, out, 4L * rows(), from, to, scratch);
         });
     }
 
