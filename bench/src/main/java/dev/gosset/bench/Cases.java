@@ -102,8 +102,9 @@ final class Cases {
 
     // ---------------------------------------------------------------------------------------------------- matvec
 
+    /** Rows of a task, for all contenders: as many as {@link QuantizedProduct} gives to one. */
     private static int tileRows(int cols) {
-        return Math.max(16, (1 << 17) / cols & -16);
+        return Math.max(16, (1 << 19) / cols & -16);
     }
 
     /**
@@ -494,15 +495,18 @@ final class Cases {
                 resources);
     }
 
-    /** Dependent multiplications of three cycles each. Work: cycles. */
-    static Case clock() {
+    /** Dependent multiplications of three cycles each, as many on each thread. Work: cycles, of all threads together. */
+    static Case clock(int threads) {
         int count = 1 << 20;
+        Resources resources = new Resources();
+        ThreadTeam team = resources.keep(new ThreadTeam(threads));
         return new Case(
                 CLOCK,
                 "core",
-                1,
+                threads,
                 "cycles",
-                List.of(new Case.Contender(Case.OURS, 3.0 * count, () -> CPeer.chain(count))),
-                new Resources());
+                List.of(new Case.Contender(
+                        Case.OURS, 3.0 * count * threads, () -> team.run(threads, i -> CPeer.chain(count)))),
+                resources);
     }
 }

@@ -35,13 +35,15 @@ final class Sections {
     static Map<String, Section> all(boolean quick) {
         Map<String, Section> all = new LinkedHashMap<>();
         int rounds = quick ? 9 : 11;
-        List<Supplier<Case>> machine = new ArrayList<>();
-        if (CPeer.isPresent()) {
-            machine.add(Cases::clock);
+        for (int threads = 1; threads <= 2; threads++) {
+            int t = threads;
+            List<Supplier<Case>> machine = new ArrayList<>();
+            if (CPeer.isPresent()) {
+                machine.add(() -> Cases.clock(t));
+            }
+            machine.add(() -> Cases.memory(t, 512L << 20));
+            all.put(t == 1 ? "machine" : "machine-2", new Section(t, rounds, machine));
         }
-        machine.add(() -> Cases.memory(1, 512L << 20));
-        all.put("machine", new Section(1, rounds, machine));
-        all.put("machine-2", new Section(2, rounds, List.of(() -> Cases.memory(2, 512L << 20))));
 
         List<Supplier<Case>> transforms = new ArrayList<>();
         int[] sizes = quick
