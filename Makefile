@@ -27,7 +27,7 @@ format: jdk ## rewrite the sources in the house format
 javadoc: jdk ## write the public API's pages to java/*/target/reports/apidocs
 	$(MVN) -q -DskipTests package javadoc:javadoc
 
-bench: jdk bench-native ## measure the CPU kernels against peers and limits (QUICK=1: two minutes, not fifteen)
+bench: jdk bench-native ## measure the CPU kernels against peers and limits (QUICK=1: two minutes, not eight)
 	bench/run table $(if $(QUICK),--quick)
 
 jmh: jdk bench-native ## the same cases under JMH; JMH_ARGS="Matvec -p shape=4096x4096"
