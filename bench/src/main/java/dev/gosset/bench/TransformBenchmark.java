@@ -1,18 +1,14 @@
 package dev.gosset.bench;
 
 import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
-import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
-import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /** The orthogonal transform of one vector. A contender that is not on this machine fails with a message. */
@@ -22,7 +18,7 @@ import org.openjdk.jmh.annotations.Warmup;
 @Warmup(iterations = 4, time = 1)
 @Measurement(iterations = 5, time = 1)
 @Fork(value = 2)
-public class TransformBenchmark {
+public class TransformBenchmark extends CaseBenchmark {
     /** Floats. */
     @Param({"1024", "4096", "8192", "16384", "11008", "14336", "28672", "5120"})
     public int n;
@@ -31,25 +27,13 @@ public class TransformBenchmark {
     @Param({"gosset", "scalar", "C", "limit:memcpy"})
     public String contender;
 
-    private Case work;
-    private Runnable body;
-
-    /** Makes the data. */
-    @Setup(Level.Trial)
-    public void open() {
-        work = Cases.transform(n);
-        body = work.require(contender);
+    @Override
+    Case make() {
+        return Cases.transform(n);
     }
 
-    /** Frees the data. */
-    @TearDown(Level.Trial)
-    public void close() {
-        work.close();
-    }
-
-    /** One run of the contender. */
-    @Benchmark
-    public void run() {
-        body.run();
+    @Override
+    String contender() {
+        return contender;
     }
 }
