@@ -5,17 +5,13 @@ import dev.gosset.core.blas.Blas;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
-import dev.gosset.core.kernel.DenseProduct;
 import dev.gosset.core.kernel.EncodeKernel;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.MatvecKernel;
 import dev.gosset.core.kernel.PreparedMatrix;
 import dev.gosset.core.kernel.QuantizedProduct;
 import dev.gosset.core.kernel.TransformKernel;
-import dev.gosset.core.kernel.VectorMath;
-import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
-import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.Hessian;
@@ -24,7 +20,6 @@ import dev.gosset.core.rounding.RoundingSettings;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -36,7 +31,6 @@ final class Cases {
     static final String PREFILL = "prefill";
     static final String ENCODE = "encode";
     static final String QUANTIZE = "quantize layer";
-    static final String REST = "rest of decode";
     static final String MEMORY = "memory";
     static final String CLOCK = "clock";
 
@@ -215,7 +209,7 @@ final class Cases {
     }
 
     /** Reads a segment with all threads of a team, in equal shares. */
-    private static Runnable read(ThreadTeam team, MemorySegment bytes) {
+    static Runnable read(ThreadTeam team, MemorySegment bytes) {
         long share = bytes.byteSize() / team.threads() & -512L;
         return () -> team.run(team.threads(), i -> {
             MemorySegment part = bytes.asSlice(i * share, share);
@@ -362,119 +356,6 @@ final class Cases {
             }
         }
         return new Hessian(n, triangle, mu, 1 << 20);
-    }
-
-    // ------------------------------------------------------------------------------------------ the rest of decode
-
-    /** The head: one row times a float16 matrix. Work: weights. */
-    static Case head(int vocabulary, int hidden, int threads) {
-        Resources resources = new Resources();
-        Arena arena = resources.arena();
-        ThreadTeam team = resources.keep(new ThreadTeam(threads));
-        Workspace workspace = resources.keep(new Workspace(team));
-        MemorySegment halves = arena.allocate(2L * vocabulary * hidden, 64);
-        MemorySegment floats = Fixtures.normal(arena, (long) vocabulary * hidden, 1, 1);
-        for (long i = 0; i < (long) vocabulary * hidden; i++) {
-            halves.setAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i, Float.floatToFloat16(floats.getAtIndex(FLOAT, i)));
-        }
-        DenseProduct head = new DenseProduct(
-                new Tensor("head", Dtype.F16, List.of((long) vocabulary, (long) hidden), halves, Path.of("random")));
-        FloatMatrix x = Fixtures.matrix(arena, 1, hidden, 1, 2);
-        FloatMatrix y = FloatMatrix.allocate(arena, 1, vocabulary);
-        double work = (double) vocabulary * hidden;
-        List<Case.Contender> contenders = new ArrayList<>();
-        contenders.add(new Case.Contender(Case.OURS, work, () -> head.apply(x, y, 0, workspace)));
-        if (threads == 1) {
-            contenders.add(new Case.Contender(
-                    SGEMV, work, () -> OpenBlas.sgemv(vocabulary, hidden, floats, x.data(), y.data())));
-        }
-        contenders.add(new Case.Contender(Case.LIMIT + "read", work, read(team, halves)));
-        return new Case(REST, "head f16 " + vocabulary + "x" + hidden, threads, "weights", contenders, resources);
-    }
-
-    /** How many elementwise steps there are. */
-    static final int STEPS = 3;
-
-    /** An elementwise step between the linears, or attention's product of a query with the keys. Work: floats. */
-    static Case steps(int which) {
-        return switch (which) {
-            case 0 ->
-                step("rms norm 4096", 4096, (x, y, n) -> VectorMath.rmsNorm(x, 0, y, 1e-5f, y, 4L * n, n), Cases::norm);
-            case 1 -> step("softmax 4096", 4096, (x, y, n) -> VectorMath.softmax(x, 0, n), Cases::softmax);
-            case 2 -> step("attention scores 1024x128", 1024 * 128, Cases::scores, Cases::scalarScores);
-            default -> throw new IllegalArgumentException("no step " + which);
-        };
-    }
-
-    private static void norm(MemorySegment x, MemorySegment y, int n) {
-        double sum = 0;
-        for (int i = 0; i < n; i++) {
-            sum += (double) at(x, i) * at(x, i);
-        }
-        float f = (float) (1 / Math.sqrt(sum / n + 1e-5));
-        for (int i = 0; i < n; i++) {
-            y.setAtIndex(FLOAT, n + i, at(x, i) * f * at(y, i));
-        }
-    }
-
-    private static void softmax(MemorySegment x, MemorySegment y, int n) {
-        double max = Double.NEGATIVE_INFINITY;
-        for (int i = 0; i < n; i++) {
-            max = Math.max(max, at(x, i));
-        }
-        double sum = 0;
-        for (int i = 0; i < n; i++) {
-            float e = (float) Math.exp(at(x, i) - max);
-            y.setAtIndex(FLOAT, n + i, e);
-            sum += e;
-        }
-        for (int i = 0; i < n; i++) {
-            x.setAtIndex(FLOAT, i, (float) (at(y, n + i) / sum));
-        }
-    }
-
-    private static void scalarScores(MemorySegment x, MemorySegment y, int n) {
-        for (int t = 0; t < n / 128; t++) {
-            double sum = 0;
-            for (int i = 0; i < 128; i++) {
-                sum += (double) at(x, 128 * t + i) * at(y, i);
-            }
-            y.setAtIndex(FLOAT, n + t, (float) sum);
-        }
-    }
-
-    private static void scores(MemorySegment x, MemorySegment y, int n) {
-        for (int t = 0; t < n / 128; t++) {
-            y.setAtIndex(FLOAT, n + t, VectorMath.dot(x, 512L * t, y, 0, 128));
-        }
-    }
-
-    private static float at(MemorySegment x, long i) {
-        return x.getAtIndex(FLOAT, i);
-    }
-
-    /** A step over n floats of x; y holds n random floats and room for n more. */
-    @FunctionalInterface
-    private interface Step {
-        void run(MemorySegment x, MemorySegment y, int n);
-    }
-
-    private static Case step(String size, int n, Step ours, Step oracle) {
-        Resources resources = new Resources();
-        Arena arena = resources.arena();
-        MemorySegment x = Fixtures.normal(arena, n, 1, 1);
-        MemorySegment y = Fixtures.normal(arena, 2L * n, 1, 2);
-        MemorySegment to = arena.allocate(4L * n, 64);
-        return new Case(
-                REST,
-                size,
-                1,
-                "floats",
-                List.of(
-                        new Case.Contender(Case.OURS, n, () -> ours.run(x, y, n)),
-                        new Case.Contender(Case.ORACLE, n, () -> oracle.run(x, y, n)),
-                        new Case.Contender(Case.LIMIT + "memcpy", n, () -> to.copyFrom(x))),
-                resources);
     }
 
     // --------------------------------------------------------------------------------------------- the machine itself

@@ -1,5 +1,6 @@
 package dev.gosset.bench;
 
+import dev.gosset.core.memory.Dtype;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -11,7 +12,7 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** The head in float16, one token. A contender that is not on this machine fails with a message. */
+/** The head in float16 or 8 bits, one token. A contender that is not on this machine fails with a message. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -19,6 +20,10 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 1)
 @Fork(value = 2)
 public class HeadBenchmark extends CaseBenchmark {
+    /** How the weights are stored. */
+    @Param({"F16", "I8"})
+    public Dtype dtype;
+
     /** Vocabulary and hidden size. */
     @Param({"32000x4096", "32000x2048"})
     public String shape;
@@ -28,12 +33,12 @@ public class HeadBenchmark extends CaseBenchmark {
     public int threads;
 
     /** Who runs. */
-    @Param({"gosset", "SGEMV", "limit:read"})
+    @Param({"gosset", "scalar", "SGEMV", "limit:read"})
     public String contender;
 
     @Override
     Case make() {
-        return Cases.head(Cases.rows(shape), Cases.cols(shape), threads);
+        return DecodeSteps.head(dtype, Cases.rows(shape), Cases.cols(shape), threads);
     }
 
     @Override

@@ -17,6 +17,7 @@ import java.nio.file.Path;
 final class OpenBlas {
     private static final int ROW_MAJOR = 101;
     private static final int NO_TRANSPOSE = 111;
+    private static final int TRANSPOSE = 112;
 
     private OpenBlas() {}
 
@@ -47,8 +48,17 @@ final class OpenBlas {
 
     /** {@code y <- A x}, A rows x cols. */
     static void sgemv(int rows, int cols, MemorySegment a, MemorySegment x, MemorySegment y) {
+        sgemv(NO_TRANSPOSE, rows, cols, a, x, y);
+    }
+
+    /** {@code y <- A^T x}, A rows x cols. */
+    static void sgemvTransposed(int rows, int cols, MemorySegment a, MemorySegment x, MemorySegment y) {
+        sgemv(TRANSPOSE, rows, cols, a, x, y);
+    }
+
+    private static void sgemv(int transpose, int rows, int cols, MemorySegment a, MemorySegment x, MemorySegment y) {
         try {
-            Native.SGEMV.invokeExact(ROW_MAJOR, NO_TRANSPOSE, rows, cols, 1f, a, cols, x, 1, 0f, y, 1);
+            Native.SGEMV.invokeExact(ROW_MAJOR, transpose, rows, cols, 1f, a, cols, x, 1, 0f, y, 1);
         } catch (Throwable t) {
             throw NativeCall.unexpected(t);
         }

@@ -1,5 +1,6 @@
 package dev.gosset.bench;
 
+import dev.gosset.core.memory.Dtype;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -114,11 +115,16 @@ final class Sections {
         all.put("quantize", new Section(1, 1, List.of(() -> Cases.quantize(2, layer, layer, GREEDY_PASSES, 1))));
         if (!quick) {
             List<Supplier<Case>> rest = new ArrayList<>();
-            rest.add(() -> Cases.head(32000, 4096, 1));
-            for (int i = 0; i < Cases.STEPS; i++) {
-                int step = i;
-                rest.add(() -> Cases.steps(step));
+            rest.add(() -> DecodeSteps.head(Dtype.F16, 32000, 4096, 1));
+            rest.add(() -> DecodeSteps.head(Dtype.I8, 32000, 4096, 1));
+            for (Dtype dtype : List.of(Dtype.F16, Dtype.I8, Dtype.F32)) {
+                rest.add(() -> DecodeSteps.attention(dtype, 1024, 128));
             }
+            for (DecodeSteps.Step step : DecodeSteps.Step.values()) {
+                rest.add(() -> DecodeSteps.step(step));
+            }
+            rest.add(() -> DecodeSteps.sampling(32000, 0.8, 0.95));
+            rest.add(() -> DecodeSteps.sampling(32000, 0, 1));
             all.put("rest", new Section(1, rounds, rest));
         }
         return all;

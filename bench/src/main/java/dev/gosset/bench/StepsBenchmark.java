@@ -11,7 +11,7 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** What stands between the linears of a decode: norm, softmax, attention scores. A contender that is not on this machine fails with a message. */
+/** The small steps between the linears of a token: norm, rotary embedding, gated SiLU, softmax. A contender that is not on this machine fails with a message. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -19,9 +19,9 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 1)
 @Fork(value = 2)
 public class StepsBenchmark extends CaseBenchmark {
-    /** Which step: 0 the norm, 1 softmax, 2 attention scores. */
-    @Param({"0", "1", "2"})
-    public int step;
+    /** Which step. */
+    @Param
+    public DecodeSteps.Step step;
 
     /** Who runs. */
     @Param({"gosset", "scalar", "limit:memcpy"})
@@ -29,7 +29,7 @@ public class StepsBenchmark extends CaseBenchmark {
 
     @Override
     Case make() {
-        return Cases.steps(step);
+        return DecodeSteps.step(step);
     }
 
     @Override

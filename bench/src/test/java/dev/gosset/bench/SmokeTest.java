@@ -3,6 +3,7 @@ package dev.gosset.bench;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gosset.core.kernel.Kernels;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.model.StorageOptions;
@@ -47,10 +48,17 @@ class SmokeTest {
                 () -> Cases.encode(3, 64),
                 () -> Cases.encode(4, 64),
                 () -> Cases.quantize(2, 64, 128, 1, 1),
-                () -> Cases.head(64, 128, 1),
-                () -> Cases.steps(0),
-                () -> Cases.steps(1),
-                () -> Cases.steps(2),
+                () -> DecodeSteps.head(Dtype.F16, 64, 128, 1),
+                () -> DecodeSteps.head(Dtype.I8, 64, 128, 2),
+                () -> DecodeSteps.attention(Dtype.F16, 40, 64),
+                () -> DecodeSteps.attention(Dtype.I8, 40, 64),
+                () -> DecodeSteps.attention(Dtype.F32, 40, 64),
+                () -> DecodeSteps.step(DecodeSteps.Step.RMS_NORM),
+                () -> DecodeSteps.step(DecodeSteps.Step.ROPE),
+                () -> DecodeSteps.step(DecodeSteps.Step.SWIGLU),
+                () -> DecodeSteps.step(DecodeSteps.Step.SOFTMAX),
+                () -> DecodeSteps.sampling(100, 0.8, 0.9),
+                () -> DecodeSteps.sampling(100, 0, 1),
                 () -> Cases.memory(2, 1 << 20));
         List<Entry> entries = new ArrayList<>();
         for (Supplier<Case> maker : makers) {
@@ -98,8 +106,10 @@ class SmokeTest {
                 "LinearBenchmark -p bits=3 -p shape=64x256 -p batch=2 -p threads=1",
                 "EncodeBenchmark -p bits=2",
                 "QuantizeBenchmark -p bits=2 -p size=128 -p greedyPasses=1 -p threads=1",
-                "HeadBenchmark -p shape=64x256 -p threads=1",
-                "StepsBenchmark -p step=0",
+                "HeadBenchmark -p dtype=I8 -p shape=64x256 -p threads=1",
+                "AttentionBenchmark -p dtype=F16 -p positions=40 -p dim=64",
+                "StepsBenchmark -p step=ROPE",
+                "SamplingBenchmark -p vocabulary=100 -p temperature=0.8 -p topP=0.9",
                 "DeviceBenchmark -p kernel=transform_256",
                 "DeviceBenchmark -p kernel=product_3_64x256_8",
                 "DeviceBenchmark -p kernel=encode_4 -p vectors=64"
