@@ -12,7 +12,7 @@ import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** Attention of one head over stored keys and values, one token. A contender that is not on this machine fails with a message. */
+/** Attention over stored keys and values, one token. A contender that is not on this machine fails with a message. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -23,6 +23,10 @@ public class AttentionBenchmark extends CaseBenchmark {
     /** How keys and values are stored. */
     @Param({"F16", "I8", "F32"})
     public Dtype dtype;
+
+    /** Heads of queries / of keys and values. */
+    @Param({"32/32", "32/8", "64/8"})
+    public String heads;
 
     /** How many positions there are. */
     @Param({"128", "1024", "8192"})
@@ -38,7 +42,9 @@ public class AttentionBenchmark extends CaseBenchmark {
 
     @Override
     Case make() {
-        return DecodeSteps.attention(dtype, positions, dim);
+        int slash = heads.indexOf('/');
+        int queries = Integer.parseInt(heads.substring(0, slash));
+        return DecodeSteps.attention(dtype, queries, Integer.parseInt(heads.substring(slash + 1)), positions, dim);
     }
 
     @Override

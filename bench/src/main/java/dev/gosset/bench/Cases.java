@@ -172,7 +172,7 @@ final class Cases {
         }
         if (threads == 1 && weights <= LARGEST_DENSE) {
             MemorySegment dense = Fixtures.normal(arena, (long) rows * cols, 1, 5);
-            contenders.add(new Case.Contender(SGEMV, weights, () -> OpenBlas.sgemv(rows, cols, dense, x, y)));
+            contenders.add(new Case.Contender(SGEMV, weights, () -> Blas.sgemv(false, rows, cols, dense, x, y)));
         }
         // The codes' bytes, read again and again: from whichever cache they fit in, like the codes themselves.
         MemorySegment bytes = arena.allocate(codes.data().byteSize() + 511 & -512L, 64);

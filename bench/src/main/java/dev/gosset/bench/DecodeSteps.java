@@ -1,5 +1,6 @@
 package dev.gosset.bench;
 
+import dev.gosset.core.blas.Blas;
 import dev.gosset.core.kernel.ByteProduct;
 import dev.gosset.core.kernel.DenseProduct;
 import dev.gosset.core.kernel.VectorAttention;
@@ -11,6 +12,8 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.Sampler;
+import dev.gosset.llm.model.Attention;
+import dev.gosset.llm.model.CachedRows;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -30,6 +33,9 @@ public final class DecodeSteps {
     static final String TWO_SGEMV = "2 SGEMV";
 
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+    /** Tokens that stand out from random logits, as they do in a model's. */
+    private static final int LIKELY = 20;
 
     /** Half the dimension of a head, for the rotary embedding. */
     private static final int HALF = 64;
@@ -85,7 +91,7 @@ public final class DecodeSteps {
         }));
         if (threads == 1) {
             contenders.add(new Case.Contender(
-                    Cases.SGEMV, count, () -> OpenBlas.sgemv(vocabulary, hidden, floats, x.data(), y.data())));
+                    Cases.SGEMV, count, () -> Blas.sgemv(false, vocabulary, hidden, floats, x.data(), y.data())));
         }
         MemorySegment stored = halves.asSlice(0, dtype.bytes() * count);
         contenders.add(new Case.Contender(Case.LIMIT + "read", count, Cases.read(team, stored)));
@@ -98,81 +104,56 @@ public final class DecodeSteps {
     }
 
     /**
-     * Attention of one query head over stored keys and values, softmax included, as one token has it. Work: stored numbers.
+     * Attention of one token over stored keys and values, softmax included. Work: products of a query's and a key's number,
+     * and as many of values.
      *
      * @param dtype how keys and values are stored: F16, I8 or F32
+     * @param heads of queries
+     * @param keyValueHeads of keys and values
      * @param positions how many there are
-     * @param dim the dimension of the head
+     * @param dim the dimension of a head
      */
-    static Case attention(Dtype dtype, int positions, int dim) {
+    static Case attention(Dtype dtype, int heads, int keyValueHeads, int positions, int dim) {
         Resources resources = new Resources();
         Arena arena = resources.arena();
-        Stored keys = new Stored(arena, dtype, positions, dim, 1);
-        Stored values = new Stored(arena, dtype, positions, dim, 2);
-        MemorySegment q = Fixtures.normal(arena, dim, 1 / Math.sqrt(dim), 3);
+        ThreadTeam team = resources.keep(new ThreadTeam(1));
+        Workspace workspace = resources.keep(new Workspace(team));
+        int rows = keyValueHeads * positions;
+        MemorySegment k = Fixtures.normal(arena, (long) rows * dim, 1, 1);
+        MemorySegment v = Fixtures.normal(arena, (long) rows * dim, 1, 2);
+        CachedRows keys = CachedRows.allocate(arena, dtype, rows, dim);
+        CachedRows values = CachedRows.allocate(arena, dtype, rows, dim);
+        for (int j = 0; j < rows; j++) {
+            keys.store(k, 4L * j * dim, j, dim);
+            values.store(v, 4L * j * dim, j, dim);
+        }
+        FloatMatrix q = Fixtures.matrix(arena, 1, heads * dim, 1, 3);
+        FloatMatrix out = FloatMatrix.allocate(arena, 1, heads * dim);
         MemorySegment scores = arena.allocate(4L * positions, 64);
-        MemorySegment out = arena.allocate(4L * dim, 64);
-        Runnable ours = switch (dtype) {
-            case F16 ->
-                () -> {
-                    VectorAttention.scores(q, 0, keys.data, 0, positions, dim, scores, 0);
-                    VectorMath.softmax(scores, 0, positions);
-                    VectorAttention.mix(scores, 0, values.data, 0, positions, dim, out, 0);
-                };
-            case I8 ->
-                () -> {
-                    VectorAttention.scoresOfBytes(q, 0, keys.data, 0, keys.scales, 0, positions, dim, scores, 0);
-                    VectorMath.softmax(scores, 0, positions);
-                    VectorAttention.mixBytes(scores, 0, values.data, 0, values.scales, 0, positions, dim, out, 0);
-                };
-            default ->
-                () -> {
-                    for (int j = 0; j < positions; j++) {
-                        scores.setAtIndex(FLOAT, j, VectorMath.dot(q, 0, keys.floats, 4L * j * dim, dim));
-                    }
-                    VectorMath.softmax(scores, 0, positions);
-                    out.fill((byte) 0);
-                    for (int j = 0; j < positions; j++) {
-                        VectorMath.addScaled(at(scores, j), values.floats, 4L * j * dim, out, 0, dim);
-                    }
-                };
-        };
-        double work = 2.0 * positions * dim;
-        MemorySegment both = arena.allocate(2L * dtype.bytes() * positions * dim, 64);
+        Attention attention = new Attention(heads, keyValueHeads, dim, 0);
+        double work = 2.0 * heads * positions * dim;
+        MemorySegment both = arena.allocate(2L * dtype.bytes() * rows * dim, 64);
         Fixtures.randomBytes(both, 4);
         List<Case.Contender> contenders = List.of(
-                new Case.Contender(Case.OURS, work, ours),
                 new Case.Contender(
-                        Case.ORACLE, work, () -> attend(q, keys.floats, values.floats, positions, dim, scores, out)),
+                        Case.OURS,
+                        work,
+                        () -> attention.attend(q, positions - 1, keys, values, positions, out, workspace)),
+                new Case.Contender(
+                        Case.ORACLE, work / heads, () -> attend(q.data(), k, v, positions, dim, scores, out.data())),
                 new Case.Contender(TWO_SGEMV, work, () -> {
-                    OpenBlas.sgemv(positions, dim, keys.floats, q, scores);
-                    VectorMath.softmax(scores, 0, positions);
-                    OpenBlas.sgemvTransposed(positions, dim, values.floats, scores, out);
+                    for (int head = 0; head < heads; head++) {
+                        long from = 4L * (head / (heads / keyValueHeads)) * positions * dim;
+                        MemorySegment query = q.data().asSlice(4L * head * dim);
+                        MemorySegment result = out.data().asSlice(4L * head * dim);
+                        Blas.sgemv(false, positions, dim, k.asSlice(from, 4L * positions * dim), query, scores);
+                        VectorMath.softmax(scores, 0, positions);
+                        Blas.sgemv(true, positions, dim, v.asSlice(from, 4L * positions * dim), scores, result);
+                    }
                 }),
-                new Case.Contender(Case.LIMIT + "read", work, Cases.read(resources.keep(new ThreadTeam(1)), both)));
-        String size = "attention " + name(dtype) + " " + positions + "x" + dim;
+                new Case.Contender(Case.LIMIT + "read", work, Cases.read(team, both)));
+        String size = "attention " + name(dtype) + " " + heads + "/" + keyValueHeads + "x" + positions + "x" + dim;
         return new Case(REST, size, 1, "floats", contenders, resources);
-    }
-
-    /** Rows of random numbers in float32 and as the cache of a model stores them. */
-    private static final class Stored {
-        final MemorySegment floats;
-        final MemorySegment data;
-        final MemorySegment scales;
-
-        Stored(Arena arena, Dtype dtype, int rows, int dim, long seed) {
-            floats = Fixtures.normal(arena, (long) rows * dim, 1, seed);
-            data = arena.allocate((long) dtype.bytes() * rows * dim + VectorAttention.BEHIND, 64);
-            scales = arena.allocate(4L * rows, 64);
-            for (int j = 0; j < rows; j++) {
-                long row = (long) j * dim;
-                if (dtype == Dtype.F16) {
-                    VectorAttention.narrow(floats, 4 * row, data, 2 * row, dim);
-                } else if (dtype == Dtype.I8) {
-                    VectorAttention.narrowToBytes(floats, 4 * row, data, row, scales, 4L * j, dim);
-                }
-            }
-        }
     }
 
     private static void attend(
@@ -317,6 +298,9 @@ public final class DecodeSteps {
         MemorySegment floats = Fixtures.normal(arena, vocabulary, 2, 1);
         MemorySegment copy = arena.allocate(4L * vocabulary, 64);
         float[] logits = floats.toArray(ValueLayout.JAVA_FLOAT);
+        for (int i = 0; i < LIKELY; i++) {
+            logits[i * (vocabulary / LIKELY)] += 10;
+        }
         Sampler sampler = new Sampler(new GenerationOptions(1, temperature, 0, topP, 1));
         SplittableRandom random = new SplittableRandom(1);
         int[] drawn = new int[1];

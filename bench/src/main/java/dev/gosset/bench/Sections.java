@@ -118,7 +118,9 @@ final class Sections {
             rest.add(() -> DecodeSteps.head(Dtype.F16, 32000, 4096, 1));
             rest.add(() -> DecodeSteps.head(Dtype.I8, 32000, 4096, 1));
             for (Dtype dtype : List.of(Dtype.F16, Dtype.I8, Dtype.F32)) {
-                rest.add(() -> DecodeSteps.attention(dtype, 1024, 128));
+                // Llama-2-7B and Llama-3-8B
+                rest.add(() -> DecodeSteps.attention(dtype, 32, 32, 1024, 128));
+                rest.add(() -> DecodeSteps.attention(dtype, 32, 8, 1024, 128));
             }
             for (DecodeSteps.Step step : DecodeSteps.Step.values()) {
                 rest.add(() -> DecodeSteps.step(step));

@@ -100,6 +100,19 @@ public final class Blas {
                 JAVA_DOUBLE,
                 ADDRESS,
                 JAVA_INT);
+        private static final FunctionDescriptor SGEMV = FunctionDescriptor.ofVoid(
+                JAVA_INT,
+                JAVA_INT,
+                JAVA_INT,
+                JAVA_INT,
+                JAVA_FLOAT,
+                ADDRESS,
+                JAVA_INT,
+                ADDRESS,
+                JAVA_INT,
+                JAVA_FLOAT,
+                ADDRESS,
+                JAVA_INT);
         private static final FunctionDescriptor SSYRK = FunctionDescriptor.ofVoid(
                 JAVA_INT,
                 JAVA_INT,
@@ -155,6 +168,7 @@ public final class Blas {
 
         static final MethodHandle CBLAS_SGEMM = bind("cblas_sgemm", SGEMM);
         static final MethodHandle CBLAS_DGEMM = bind("cblas_dgemm", DGEMM);
+        static final MethodHandle CBLAS_SGEMV = bind("cblas_sgemv", SGEMV);
         static final MethodHandle CBLAS_SSYRK = bind("cblas_ssyrk", SSYRK);
         static final MethodHandle CBLAS_DSYRK = bind("cblas_dsyrk", DSYRK);
         static final MethodHandle CBLAS_STRSM = bind("cblas_strsm", STRSM);
@@ -249,6 +263,25 @@ public final class Blas {
         try {
             Native.CBLAS_SGEMM.invokeExact(
                     ROW_MAJOR, op(transposeA), op(transposeB), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    /**
+     * {@code y <- op(A) x} in float32, where op transposes if told so.
+     *
+     * @param a m x n, row by row
+     * @param x n floats, or m if {@code transpose}
+     * @param y m floats, or n if {@code transpose}, every one written
+     */
+    public static void sgemv(boolean transpose, int m, int n, MemorySegment a, MemorySegment x, MemorySegment y) {
+        check("A", m, n, a, n, 4, false);
+        check("x", 1, transpose ? m : n, x, transpose ? m : n, 4, false);
+        check("y", 1, transpose ? n : m, y, transpose ? n : m, 4, true);
+        require();
+        try {
+            Native.CBLAS_SGEMV.invokeExact(ROW_MAJOR, op(transpose), m, n, 1f, a, n, x, 1, 0f, y, 1);
         } catch (Throwable t) {
             throw unexpected(t);
         }

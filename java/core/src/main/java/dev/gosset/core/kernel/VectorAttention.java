@@ -4,19 +4,16 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 import java.nio.ByteOrder;
-import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The two products of attention for one query over stored rows of keys or values, and the conversions to and from that
- * storage, which is one of two:
+ * The two products of attention for queries over the rows of keys or values that they share, and the conversions to and from
+ * that storage, which is one of two:
  *
  * <ul>
  *   <li>float16, little-endian. Halves that are infinite or NaN do not come out as such: {@link #narrow} stores none, it
@@ -32,6 +29,9 @@ public final class VectorAttention {
     /** Bytes behind the last row of bytes that must be readable. */
     public static final int BEHIND = 8;
 
+    /** Queries that share the conversion of a row. */
+    private static final int QUERIES = 4;
+
     /** The largest finite half. */
     private static final float LARGEST = 65504;
 
@@ -40,9 +40,6 @@ public final class VectorAttention {
             VectorSpecies.of(int.class, VectorShape.forBitSize(F.vectorBitSize()));
     private static final VectorSpecies<Short> S =
             VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
-    /** There is no vector of 32 bits: with floats of 128 bits the upper half of 64 is not used. */
-    private static final VectorSpecies<Byte> B =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, F.vectorBitSize() / 4)));
 
     private static final int LANES = F.length();
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
@@ -53,26 +50,7 @@ public final class VectorAttention {
     private static final int BITS = 0x8fffe000;
     private static final float SCALE = 0x1p112f;
 
-    private static final VectorMask<Float> HALVES = upper(LANES / 2);
-    private static final VectorMask<Float> QUARTERS = upper(LANES / 4);
-    private static final VectorShuffle<Float> FLIP_HALVES = flip(LANES / 2);
-    private static final VectorShuffle<Float> FLIP_QUARTERS = flip(LANES / 4);
-    private static final VectorShuffle<Float> FLIP_2 = flip(2);
-    private static final VectorShuffle<Float> FLIP_1 = flip(1);
-
     private VectorAttention() {}
-
-    private static VectorMask<Float> upper(int bit) {
-        boolean[] set = new boolean[LANES];
-        for (int i = 0; i < LANES; i++) {
-            set[i] = (i & bit) != 0;
-        }
-        return VectorMask.fromArray(F, set, 0);
-    }
-
-    private static VectorShuffle<Float> flip(int bit) {
-        return VectorShuffle.fromOp(F, i -> (i ^ bit) % LANES);
-    }
 
     /** Stores n floats as halves, rounded to nearest even; beyond the largest half as that. NaN becomes zero: the token that has one shows it in its own hidden state. */
     public static void narrow(MemorySegment x, long at, MemorySegment halves, long to, int n) {
@@ -116,26 +94,47 @@ public final class VectorAttention {
     }
 
     /**
-     * {@code scores[j] = sum_d q[d] keys[j][d]} for {@code 0 <= j < count}.
+     * {@code scores[i][j] = sum_d q[i][d] keys[j][d]} for {@code 0 <= i < queries} and {@code 0 <= j < count}: the queries that
+     * share a head of keys and values. Each score has the same bits whatever the other queries are.
      *
-     * @param q dim floats from byte {@code qAt} on
+     * @param q {@code queries} rows of dim floats from byte {@code qAt} on
      * @param keys {@code count} rows of dim halves from byte {@code at} on
-     * @param scores count floats from byte {@code to} on
+     * @param scores {@code queries} rows of count floats from byte {@code to} on
      */
     public static void scores(
-            MemorySegment q, long qAt, MemorySegment keys, long at, int count, int dim, MemorySegment scores, long to) {
-        long query = NativeMemory.readable(q, qAt, 4L * dim);
+            MemorySegment q,
+            long qAt,
+            int queries,
+            MemorySegment keys,
+            long at,
+            int count,
+            int dim,
+            MemorySegment scores,
+            long to) {
+        long query = NativeMemory.readable(q, qAt, 4L * queries * dim);
         long rows = NativeMemory.readable(keys, at, 2L * count * dim);
-        long out = NativeMemory.writable(scores, to, 4L * count);
+        long out = NativeMemory.writable(scores, to, 4L * queries * count);
         int whole = dim / LANES * LANES;
-        sums(query, rows, count, whole, 2L * dim, out);
-        if (whole < dim) {
+        for (int i = 0; i < queries; i += QUERIES) {
+            long q0 = query + 4L * i * dim;
+            long o0 = out + 4L * i * count;
+            if (i + 1 == queries) {
+                AttentionSums.sums(q0, rows, count, whole, 2L * dim, o0);
+                continue;
+            }
+            AttentionSums.sumsForFour(q0, 4L * dim, o0, Math.min(3, queries - 1 - i), rows, count, whole, 2L * dim);
+        }
+        for (int i = 0; whole < dim && i < queries; i++) {
             for (int j = 0; j < count; j++) {
-                float sum = ALL.get(FLOAT, out + 4L * j);
+                long score = out + 4L * ((long) i * count + j);
+                float sum = ALL.get(FLOAT, score);
                 for (int d = whole; d < dim; d++) {
-                    sum = Math.fma(ALL.get(FLOAT, query + 4L * d), half(rows + 2L * ((long) dim * j + d)), sum);
+                    sum = Math.fma(
+                            ALL.get(FLOAT, query + 4L * ((long) i * dim + d)),
+                            half(rows + 2L * ((long) dim * j + d)),
+                            sum);
                 }
-                ALL.set(FLOAT, out + 4L * j, sum);
+                ALL.set(FLOAT, score, sum);
             }
         }
         NativeMemory.keep(q, keys);
@@ -151,6 +150,7 @@ public final class VectorAttention {
     public static void scoresOfBytes(
             MemorySegment q,
             long qAt,
+            int queries,
             MemorySegment keys,
             long at,
             MemorySegment scales,
@@ -159,58 +159,93 @@ public final class VectorAttention {
             int dim,
             MemorySegment scores,
             long to) {
-        long query = NativeMemory.readable(q, qAt, 4L * dim);
+        long query = NativeMemory.readable(q, qAt, 4L * queries * dim);
         long rows = NativeMemory.readable(keys, at, (long) count * dim + BEHIND);
         long scale = NativeMemory.readable(scales, scalesAt, 4L * count);
-        long out = NativeMemory.writable(scores, to, 4L * count);
+        long out = NativeMemory.writable(scores, to, 4L * queries * count);
         int whole = dim / LANES * LANES;
-        sumsOfBytes(query, rows, count, whole, dim, out);
-        for (int j = 0; j < count; j++) {
-            float sum = ALL.get(FLOAT, out + 4L * j);
-            for (int d = whole; d < dim; d++) {
-                float key = ALL.get(ValueLayout.JAVA_BYTE, rows + (long) dim * j + d);
-                sum = Math.fma(ALL.get(FLOAT, query + 4L * d), key, sum);
+        for (int i = 0; i < queries; i += QUERIES) {
+            long q0 = query + 4L * i * dim;
+            long o0 = out + 4L * i * count;
+            if (i + 1 == queries) {
+                AttentionSums.sumsOfBytes(q0, rows, count, whole, dim, o0);
+                continue;
             }
-            ALL.set(FLOAT, out + 4L * j, sum * ALL.get(FLOAT, scale + 4L * j));
+            AttentionSums.sumsForFourOfBytes(q0, 4L * dim, o0, Math.min(3, queries - 1 - i), rows, count, whole, dim);
+        }
+        for (int i = 0; i < queries; i++) {
+            for (int j = 0; j < count; j++) {
+                long score = out + 4L * ((long) i * count + j);
+                float sum = ALL.get(FLOAT, score);
+                for (int d = whole; d < dim; d++) {
+                    float key = ALL.get(ValueLayout.JAVA_BYTE, rows + (long) dim * j + d);
+                    sum = Math.fma(ALL.get(FLOAT, query + 4L * ((long) i * dim + d)), key, sum);
+                }
+                ALL.set(FLOAT, score, sum * ALL.get(FLOAT, scale + 4L * j));
+            }
         }
         NativeMemory.keep(q, keys);
         NativeMemory.keep(scales, scores);
     }
 
     /**
-     * {@code out[d] = sum_j weights[j] values[j][d]} for {@code 0 <= d < dim}, the rows from the first to the last.
+     * {@code out[i][d] = sum_j weights[i][j] values[j][d]} for {@code 0 <= i < queries} and {@code 0 <= d < dim}, the rows from
+     * the first to the last. Each sum has the same bits whatever the other queries are.
      *
-     * @param weights count floats from byte {@code wAt} on
+     * @param weights {@code queries} rows of count floats from byte {@code wAt} on
      * @param values {@code count} rows of dim halves from byte {@code at} on
-     * @param out dim floats from byte {@code to} on
+     * @param out {@code queries} rows of dim floats from byte {@code to} on
      */
     public static void mix(
             MemorySegment weights,
             long wAt,
+            int queries,
             MemorySegment values,
             long at,
             int count,
             int dim,
             MemorySegment out,
             long to) {
-        long w = NativeMemory.readable(weights, wAt, 4L * count);
+        long w = NativeMemory.readable(weights, wAt, 4L * queries * count);
         long rows = NativeMemory.readable(values, at, 2L * count * dim);
-        long y = NativeMemory.writable(out, to, 4L * dim);
+        long y = NativeMemory.writable(out, to, 4L * queries * dim);
         int whole = dim / LANES * LANES;
-        for (int d = 0; d < whole; d += 4 * LANES) {
-            // Less than four vectors: the last of them again, and stored again.
-            int last = whole - LANES;
-            int d1 = Math.min(d + LANES, last);
-            int d2 = Math.min(d + 2 * LANES, last);
-            int d3 = Math.min(d + 3 * LANES, last);
-            mixFour(w, rows, count, 2L * dim, d, d1, d2, d3, y);
-        }
-        for (int d = whole; d < dim; d++) {
-            float sum = 0;
-            for (int j = 0; j < count; j++) {
-                sum = Math.fma(ALL.get(FLOAT, w + 4L * j), half(rows + 2L * ((long) dim * j + d)), sum);
+        // Less than four vectors of columns, or two: the last of them again, and stored again.
+        int last = whole - LANES;
+        for (int i = 0; i < queries; i += QUERIES) {
+            long w0 = w + 4L * i * count;
+            long o0 = y + 4L * i * dim;
+            if (i + 1 == queries) {
+                for (int d = 0; d < whole; d += 4 * LANES) {
+                    int d1 = Math.min(d + LANES, last);
+                    int d2 = Math.min(d + 2 * LANES, last);
+                    int d3 = Math.min(d + 3 * LANES, last);
+                    AttentionSums.mixFour(w0, rows, count, 2L * dim, d, d1, d2, d3, o0);
+                }
+                continue;
             }
-            ALL.set(FLOAT, y + 4L * d, sum);
+            for (int d = 0; d < whole; d += 2 * LANES) {
+                AttentionSums.mixForFour(
+                        w0,
+                        o0,
+                        Math.min(3, queries - 1 - i),
+                        4L * dim,
+                        rows,
+                        count,
+                        2L * dim,
+                        d,
+                        Math.min(d + LANES, last));
+            }
+        }
+        for (int i = 0; i < queries; i++) {
+            for (int d = whole; d < dim; d++) {
+                float sum = 0;
+                for (int j = 0; j < count; j++) {
+                    float weight = ALL.get(FLOAT, w + 4L * ((long) i * count + j));
+                    sum = Math.fma(weight, half(rows + 2L * ((long) dim * j + d)), sum);
+                }
+                ALL.set(FLOAT, y + 4L * ((long) i * dim + d), sum);
+            }
         }
         NativeMemory.keep(weights, values);
         Reference.reachabilityFence(out);
@@ -225,6 +260,7 @@ public final class VectorAttention {
     public static void mixBytes(
             MemorySegment weights,
             long wAt,
+            int queries,
             MemorySegment values,
             long at,
             MemorySegment scales,
@@ -233,25 +269,47 @@ public final class VectorAttention {
             int dim,
             MemorySegment out,
             long to) {
-        long w = NativeMemory.readable(weights, wAt, 4L * count);
+        long w = NativeMemory.readable(weights, wAt, 4L * queries * count);
         long rows = NativeMemory.readable(values, at, (long) count * dim + BEHIND);
         long scale = NativeMemory.readable(scales, scalesAt, 4L * count);
-        long y = NativeMemory.writable(out, to, 4L * dim);
+        long y = NativeMemory.writable(out, to, 4L * queries * dim);
         int whole = dim / LANES * LANES;
-        for (int d = 0; d < whole; d += 4 * LANES) {
-            int last = whole - LANES;
-            int d1 = Math.min(d + LANES, last);
-            int d2 = Math.min(d + 2 * LANES, last);
-            int d3 = Math.min(d + 3 * LANES, last);
-            mixFourOfBytes(w, scale, rows, count, dim, d, d1, d2, d3, y);
-        }
-        for (int d = whole; d < dim; d++) {
-            float sum = 0;
-            for (int j = 0; j < count; j++) {
-                float weight = ALL.get(FLOAT, w + 4L * j) * ALL.get(FLOAT, scale + 4L * j);
-                sum = Math.fma(weight, ALL.get(ValueLayout.JAVA_BYTE, rows + (long) dim * j + d), sum);
+        int last = whole - LANES;
+        for (int i = 0; i < queries; i += QUERIES) {
+            long w0 = w + 4L * i * count;
+            long o0 = y + 4L * i * dim;
+            if (i + 1 == queries) {
+                for (int d = 0; d < whole; d += 4 * LANES) {
+                    int d1 = Math.min(d + LANES, last);
+                    int d2 = Math.min(d + 2 * LANES, last);
+                    int d3 = Math.min(d + 3 * LANES, last);
+                    AttentionSums.mixFourOfBytes(w0, scale, rows, count, dim, d, d1, d2, d3, o0);
+                }
+                continue;
             }
-            ALL.set(FLOAT, y + 4L * d, sum);
+            for (int d = 0; d < whole; d += 2 * LANES) {
+                AttentionSums.mixForFourOfBytes(
+                        w0,
+                        o0,
+                        Math.min(3, queries - 1 - i),
+                        4L * dim,
+                        scale,
+                        rows,
+                        count,
+                        dim,
+                        d,
+                        Math.min(d + LANES, last));
+            }
+        }
+        for (int i = 0; i < queries; i++) {
+            for (int d = whole; d < dim; d++) {
+                float sum = 0;
+                for (int j = 0; j < count; j++) {
+                    float weight = ALL.get(FLOAT, w + 4L * ((long) i * count + j)) * ALL.get(FLOAT, scale + 4L * j);
+                    sum = Math.fma(weight, ALL.get(ValueLayout.JAVA_BYTE, rows + (long) dim * j + d), sum);
+                }
+                ALL.set(FLOAT, y + 4L * ((long) i * dim + d), sum);
+            }
         }
         NativeMemory.keep(weights, values);
         NativeMemory.keep(scales, out);
@@ -297,182 +355,7 @@ public final class VectorAttention {
         return Float.float16ToFloat(ALL.get(HALF, at));
     }
 
-    // As in VectorTransform: every method that holds a vector is longer than 325 bytecodes, loops inside and calls
-    // nothing but the Vector API, so that C2 compiles it on its own and boxes nothing. A half becomes a float by
-    // vpmovsxwd, vpslld, vpandd and vmulps, a byte by vpmovsxbd and vcvtdq2ps.
-
-    /** Sums over the first {@code dim} columns of each row of halves. */
-    private static void sums(long q, long keys, int count, int dim, long row, long scores) {
-        for (int j = 0; j < count; j += 4) {
-            // Less than four rows: the last of them again, and stored again.
-            long p0 = keys + row * j;
-            long p1 = keys + row * Math.min(j + 1, count - 1);
-            long p2 = keys + row * Math.min(j + 2, count - 1);
-            long p3 = keys + row * Math.min(j + 3, count - 1);
-            FloatVector s0 = FloatVector.zero(F);
-            FloatVector s1 = s0;
-            FloatVector s2 = s0;
-            FloatVector s3 = s0;
-            for (int d = 0; d < dim; d += LANES) {
-                FloatVector v = FloatVector.fromMemorySegment(F, ALL, q + 4L * d, NATIVE)
-                        .mul(SCALE);
-                s0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p0 + 2L * d, ORDER)
-                                .convertShape(VectorOperators.S2I, I, 0))
-                        .lanewise(VectorOperators.LSHL, 13)
-                        .and(BITS)
-                        .reinterpretAsFloats()
-                        .fma(v, s0);
-                s1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p1 + 2L * d, ORDER)
-                                .convertShape(VectorOperators.S2I, I, 0))
-                        .lanewise(VectorOperators.LSHL, 13)
-                        .and(BITS)
-                        .reinterpretAsFloats()
-                        .fma(v, s1);
-                s2 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p2 + 2L * d, ORDER)
-                                .convertShape(VectorOperators.S2I, I, 0))
-                        .lanewise(VectorOperators.LSHL, 13)
-                        .and(BITS)
-                        .reinterpretAsFloats()
-                        .fma(v, s2);
-                s3 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p3 + 2L * d, ORDER)
-                                .convertShape(VectorOperators.S2I, I, 0))
-                        .lanewise(VectorOperators.LSHL, 13)
-                        .and(BITS)
-                        .reinterpretAsFloats()
-                        .fma(v, s3);
-            }
-            // The sums of four vectors in one: first halves of vectors are added, then quarters, in a fixed order.
-            FloatVector a = s0.blend(s1, HALVES).add(s1.blend(s0, HALVES).rearrange(FLIP_HALVES));
-            FloatVector b = s2.blend(s3, HALVES).add(s3.blend(s2, HALVES).rearrange(FLIP_HALVES));
-            FloatVector c = a.blend(b, QUARTERS).add(b.blend(a, QUARTERS).rearrange(FLIP_QUARTERS));
-            if (LANES > 8) {
-                c = c.add(c.rearrange(FLIP_2));
-            }
-            if (LANES > 4) {
-                c = c.add(c.rearrange(FLIP_1));
-            }
-            ALL.set(FLOAT, scores + 4L * j, c.lane(0));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 1, count - 1), c.lane(LANES / 2));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 2, count - 1), c.lane(LANES / 4));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 3, count - 1), c.lane(LANES / 2 + LANES / 4));
-        }
-    }
-
-    /** Sums over the first {@code dim} columns of each row of bytes, without their scales. */
-    private static void sumsOfBytes(long q, long keys, int count, int dim, long row, long scores) {
-        for (int j = 0; j < count; j += 4) {
-            // Less than four rows: the last of them again, and stored again.
-            long p0 = keys + row * j;
-            long p1 = keys + row * Math.min(j + 1, count - 1);
-            long p2 = keys + row * Math.min(j + 2, count - 1);
-            long p3 = keys + row * Math.min(j + 3, count - 1);
-            FloatVector s0 = FloatVector.zero(F);
-            FloatVector s1 = s0;
-            FloatVector s2 = s0;
-            FloatVector s3 = s0;
-            for (int d = 0; d < dim; d += LANES) {
-                FloatVector v = FloatVector.fromMemorySegment(F, ALL, q + 4L * d, NATIVE);
-                s0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p0 + d, ORDER)
-                                .convertShape(VectorOperators.B2F, F, 0))
-                        .fma(v, s0);
-                s1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p1 + d, ORDER)
-                                .convertShape(VectorOperators.B2F, F, 0))
-                        .fma(v, s1);
-                s2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p2 + d, ORDER)
-                                .convertShape(VectorOperators.B2F, F, 0))
-                        .fma(v, s2);
-                s3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p3 + d, ORDER)
-                                .convertShape(VectorOperators.B2F, F, 0))
-                        .fma(v, s3);
-            }
-            // The sums of four vectors in one: first halves of vectors are added, then quarters, in a fixed order.
-            FloatVector a = s0.blend(s1, HALVES).add(s1.blend(s0, HALVES).rearrange(FLIP_HALVES));
-            FloatVector b = s2.blend(s3, HALVES).add(s3.blend(s2, HALVES).rearrange(FLIP_HALVES));
-            FloatVector c = a.blend(b, QUARTERS).add(b.blend(a, QUARTERS).rearrange(FLIP_QUARTERS));
-            if (LANES > 8) {
-                c = c.add(c.rearrange(FLIP_2));
-            }
-            if (LANES > 4) {
-                c = c.add(c.rearrange(FLIP_1));
-            }
-            ALL.set(FLOAT, scores + 4L * j, c.lane(0));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 1, count - 1), c.lane(LANES / 2));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 2, count - 1), c.lane(LANES / 4));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 3, count - 1), c.lane(LANES / 2 + LANES / 4));
-        }
-    }
-
-    /** Four vectors of columns. */
-    private static void mixFour(
-            long weights, long values, int count, long row, int d0, int d1, int d2, int d3, long out) {
-        FloatVector s0 = FloatVector.zero(F);
-        FloatVector s1 = s0;
-        FloatVector s2 = s0;
-        FloatVector s3 = s0;
-        for (int j = 0; j < count; j++) {
-            long p = values + row * j;
-            FloatVector w = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j) * SCALE);
-            s0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d0, ORDER)
-                            .convertShape(VectorOperators.S2I, I, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(BITS)
-                    .reinterpretAsFloats()
-                    .fma(w, s0);
-            s1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d1, ORDER)
-                            .convertShape(VectorOperators.S2I, I, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(BITS)
-                    .reinterpretAsFloats()
-                    .fma(w, s1);
-            s2 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d2, ORDER)
-                            .convertShape(VectorOperators.S2I, I, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(BITS)
-                    .reinterpretAsFloats()
-                    .fma(w, s2);
-            s3 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d3, ORDER)
-                            .convertShape(VectorOperators.S2I, I, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(BITS)
-                    .reinterpretAsFloats()
-                    .fma(w, s3);
-        }
-        s0.intoMemorySegment(ALL, out + 4L * d0, NATIVE);
-        s1.intoMemorySegment(ALL, out + 4L * d1, NATIVE);
-        s2.intoMemorySegment(ALL, out + 4L * d2, NATIVE);
-        s3.intoMemorySegment(ALL, out + 4L * d3, NATIVE);
-    }
-
-    /** Four vectors of columns of bytes. */
-    private static void mixFourOfBytes(
-            long weights, long scales, long values, int count, long row, int d0, int d1, int d2, int d3, long out) {
-        FloatVector s0 = FloatVector.zero(F);
-        FloatVector s1 = s0;
-        FloatVector s2 = s0;
-        FloatVector s3 = s0;
-        for (int j = 0; j < count; j++) {
-            long p = values + row * j;
-            FloatVector w =
-                    FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j) * ALL.get(FLOAT, scales + 4L * j));
-            s0 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d0, ORDER).convertShape(VectorOperators.B2F, F, 0))
-                    .fma(w, s0);
-            s1 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d1, ORDER).convertShape(VectorOperators.B2F, F, 0))
-                    .fma(w, s1);
-            s2 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d2, ORDER).convertShape(VectorOperators.B2F, F, 0))
-                    .fma(w, s2);
-            s3 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d3, ORDER).convertShape(VectorOperators.B2F, F, 0))
-                    .fma(w, s3);
-        }
-        s0.intoMemorySegment(ALL, out + 4L * d0, NATIVE);
-        s1.intoMemorySegment(ALL, out + 4L * d1, NATIVE);
-        s2.intoMemorySegment(ALL, out + 4L * d2, NATIVE);
-        s3.intoMemorySegment(ALL, out + 4L * d3, NATIVE);
-    }
-
+    // Long for the same reason as the methods of AttentionSums.
     private static void widenFours(long at, long to, int n) {
         for (int i = 0; i < n; i += 4 * LANES) {
             long p = at + 2L * i;

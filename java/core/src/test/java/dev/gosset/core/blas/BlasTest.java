@@ -2,6 +2,7 @@ package dev.gosset.core.blas;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
@@ -79,6 +80,44 @@ class BlasTest {
             for (int variant = 0; variant < 4; variant++) {
                 for (int size = 4; size <= 8; size += 4) {
                     product(shape[0], shape[1], shape[2], (variant & 1) != 0, (variant & 2) != 0, size);
+                }
+            }
+        }
+    }
+
+    @Test
+    void matrixTimesVectorEqualsNaiveLoops() {
+        SplittableRandom random = new SplittableRandom(11);
+        for (int[] shape : new int[][] {{1, 1}, {3, 7}, {17, 1}, {130, 65}, {64, 257}}) {
+            int m = shape[0];
+            int n = shape[1];
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment a = arena.allocate(4L * m * n, 64);
+                for (int i = 0; i < m * n; i++) {
+                    put(a, 4, i, random.nextDouble(-1, 1));
+                }
+                for (boolean transpose : new boolean[] {false, true}) {
+                    int in = transpose ? m : n;
+                    int out = transpose ? n : m;
+                    MemorySegment x = arena.allocate(4L * in, 64);
+                    MemorySegment y = arena.allocate(4L * out, 64);
+                    y.fill((byte) 0xff);
+                    for (int i = 0; i < in; i++) {
+                        put(x, 4, i, random.nextDouble(-1, 1));
+                    }
+                    Blas.sgemv(transpose, m, n, a, x, y);
+                    for (int i = 0; i < out; i++) {
+                        double sum = 0;
+                        for (int j = 0; j < in; j++) {
+                            long at = transpose ? (long) j * n + i : (long) i * n + j;
+                            sum += (double) a.getAtIndex(ValueLayout.JAVA_FLOAT, at)
+                                    * x.getAtIndex(ValueLayout.JAVA_FLOAT, j);
+                        }
+                        assertThat((double) y.getAtIndex(ValueLayout.JAVA_FLOAT, i))
+                                .isCloseTo(sum, within(1e-6 * (in + 1)));
+                    }
+                    assertThatThrownBy(() -> Blas.sgemv(transpose, m, n, a, x.asSlice(4), y))
+                            .hasMessageContaining("x ");
                 }
             }
         }

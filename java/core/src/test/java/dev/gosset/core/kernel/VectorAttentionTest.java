@@ -44,7 +44,7 @@ class VectorAttentionTest {
                         q.set(FLOAT, 4L * d + 4, (float) random.nextGaussian());
                     }
                     MemorySegment scores = arena.allocate(4L * count + 8);
-                    VectorAttention.scores(q, 4, rows, 6, count, dim, scores, 4);
+                    VectorAttention.scores(q, 4, 1, rows, 6, count, dim, scores, 4);
                     for (int j = 0; j < count; j++) {
                         double sum = 0;
                         double size = 0;
@@ -60,7 +60,7 @@ class VectorAttentionTest {
                     assertThat(scores.get(FLOAT, 0)).isZero();
                     assertThat(scores.get(FLOAT, 4L * count + 4)).isZero();
                     MemorySegment out = arena.allocate(4L * dim + 8);
-                    VectorAttention.mix(weights, 0, rows, 6, count, dim, out, 4);
+                    VectorAttention.mix(weights, 0, 1, rows, 6, count, dim, out, 4);
                     for (int d = 0; d < dim; d++) {
                         double sum = 0;
                         double size = 0;
@@ -117,7 +117,7 @@ class VectorAttentionTest {
                         q.set(FLOAT, 4L * d + 4, (float) random.nextGaussian());
                     }
                     MemorySegment scores = arena.allocate(4L * count + 8);
-                    VectorAttention.scoresOfBytes(q, 4, rows, 3, scales, 4, count, dim, scores, 4);
+                    VectorAttention.scoresOfBytes(q, 4, 1, rows, 3, scales, 4, count, dim, scores, 4);
                     for (int j = 0; j < count; j++) {
                         double sum = 0;
                         double size = 0;
@@ -133,7 +133,7 @@ class VectorAttentionTest {
                     assertThat(scores.get(FLOAT, 0)).isZero();
                     assertThat(scores.get(FLOAT, 4L * count + 4)).isZero();
                     MemorySegment out = arena.allocate(4L * dim + 8);
-                    VectorAttention.mixBytes(weights, 0, rows, 3, scales, 4, count, dim, out, 4);
+                    VectorAttention.mixBytes(weights, 0, 1, rows, 3, scales, 4, count, dim, out, 4);
                     for (int d = 0; d < dim; d++) {
                         double sum = 0;
                         double size = 0;
@@ -149,6 +149,73 @@ class VectorAttentionTest {
                     assertThat(out.get(FLOAT, 4L * dim + 4)).isZero();
                 }
             }
+        }
+    }
+
+    @Test
+    void severalQueriesHaveTheBitsOfEach() {
+        long seed = System.nanoTime();
+        System.out.println("VectorAttentionTest.severalQueriesHaveTheBitsOfEach seed " + seed);
+        SplittableRandom random = new SplittableRandom(seed);
+        for (int dim : new int[] {1, 8, 16, 20, 64, 80, 128}) {
+            for (int count : new int[] {1, 2, 3, 34}) {
+                for (int queries = 2; queries <= 9; queries++) {
+                    try (Arena arena = Arena.ofConfined()) {
+                        int n = dim * count;
+                        MemorySegment x = normal(arena, n, random);
+                        MemorySegment halves = arena.allocate(2L * n);
+                        MemorySegment bytes = arena.allocate((long) n + VectorAttention.BEHIND);
+                        MemorySegment scales = arena.allocate(4L * count);
+                        VectorAttention.narrow(x, 0, halves, 0, n);
+                        for (int j = 0; j < count; j++) {
+                            VectorAttention.narrowToBytes(x, 4L * dim * j, bytes, (long) dim * j, scales, 4L * j, dim);
+                        }
+                        MemorySegment q = normal(arena, queries * dim, random);
+                        MemorySegment w = normal(arena, queries * count, random);
+                        // one float behind each result must stay zero
+                        MemorySegment scores = arena.allocate(4L * queries * count + 4);
+                        MemorySegment ofBytes = arena.allocate(4L * queries * count + 4);
+                        MemorySegment out = arena.allocate(4L * queries * dim + 4);
+                        MemorySegment outOfBytes = arena.allocate(4L * queries * dim + 4);
+                        VectorAttention.scores(q, 0, queries, halves, 0, count, dim, scores, 0);
+                        VectorAttention.scoresOfBytes(q, 0, queries, bytes, 0, scales, 0, count, dim, ofBytes, 0);
+                        VectorAttention.mix(w, 0, queries, halves, 0, count, dim, out, 0);
+                        VectorAttention.mixBytes(w, 0, queries, bytes, 0, scales, 0, count, dim, outOfBytes, 0);
+                        MemorySegment one = arena.allocate(4L * Math.max(count, dim));
+                        for (int i = 0; i < queries; i++) {
+                            VectorAttention.scores(q, 4L * i * dim, 1, halves, 0, count, dim, one, 0);
+                            assertSame(scores, (long) i * count, one, count);
+                            VectorAttention.scoresOfBytes(q, 4L * i * dim, 1, bytes, 0, scales, 0, count, dim, one, 0);
+                            assertSame(ofBytes, (long) i * count, one, count);
+                            VectorAttention.mix(w, 4L * i * count, 1, halves, 0, count, dim, one, 0);
+                            assertSame(out, (long) i * dim, one, dim);
+                            VectorAttention.mixBytes(w, 4L * i * count, 1, bytes, 0, scales, 0, count, dim, one, 0);
+                            assertSame(outOfBytes, (long) i * dim, one, dim);
+                        }
+                        assertThat(scores.getAtIndex(FLOAT, (long) queries * count))
+                                .isZero();
+                        assertThat(ofBytes.getAtIndex(FLOAT, (long) queries * count))
+                                .isZero();
+                        assertThat(out.getAtIndex(FLOAT, (long) queries * dim)).isZero();
+                        assertThat(outOfBytes.getAtIndex(FLOAT, (long) queries * dim))
+                                .isZero();
+                    }
+                }
+            }
+        }
+    }
+
+    private static MemorySegment normal(Arena arena, int n, SplittableRandom random) {
+        MemorySegment x = arena.allocate(4L * n);
+        for (int i = 0; i < n; i++) {
+            x.setAtIndex(FLOAT, i, (float) random.nextGaussian());
+        }
+        return x;
+    }
+
+    private static void assertSame(MemorySegment all, long from, MemorySegment one, int n) {
+        for (int i = 0; i < n; i++) {
+            assertThat(all.getAtIndex(FLOAT, from + i)).isEqualTo(one.getAtIndex(FLOAT, i));
         }
     }
 
@@ -186,17 +253,20 @@ class VectorAttentionTest {
     void allocatesNothing() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment rows = arena.allocate(2L * 64 * 100);
-            MemorySegment q = arena.allocate(256);
-            MemorySegment scores = arena.allocate(400);
+            MemorySegment q = arena.allocate(4 * 256);
+            MemorySegment scores = arena.allocate(4 * 400);
             MemorySegment wide = arena.allocate(4L * 64 * 100);
-            Allocation.assertNone("scores", () -> VectorAttention.scores(q, 0, rows, 0, 100, 64, scores, 0));
-            Allocation.assertNone("mixture", () -> VectorAttention.mix(scores, 0, rows, 0, 100, 64, q, 0));
             MemorySegment bytes = arena.allocate(64 * 100 + VectorAttention.BEHIND);
-            Allocation.assertNone(
-                    "scores of bytes",
-                    () -> VectorAttention.scoresOfBytes(q, 0, bytes, 0, scores, 0, 100, 64, wide, 0));
-            Allocation.assertNone(
-                    "mixture of bytes", () -> VectorAttention.mixBytes(wide, 0, bytes, 0, scores, 0, 100, 64, q, 0));
+            for (int n : new int[] {1, 3, 4}) {
+                Allocation.assertNone("scores", () -> VectorAttention.scores(q, 0, n, rows, 0, 100, 64, scores, 0));
+                Allocation.assertNone("mixture", () -> VectorAttention.mix(scores, 0, n, rows, 0, 100, 64, q, 0));
+                Allocation.assertNone(
+                        "scores of bytes",
+                        () -> VectorAttention.scoresOfBytes(q, 0, n, bytes, 0, scores, 0, 100, 64, wide, 0));
+                Allocation.assertNone(
+                        "mixture of bytes",
+                        () -> VectorAttention.mixBytes(wide, 0, n, bytes, 0, scores, 0, 100, 64, q, 0));
+            }
             Allocation.assertNone(
                     "narrowing to bytes", () -> VectorAttention.narrowToBytes(wide, 0, bytes, 0, scores, 0, 64));
             Allocation.assertNone("widening", () -> VectorAttention.widen(rows, 0, wide, 0, 6400));
@@ -206,6 +276,8 @@ class VectorAttentionTest {
     @Test
     void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
         assertThat(VectorMethods.shorterThanTheInliningLimit(VectorAttention.class))
+                .isEmpty();
+        assertThat(VectorMethods.shorterThanTheInliningLimit(AttentionSums.class))
                 .isEmpty();
     }
 }

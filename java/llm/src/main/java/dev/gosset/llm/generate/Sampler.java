@@ -52,44 +52,72 @@ public final class Sampler {
 
     /** Puts the tokens that top-k and top-p keep in front of {@link #order}, heaviest first; returns how many. */
     private int select(int n, double sum) {
-        for (int i = 0; i < n; i++) {
-            order[i] = i;
-        }
-        int k = options.topK() == 0 ? n : Math.min(options.topK(), n);
-        // A heap gives the heaviest tokens one by one, so that only those that are kept are put in order.
-        for (int i = n / 2 - 1; i >= 0; i--) {
-            sink(i, n);
-        }
-        int heap = n;
-        double total = options.topK() == 0 ? sum : 0;
-        int[] taken = new int[k];
-        int count = 0;
-        double mass = 0;
-        while (count < k) {
-            int top = order[0];
-            taken[count++] = top;
-            mass += weights[top];
-            order[0] = order[--heap];
-            sink(0, heap);
-            if (options.topK() == 0 && mass >= options.topP() * total) {
-                break;
-            }
-        }
-        if (options.topK() > 0) {
-            // Top-p counts among the tokens that top-k left.
-            double all = mass;
-            mass = 0;
-            int kept = 0;
-            while (kept < count) {
-                mass += weights[taken[kept++]];
-                if (mass >= options.topP() * all) {
-                    break;
+        // Nearly always the tokens that are kept are among the few with a thousandth of the greatest weight, which is
+        // 1.
+        double least = 1e-3;
+        while (true) {
+            int candidates = 0;
+            for (int i = 0; i < n; i++) {
+                // Zero takes all, NaN too.
+                if (least == 0 || weights[i] >= least) {
+                    order[candidates++] = i;
                 }
             }
-            count = kept;
+            int kept = options.topK() == 0
+                    ? take(candidates, Integer.MAX_VALUE, options.topP() * sum)
+                    : take(candidates, options.topK(), Double.POSITIVE_INFINITY);
+            if (kept > 0 || candidates == n) {
+                // Rounding may leave the sum of all just short of what was asked.
+                kept = kept > 0 ? kept : n;
+                return options.topK() == 0 ? kept : cut(kept);
+            }
+            least = least > 1e-12 ? least * 1e-3 : 0;
         }
-        System.arraycopy(taken, 0, order, 0, count);
-        return count;
+    }
+
+    /**
+     * Puts the heaviest of the first {@code size} tokens of {@link #order} in front, in order, until there are {@code most} or
+     * their weights add up to {@code mass}. A heap gives them one by one, so that only those that are kept are put in order.
+     *
+     * @return how many; 0 if there were too few, which are all in order then
+     */
+    private int take(int size, int most, double mass) {
+        for (int i = size / 2 - 1; i >= 0; i--) {
+            sink(i, size);
+        }
+        int heap = size;
+        double taken = 0;
+        boolean enough = false;
+        while (heap > 0 && !enough) {
+            int top = order[0];
+            taken += weights[top];
+            order[0] = order[--heap];
+            order[heap] = top;
+            sink(0, heap);
+            enough = size - heap == most || taken >= mass;
+        }
+        // They stand at the end, the last first.
+        for (int i = heap, j = size - 1; i < j; i++, j--) {
+            int swap = order[i];
+            order[i] = order[j];
+            order[j] = swap;
+        }
+        System.arraycopy(order, heap, order, 0, size - heap);
+        return enough ? size - heap : 0;
+    }
+
+    /** How many of the first {@code count} tokens of {@link #order}, which top-k left, top-p keeps: it counts among them. */
+    private int cut(int count) {
+        double all = 0;
+        for (int i = 0; i < count; i++) {
+            all += weights[order[i]];
+        }
+        double mass = 0;
+        int kept = 0;
+        while (kept < count && (kept == 0 || mass < options.topP() * all)) {
+            mass += weights[order[kept++]];
+        }
+        return kept;
     }
 
     private boolean heavier(int a, int b) {

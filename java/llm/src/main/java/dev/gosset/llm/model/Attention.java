@@ -7,21 +7,22 @@ import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Causal attention with grouped queries of the tokens at positions {@code first .. first + t - 1} over keys and values at
  * positions from 0 on: {@code softmax(q k^T / sqrt(d)) v} per head, the keys limited to the last {@code window} positions
- * where there is a window. One task per head and 64 tokens.
+ * where there is a window. One task per head and 64 tokens, or for fewer than four tokens one per four heads that share keys
+ * and values. Results do not depend on the number of threads. Immutable, thread-safe.
  */
-final class Attention {
+public final class Attention {
     /** Tokens of one head that one task attends for. */
     private static final int TILE = 64;
 
-    /** From so many tokens on a task uses BLAS. */
+    /** From so many tokens on keys and values are widened for BLAS. */
     private static final int FEW_TOKENS = 4;
 
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    /** Heads of one task where there are fewer tokens: as many as {@link VectorAttention} takes at once. */
+    private static final int QUAD = 4;
 
     private final int heads;
     private final int keyValueHeads;
@@ -30,20 +31,40 @@ final class Attention {
     private final float scale;
 
     Attention(ModelConfig config, int layer) {
-        this.heads = config.heads();
-        this.keyValueHeads = config.keyValueHeads();
-        this.dim = config.headDim();
-        this.window = config.windows().get(layer);
+        this(
+                config.heads(),
+                config.keyValueHeads(),
+                config.headDim(),
+                config.windows().get(layer));
+    }
+
+    /**
+     * @param heads of queries, a multiple of {@code keyValueHeads}
+     * @param dim the dimension of a head
+     * @param window how many positions a token sees, itself included; 0 for all
+     */
+    public Attention(int heads, int keyValueHeads, int dim, int window) {
+        if (keyValueHeads < 1 || heads % keyValueHeads != 0 || heads < 1 || dim < 1 || window < 0) {
+            throw new IllegalArgumentException("attention of " + heads + " heads over " + keyValueHeads
+                    + " of keys and values, dimension " + dim + ", window " + window);
+        }
+        this.heads = heads;
+        this.keyValueHeads = keyValueHeads;
+        this.dim = dim;
+        this.window = window;
         this.scale = (float) (1 / Math.sqrt(dim));
     }
 
     /**
+     * Writes out. The keys and values of the tokens themselves must be there.
+     *
      * @param qkv tokens x (q, k, v): the queries are read from it
+     * @param first the position of the first token
      * @param keys for each key-value head {@code capacity} rows of dim numbers
      * @param values the same
      * @param out tokens x (heads * dim)
      */
-    void attend(
+    public void attend(
             FloatMatrix qkv,
             int first,
             CachedRows keys,
@@ -52,12 +73,16 @@ final class Attention {
             FloatMatrix out,
             Workspace workspace) {
         int tokens = qkv.rows();
+        if (tokens < FEW_TOKENS) {
+            attendFew(qkv, first, keys, values, capacity, out, workspace);
+            return;
+        }
         int tiles = Math.ceilDiv(tokens, TILE);
         int rows = Math.min(tokens, TILE);
         int span = window == 0 ? first + tokens : Math.min(first + tokens, window + rows);
         boolean wide = keys.dtype() == Dtype.F32;
         long scoreBytes = 4L * rows * (span + 2L * dim);
-        long wideBytes = !wide && rows >= FEW_TOKENS ? 8L * span * dim : 0;
+        long wideBytes = wide ? 0 : 8L * span * dim;
         workspace.run(heads * tiles, scoreBytes + wideBytes, (task, scratch) -> {
             int head = task % heads;
             // The longest tiles first: the team then ends together.
@@ -67,12 +92,6 @@ final class Attention {
             int low = window == 0 ? 0 : Math.max(0, first + from - window + 1);
             long base = (long) (head / (heads / keyValueHeads)) * capacity + low;
             int keyCount = high - low;
-            if (count < FEW_TOKENS) {
-                for (int t = from; t < from + count; t++) {
-                    attendOne(qkv, head, t, first + t - low, base, keyCount, keys, values, out, scratch);
-                }
-                return;
-            }
             MemorySegment k;
             MemorySegment v;
             if (wide) {
@@ -88,54 +107,84 @@ final class Attention {
         });
     }
 
-    /**
-     * @param position of the token among the keys given
-     * @param base the row of the first of them
-     */
-    private void attendOne(
+    /** One task for each quad of heads that share keys and values. */
+    private void attendFew(
             FloatMatrix qkv,
-            int head,
-            int token,
-            int position,
-            long base,
-            int span,
+            int first,
             CachedRows keys,
             CachedRows values,
+            int capacity,
             FloatMatrix out,
+            Workspace workspace) {
+        int group = heads / keyValueHeads;
+        int quads = Math.ceilDiv(group, QUAD);
+        int span = window == 0 ? first + qkv.rows() : Math.min(first + qkv.rows(), window);
+        workspace.run(keyValueHeads * quads, 4L * QUAD * (dim + span), (task, scratch) -> {
+            int shared = task / quads;
+            int head = shared * group + task % quads * QUAD;
+            int queries = Math.min(QUAD, (shared + 1) * group - head);
+            for (int t = 0; t < qkv.rows(); t++) {
+                int end = first + t + 1;
+                int begin = window == 0 ? 0 : Math.max(0, end - window);
+                long row = (long) shared * capacity + begin;
+                VectorMath.scale(
+                        scale, qkv.data(), 4L * ((long) t * qkv.cols() + (long) head * dim), scratch, 0, queries * dim);
+                long o = 4L * ((long) t * out.cols() + (long) head * dim);
+                attendOne(queries, row, end - begin, keys, values, out.data(), o, scratch);
+            }
+        });
+    }
+
+    /**
+     * One token, the queries of a few heads that share keys and values.
+     *
+     * @param row the first of the rows of keys and values
+     * @param out queries x dim floats from byte {@code to} on
+     * @param scratch begins with the scaled queries
+     */
+    private void attendOne(
+            int queries,
+            long row,
+            int count,
+            CachedRows keys,
+            CachedRows values,
+            MemorySegment out,
+            long to,
             MemorySegment scratch) {
-        int begin = window == 0 ? 0 : Math.max(0, position - window + 1);
-        int count = Math.min(position + 1, span) - begin;
-        long row = base + begin;
-        MemorySegment q = scratch;
-        long scores = 4L * dim;
-        long o = 4L * ((long) token * out.cols() + (long) head * dim);
-        VectorMath.scale(scale, qkv.data(), 4L * ((long) token * qkv.cols() + (long) head * dim), q, 0, dim);
+        long scores = 4L * QUAD * dim;
         MemorySegment k = keys.data();
         MemorySegment v = values.data();
         switch (keys.dtype()) {
             case F16 -> {
-                VectorAttention.scores(q, 0, k, 2 * row * dim, count, dim, scratch, scores);
-                VectorMath.softmax(scratch, scores, count);
-                VectorAttention.mix(scratch, scores, v, 2 * row * dim, count, dim, out.data(), o);
+                VectorAttention.scores(scratch, 0, queries, k, 2 * row * dim, count, dim, scratch, scores);
+                softmax(scratch, scores, queries, count);
+                VectorAttention.mix(scratch, scores, queries, v, 2 * row * dim, count, dim, out, to);
             }
             case I8 -> {
-                VectorAttention.scoresOfBytes(q, 0, k, row * dim, keys.scales(), 4 * row, count, dim, scratch, scores);
-                VectorMath.softmax(scratch, scores, count);
+                VectorAttention.scoresOfBytes(
+                        scratch, 0, queries, k, row * dim, keys.scales(), 4 * row, count, dim, scratch, scores);
+                softmax(scratch, scores, queries, count);
                 VectorAttention.mixBytes(
-                        scratch, scores, v, row * dim, values.scales(), 4 * row, count, dim, out.data(), o);
+                        scratch, scores, queries, v, row * dim, values.scales(), 4 * row, count, dim, out, to);
             }
             default -> {
-                for (int j = 0; j < count; j++) {
-                    float score = VectorMath.dot(q, 0, k, 4 * (row + j) * dim, dim);
-                    scratch.set(FLOAT, scores + 4L * j, score);
-                }
-                VectorMath.softmax(scratch, scores, count);
-                out.data().asSlice(o, 4L * dim).fill((byte) 0);
-                for (int j = 0; j < count; j++) {
-                    float weight = scratch.get(FLOAT, scores + 4L * j);
-                    VectorMath.addScaled(weight, v, 4 * (row + j) * dim, out.data(), o, dim);
+                long bytes = 4L * count * dim;
+                MemorySegment keyRows = k.asSlice(4 * row * dim, bytes);
+                MemorySegment valueRows = v.asSlice(4 * row * dim, bytes);
+                MemorySegment weights = scratch.asSlice(scores, 4L * count);
+                for (int i = 0; i < queries; i++) {
+                    long vector = 4L * i * dim;
+                    Blas.sgemv(false, count, dim, keyRows, scratch.asSlice(vector, 4L * dim), weights);
+                    VectorMath.softmax(weights, 0, count);
+                    Blas.sgemv(true, count, dim, valueRows, weights, out.asSlice(to + vector, 4L * dim));
                 }
             }
+        }
+    }
+
+    private static void softmax(MemorySegment scores, long at, int rows, int count) {
+        for (int i = 0; i < rows; i++) {
+            VectorMath.softmax(scores, at + 4L * i * count, count);
         }
     }
 

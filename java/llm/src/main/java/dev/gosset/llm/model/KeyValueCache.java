@@ -1,8 +1,6 @@
 package dev.gosset.llm.model;
 
-import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.memory.Dtype;
-import dev.gosset.core.memory.LazyMemory;
 import java.lang.foreign.Arena;
 
 /**
@@ -34,7 +32,7 @@ public final class KeyValueCache implements AutoCloseable {
      *     for an error of up to 1/254 of the row's largest magnitude in each number
      */
     public KeyValueCache(ModelConfig config, int capacity, Dtype dtype) {
-        requireKnown(dtype);
+        CachedRows.requireKnown(dtype);
         if (capacity < 1) {
             throw new IllegalArgumentException("a cache holds at least 1 token, found " + capacity);
         }
@@ -49,18 +47,7 @@ public final class KeyValueCache implements AutoCloseable {
     }
 
     private CachedRows rows(ModelConfig config) {
-        long numbers = (long) capacity * config.keyValueSize();
-        boolean bytes = dtype == Dtype.I8;
-        return new CachedRows(
-                LazyMemory.allocate(arena, dtype.bytes() * numbers + (bytes ? VectorAttention.BEHIND : 0)),
-                bytes ? LazyMemory.allocate(arena, 4L * capacity * config.keyValueHeads()) : null,
-                dtype);
-    }
-
-    static void requireKnown(Dtype dtype) {
-        if (dtype != Dtype.F16 && dtype != Dtype.F32 && dtype != Dtype.I8) {
-            throw new IllegalArgumentException("a cache holds F16, F32 or I8, found " + dtype);
-        }
+        return CachedRows.allocate(arena, dtype, (long) capacity * config.keyValueHeads(), config.headDim());
     }
 
     /** Bytes that a float16 cache of this capacity takes when it is full. */

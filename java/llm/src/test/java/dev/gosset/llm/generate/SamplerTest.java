@@ -74,6 +74,69 @@ final class SamplerTest {
         return p;
     }
 
+    /** Draws from what sorting everything keeps, over vocabularies flat and peaked: each first search ends at another threshold. */
+    @ParameterizedTest
+    @CsvSource({"0, 0.95", "0, 0.999999", "0, 1e-9", "40, 1", "40, 0.5", "900, 1", "5000, 0.999"})
+    void drawsWhatSortingWouldDraw(int topK, double topP) {
+        long seed = System.nanoTime();
+        System.out.println("SamplerTest.drawsWhatSortingWouldDraw seed " + seed);
+        SplittableRandom random = new SplittableRandom(seed);
+        for (double spread : new double[] {0, 0.1, 1, 5, 30}) {
+            float[] logits = new float[1000];
+            for (int i = 0; i < logits.length; i++) {
+                // some equal ones; no negative zeros, which a sort tells from the others
+                logits[i] = (float) (i % 10 == 0 ? 0 : spread * random.nextGaussian()) + 0f;
+            }
+            GenerationOptions options = new GenerationOptions(1, 0.9, topK, topP, seed);
+            Sampler sampler = new Sampler(options);
+            SplittableRandom draws = new SplittableRandom(seed);
+            for (int i = 0; i < 20; i++) {
+                assertThat(sampler.next(logits)).isEqualTo(sorted(logits, options, draws));
+            }
+        }
+    }
+
+    private static int sorted(float[] logits, GenerationOptions options, SplittableRandom draws) {
+        int n = logits.length;
+        Integer[] order = IntStream.range(0, n).boxed().toArray(Integer[]::new);
+        Arrays.sort(order, Comparator.comparingDouble(i -> -logits[i]));
+        int k = options.topK() == 0 ? n : Math.min(options.topK(), n);
+        double max = logits[order[0]];
+        double[] weights = new double[n];
+        double sum = 0;
+        for (int i = 0; i < n; i++) {
+            weights[i] = Math.exp((logits[i] - max) / options.temperature());
+            sum += weights[i];
+        }
+        double all = 0;
+        for (int i = 0; i < k; i++) {
+            all += weights[order[i]];
+        }
+        double least = options.topP() * (options.topK() == 0 ? sum : all);
+        int kept = 0;
+        double mass = 0;
+        while (kept < k && (kept == 0 || mass < least)) {
+            mass += weights[order[kept++]];
+        }
+        double u = draws.nextDouble() * mass;
+        for (int i = 0; i < kept - 1; i++) {
+            u -= weights[order[i]];
+            if (u < 0) {
+                return order[i];
+            }
+        }
+        return order[kept - 1];
+    }
+
+    @Test
+    void notANumberEndsToo() {
+        float[] logits = {Float.NaN, Float.NaN, 1};
+        assertThat(new Sampler(new GenerationOptions(1, 1, 0, 0.9, 1)).next(logits))
+                .isBetween(0, 2);
+        assertThat(new Sampler(new GenerationOptions(1, 1, 2, 1, 1)).next(logits))
+                .isBetween(0, 2);
+    }
+
     @Test
     void theSameSeedDrawsTheSame() {
         float[] logits = new float[1000];
