@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -31,12 +32,15 @@ final class AttentionSums {
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ByteOrder NATIVE = ByteOrder.nativeOrder();
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ORDER);
     private static final MemorySegment ALL = NativeMemory.ALL;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
     private static final int BITS = 0x8fffe000;
     private static final float SCALE = 0x1p112f;
 
     private static final VectorMask<Float> HALVES = upper(LANES / 2);
     private static final VectorMask<Float> QUARTERS = upper(LANES / 4);
+    private static final VectorMask<Float> ODD = upper(1);
     private static final VectorShuffle<Float> FLIP_HALVES = flip(LANES / 2);
     private static final VectorShuffle<Float> FLIP_QUARTERS = flip(LANES / 4);
     private static final VectorShuffle<Float> FLIP_2 = flip(2);
@@ -73,27 +77,27 @@ final class AttentionSums {
             FloatVector s2 = s0;
             FloatVector s3 = s0;
             for (int d = 0; d < dim; d += LANES) {
-                FloatVector v = FloatVector.fromMemorySegment(F, ALL, q + 4L * d, NATIVE)
+                FloatVector v = FloatVector.fromMemorySegment(F, ALL, q + 4L * d & ADDRESS, NATIVE)
                         .mul(SCALE);
-                s0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p0 + 2L * d, ORDER)
+                s0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p0 + 2L * d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 13)
                         .and(BITS)
                         .reinterpretAsFloats()
                         .fma(v, s0);
-                s1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p1 + 2L * d, ORDER)
+                s1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p1 + 2L * d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 13)
                         .and(BITS)
                         .reinterpretAsFloats()
                         .fma(v, s1);
-                s2 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p2 + 2L * d, ORDER)
+                s2 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p2 + 2L * d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 13)
                         .and(BITS)
                         .reinterpretAsFloats()
                         .fma(v, s2);
-                s3 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p3 + 2L * d, ORDER)
+                s3 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p3 + 2L * d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 13)
                         .and(BITS)
@@ -110,10 +114,10 @@ final class AttentionSums {
             if (LANES > 4) {
                 c = c.add(c.rearrange(FLIP_1));
             }
-            ALL.set(FLOAT, scores + 4L * j, c.lane(0));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 1, count - 1), c.lane(LANES / 2));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 2, count - 1), c.lane(LANES / 4));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 3, count - 1), c.lane(LANES / 2 + LANES / 4));
+            ALL.set(FLOAT, scores + 4L * j & ADDRESS, c.lane(0));
+            ALL.set(FLOAT, scores + 4L * Math.min(j + 1, count - 1) & ADDRESS, c.lane(LANES / 2));
+            ALL.set(FLOAT, scores + 4L * Math.min(j + 2, count - 1) & ADDRESS, c.lane(LANES / 4));
+            ALL.set(FLOAT, scores + 4L * Math.min(j + 3, count - 1) & ADDRESS, c.lane(LANES / 2 + LANES / 4));
         }
     }
 
@@ -130,17 +134,17 @@ final class AttentionSums {
             FloatVector s2 = s0;
             FloatVector s3 = s0;
             for (int d = 0; d < dim; d += LANES) {
-                FloatVector v = FloatVector.fromMemorySegment(F, ALL, q + 4L * d, NATIVE);
-                s0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p0 + d, ORDER)
+                FloatVector v = FloatVector.fromMemorySegment(F, ALL, q + 4L * d & ADDRESS, NATIVE);
+                s0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p0 + d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.B2F, F, 0))
                         .fma(v, s0);
-                s1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p1 + d, ORDER)
+                s1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p1 + d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.B2F, F, 0))
                         .fma(v, s1);
-                s2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p2 + d, ORDER)
+                s2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p2 + d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.B2F, F, 0))
                         .fma(v, s2);
-                s3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p3 + d, ORDER)
+                s3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p3 + d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.B2F, F, 0))
                         .fma(v, s3);
             }
@@ -154,10 +158,10 @@ final class AttentionSums {
             if (LANES > 4) {
                 c = c.add(c.rearrange(FLIP_1));
             }
-            ALL.set(FLOAT, scores + 4L * j, c.lane(0));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 1, count - 1), c.lane(LANES / 2));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 2, count - 1), c.lane(LANES / 4));
-            ALL.set(FLOAT, scores + 4L * Math.min(j + 3, count - 1), c.lane(LANES / 2 + LANES / 4));
+            ALL.set(FLOAT, scores + 4L * j & ADDRESS, c.lane(0));
+            ALL.set(FLOAT, scores + 4L * Math.min(j + 1, count - 1) & ADDRESS, c.lane(LANES / 2));
+            ALL.set(FLOAT, scores + 4L * Math.min(j + 2, count - 1) & ADDRESS, c.lane(LANES / 4));
+            ALL.set(FLOAT, scores + 4L * Math.min(j + 3, count - 1) & ADDRESS, c.lane(LANES / 2 + LANES / 4));
         }
     }
 
@@ -167,38 +171,38 @@ final class AttentionSums {
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
-        for (int j = 0; j < count; j++) {
-            long p = values + row * j;
-            FloatVector w = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j) * SCALE);
-            s0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d0, ORDER)
+        long p = values;
+        for (int j = 0; j < count; j++, p += row) {
+            FloatVector w = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j & ADDRESS) * SCALE);
+            s0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d0 & ADDRESS, ORDER)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 13)
                     .and(BITS)
                     .reinterpretAsFloats()
                     .fma(w, s0);
-            s1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d1, ORDER)
+            s1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d1 & ADDRESS, ORDER)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 13)
                     .and(BITS)
                     .reinterpretAsFloats()
                     .fma(w, s1);
-            s2 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d2, ORDER)
+            s2 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d2 & ADDRESS, ORDER)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 13)
                     .and(BITS)
                     .reinterpretAsFloats()
                     .fma(w, s2);
-            s3 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d3, ORDER)
+            s3 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d3 & ADDRESS, ORDER)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 13)
                     .and(BITS)
                     .reinterpretAsFloats()
                     .fma(w, s3);
         }
-        s0.intoMemorySegment(ALL, out + 4L * d0, NATIVE);
-        s1.intoMemorySegment(ALL, out + 4L * d1, NATIVE);
-        s2.intoMemorySegment(ALL, out + 4L * d2, NATIVE);
-        s3.intoMemorySegment(ALL, out + 4L * d3, NATIVE);
+        s0.intoMemorySegment(ALL, out + 4L * d0 & ADDRESS, NATIVE);
+        s1.intoMemorySegment(ALL, out + 4L * d1 & ADDRESS, NATIVE);
+        s2.intoMemorySegment(ALL, out + 4L * d2 & ADDRESS, NATIVE);
+        s3.intoMemorySegment(ALL, out + 4L * d3 & ADDRESS, NATIVE);
     }
 
     /** Four vectors of columns of bytes. */
@@ -208,33 +212,34 @@ final class AttentionSums {
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
-        for (int j = 0; j < count; j++) {
-            long p = values + row * j;
-            FloatVector w =
-                    FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j) * ALL.get(FLOAT, scales + 4L * j));
-            s0 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d0, ORDER).convertShape(VectorOperators.B2F, F, 0))
+        long p = values;
+        for (int j = 0; j < count; j++, p += row) {
+            FloatVector w = FloatVector.broadcast(
+                    F, ALL.get(FLOAT, weights + 4L * j & ADDRESS) * ALL.get(FLOAT, scales + 4L * j & ADDRESS));
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p + d0 & ADDRESS, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, s0);
-            s1 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d1, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            s1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p + d1 & ADDRESS, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, s1);
-            s2 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d2, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            s2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p + d2 & ADDRESS, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, s2);
-            s3 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, p + d3, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            s3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p + d3 & ADDRESS, ORDER)
+                            .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, s3);
         }
-        s0.intoMemorySegment(ALL, out + 4L * d0, NATIVE);
-        s1.intoMemorySegment(ALL, out + 4L * d1, NATIVE);
-        s2.intoMemorySegment(ALL, out + 4L * d2, NATIVE);
-        s3.intoMemorySegment(ALL, out + 4L * d3, NATIVE);
+        s0.intoMemorySegment(ALL, out + 4L * d0 & ADDRESS, NATIVE);
+        s1.intoMemorySegment(ALL, out + 4L * d1 & ADDRESS, NATIVE);
+        s2.intoMemorySegment(ALL, out + 4L * d2 & ADDRESS, NATIVE);
+        s3.intoMemorySegment(ALL, out + 4L * d3 & ADDRESS, NATIVE);
     }
 
     /**
      * {@link #sums} of four queries, which share the conversion of rows; the same bits.
      *
      * @param more how many queries there are behind the first: 3, or less
+     * @param count at least 2
      */
     static void sumsForFour(long q, long qRow, long scores, int more, long keys, int count, int dim, long row) {
         // Less than four queries: the last of them again, and stored again.
@@ -244,12 +249,11 @@ final class AttentionSums {
         long o1 = scores + 4L * count * Math.min(1, more);
         long o2 = scores + 4L * count * Math.min(2, more);
         long o3 = scores + 4L * count * Math.min(3, more);
-        for (int j = 0; j < count; j += 2) {
+        for (int next = 0; next < count; next += 2) {
             // A single row at the end: the one before it again, and stored again.
-            int i = Math.max(0, Math.min(j, count - 2));
-            int k = Math.min(j + 1, count - 1);
-            long p0 = keys + row * i;
-            long p1 = keys + row * k;
+            int j = Math.min(next, count - 2);
+            long p0 = keys + row * j;
+            long p1 = p0 + row;
             FloatVector s00 = FloatVector.zero(F);
             FloatVector s01 = s00;
             FloatVector s02 = s00;
@@ -259,24 +263,22 @@ final class AttentionSums {
             FloatVector s12 = s00;
             FloatVector s13 = s00;
             for (int d = 0; d < dim; d += LANES) {
-                FloatVector k0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p0 + 2L * d, ORDER)
+                FloatVector k0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p0 + 2L * d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 13)
                         .and(BITS)
-                        .reinterpretAsFloats();
-                FloatVector k1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p1 + 2L * d, ORDER)
+                        .reinterpretAsFloats()
+                        .mul(SCALE);
+                FloatVector k1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p1 + 2L * d & ADDRESS, ORDER)
                                 .convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 13)
                         .and(BITS)
-                        .reinterpretAsFloats();
-                FloatVector v0 = FloatVector.fromMemorySegment(F, ALL, q + 4L * d, NATIVE)
+                        .reinterpretAsFloats()
                         .mul(SCALE);
-                FloatVector v1 = FloatVector.fromMemorySegment(F, ALL, q1 + 4L * d, NATIVE)
-                        .mul(SCALE);
-                FloatVector v2 = FloatVector.fromMemorySegment(F, ALL, q2 + 4L * d, NATIVE)
-                        .mul(SCALE);
-                FloatVector v3 = FloatVector.fromMemorySegment(F, ALL, q3 + 4L * d, NATIVE)
-                        .mul(SCALE);
+                FloatVector v0 = FloatVector.fromMemorySegment(F, ALL, q + 4L * d & ADDRESS, NATIVE);
+                FloatVector v1 = FloatVector.fromMemorySegment(F, ALL, q1 + 4L * d & ADDRESS, NATIVE);
+                FloatVector v2 = FloatVector.fromMemorySegment(F, ALL, q2 + 4L * d & ADDRESS, NATIVE);
+                FloatVector v3 = FloatVector.fromMemorySegment(F, ALL, q3 + 4L * d & ADDRESS, NATIVE);
                 s00 = k0.fma(v0, s00);
                 s01 = k0.fma(v1, s01);
                 s02 = k0.fma(v2, s02);
@@ -287,31 +289,34 @@ final class AttentionSums {
                 s13 = k1.fma(v3, s13);
             }
             FloatVector a0 = s00.blend(s01, HALVES).add(s01.blend(s00, HALVES).rearrange(FLIP_HALVES));
-            FloatVector b0 = s02.blend(s03, HALVES).add(s03.blend(s02, HALVES).rearrange(FLIP_HALVES));
-            FloatVector c0 = a0.blend(b0, QUARTERS).add(b0.blend(a0, QUARTERS).rearrange(FLIP_QUARTERS));
-            if (LANES > 8) {
-                c0 = c0.add(c0.rearrange(FLIP_2));
-            }
-            if (LANES > 4) {
-                c0 = c0.add(c0.rearrange(FLIP_1));
-            }
-            ALL.set(FLOAT, scores + 4L * i, c0.lane(0));
-            ALL.set(FLOAT, o1 + 4L * i, c0.lane(LANES / 2));
-            ALL.set(FLOAT, o2 + 4L * i, c0.lane(LANES / 4));
-            ALL.set(FLOAT, o3 + 4L * i, c0.lane(LANES / 2 + LANES / 4));
             FloatVector a1 = s10.blend(s11, HALVES).add(s11.blend(s10, HALVES).rearrange(FLIP_HALVES));
+            FloatVector b0 = s02.blend(s03, HALVES).add(s03.blend(s02, HALVES).rearrange(FLIP_HALVES));
             FloatVector b1 = s12.blend(s13, HALVES).add(s13.blend(s12, HALVES).rearrange(FLIP_HALVES));
+            FloatVector c0 = a0.blend(b0, QUARTERS).add(b0.blend(a0, QUARTERS).rearrange(FLIP_QUARTERS));
             FloatVector c1 = a1.blend(b1, QUARTERS).add(b1.blend(a1, QUARTERS).rearrange(FLIP_QUARTERS));
             if (LANES > 8) {
+                c0 = c0.add(c0.rearrange(FLIP_2));
                 c1 = c1.add(c1.rearrange(FLIP_2));
             }
             if (LANES > 4) {
-                c1 = c1.add(c1.rearrange(FLIP_1));
+                // The two scores of a query side by side.
+                LongVector c = c0.blend(c1, ODD)
+                        .add(c1.blend(c0, ODD).rearrange(FLIP_1))
+                        .reinterpretAsLongs();
+                ALL.set(LONG, scores + 4L * j & ADDRESS, c.lane(0));
+                ALL.set(LONG, o1 + 4L * j & ADDRESS, c.lane(LANES / 4));
+                ALL.set(LONG, o2 + 4L * j & ADDRESS, c.lane(LANES / 8));
+                ALL.set(LONG, o3 + 4L * j & ADDRESS, c.lane(LANES / 4 + LANES / 8));
+            } else {
+                ALL.set(FLOAT, scores + 4L * j & ADDRESS, c0.lane(0));
+                ALL.set(FLOAT, scores + 4L * j + 4 & ADDRESS, c1.lane(0));
+                ALL.set(FLOAT, o1 + 4L * j & ADDRESS, c0.lane(2));
+                ALL.set(FLOAT, o1 + 4L * j + 4 & ADDRESS, c1.lane(2));
+                ALL.set(FLOAT, o2 + 4L * j & ADDRESS, c0.lane(1));
+                ALL.set(FLOAT, o2 + 4L * j + 4 & ADDRESS, c1.lane(1));
+                ALL.set(FLOAT, o3 + 4L * j & ADDRESS, c0.lane(3));
+                ALL.set(FLOAT, o3 + 4L * j + 4 & ADDRESS, c1.lane(3));
             }
-            ALL.set(FLOAT, scores + 4L * k, c1.lane(0));
-            ALL.set(FLOAT, o1 + 4L * k, c1.lane(LANES / 2));
-            ALL.set(FLOAT, o2 + 4L * k, c1.lane(LANES / 4));
-            ALL.set(FLOAT, o3 + 4L * k, c1.lane(LANES / 2 + LANES / 4));
         }
     }
 
@@ -324,12 +329,11 @@ final class AttentionSums {
         long o1 = scores + 4L * count * Math.min(1, more);
         long o2 = scores + 4L * count * Math.min(2, more);
         long o3 = scores + 4L * count * Math.min(3, more);
-        for (int j = 0; j < count; j += 2) {
+        for (int next = 0; next < count; next += 2) {
             // A single row at the end: the one before it again, and stored again.
-            int i = Math.max(0, Math.min(j, count - 2));
-            int k = Math.min(j + 1, count - 1);
-            long p0 = keys + row * i;
-            long p1 = keys + row * k;
+            int j = Math.min(next, count - 2);
+            long p0 = keys + row * j;
+            long p1 = p0 + row;
             FloatVector s00 = FloatVector.zero(F);
             FloatVector s01 = s00;
             FloatVector s02 = s00;
@@ -339,14 +343,14 @@ final class AttentionSums {
             FloatVector s12 = s00;
             FloatVector s13 = s00;
             for (int d = 0; d < dim; d += LANES) {
-                FloatVector k0 = (FloatVector)
-                        ByteVector.fromMemorySegment(B, ALL, p0 + d, ORDER).convertShape(VectorOperators.B2F, F, 0);
-                FloatVector k1 = (FloatVector)
-                        ByteVector.fromMemorySegment(B, ALL, p1 + d, ORDER).convertShape(VectorOperators.B2F, F, 0);
-                FloatVector v0 = FloatVector.fromMemorySegment(F, ALL, q + 4L * d, NATIVE);
-                FloatVector v1 = FloatVector.fromMemorySegment(F, ALL, q1 + 4L * d, NATIVE);
-                FloatVector v2 = FloatVector.fromMemorySegment(F, ALL, q2 + 4L * d, NATIVE);
-                FloatVector v3 = FloatVector.fromMemorySegment(F, ALL, q3 + 4L * d, NATIVE);
+                FloatVector k0 = (FloatVector) ByteVector.fromMemorySegment(B, ALL, p0 + d & ADDRESS, ORDER)
+                        .convertShape(VectorOperators.B2F, F, 0);
+                FloatVector k1 = (FloatVector) ByteVector.fromMemorySegment(B, ALL, p1 + d & ADDRESS, ORDER)
+                        .convertShape(VectorOperators.B2F, F, 0);
+                FloatVector v0 = FloatVector.fromMemorySegment(F, ALL, q + 4L * d & ADDRESS, NATIVE);
+                FloatVector v1 = FloatVector.fromMemorySegment(F, ALL, q1 + 4L * d & ADDRESS, NATIVE);
+                FloatVector v2 = FloatVector.fromMemorySegment(F, ALL, q2 + 4L * d & ADDRESS, NATIVE);
+                FloatVector v3 = FloatVector.fromMemorySegment(F, ALL, q3 + 4L * d & ADDRESS, NATIVE);
                 s00 = k0.fma(v0, s00);
                 s01 = k0.fma(v1, s01);
                 s02 = k0.fma(v2, s02);
@@ -357,31 +361,34 @@ final class AttentionSums {
                 s13 = k1.fma(v3, s13);
             }
             FloatVector a0 = s00.blend(s01, HALVES).add(s01.blend(s00, HALVES).rearrange(FLIP_HALVES));
-            FloatVector b0 = s02.blend(s03, HALVES).add(s03.blend(s02, HALVES).rearrange(FLIP_HALVES));
-            FloatVector c0 = a0.blend(b0, QUARTERS).add(b0.blend(a0, QUARTERS).rearrange(FLIP_QUARTERS));
-            if (LANES > 8) {
-                c0 = c0.add(c0.rearrange(FLIP_2));
-            }
-            if (LANES > 4) {
-                c0 = c0.add(c0.rearrange(FLIP_1));
-            }
-            ALL.set(FLOAT, scores + 4L * i, c0.lane(0));
-            ALL.set(FLOAT, o1 + 4L * i, c0.lane(LANES / 2));
-            ALL.set(FLOAT, o2 + 4L * i, c0.lane(LANES / 4));
-            ALL.set(FLOAT, o3 + 4L * i, c0.lane(LANES / 2 + LANES / 4));
             FloatVector a1 = s10.blend(s11, HALVES).add(s11.blend(s10, HALVES).rearrange(FLIP_HALVES));
+            FloatVector b0 = s02.blend(s03, HALVES).add(s03.blend(s02, HALVES).rearrange(FLIP_HALVES));
             FloatVector b1 = s12.blend(s13, HALVES).add(s13.blend(s12, HALVES).rearrange(FLIP_HALVES));
+            FloatVector c0 = a0.blend(b0, QUARTERS).add(b0.blend(a0, QUARTERS).rearrange(FLIP_QUARTERS));
             FloatVector c1 = a1.blend(b1, QUARTERS).add(b1.blend(a1, QUARTERS).rearrange(FLIP_QUARTERS));
             if (LANES > 8) {
+                c0 = c0.add(c0.rearrange(FLIP_2));
                 c1 = c1.add(c1.rearrange(FLIP_2));
             }
             if (LANES > 4) {
-                c1 = c1.add(c1.rearrange(FLIP_1));
+                // The two scores of a query side by side.
+                LongVector c = c0.blend(c1, ODD)
+                        .add(c1.blend(c0, ODD).rearrange(FLIP_1))
+                        .reinterpretAsLongs();
+                ALL.set(LONG, scores + 4L * j & ADDRESS, c.lane(0));
+                ALL.set(LONG, o1 + 4L * j & ADDRESS, c.lane(LANES / 4));
+                ALL.set(LONG, o2 + 4L * j & ADDRESS, c.lane(LANES / 8));
+                ALL.set(LONG, o3 + 4L * j & ADDRESS, c.lane(LANES / 4 + LANES / 8));
+            } else {
+                ALL.set(FLOAT, scores + 4L * j & ADDRESS, c0.lane(0));
+                ALL.set(FLOAT, scores + 4L * j + 4 & ADDRESS, c1.lane(0));
+                ALL.set(FLOAT, o1 + 4L * j & ADDRESS, c0.lane(2));
+                ALL.set(FLOAT, o1 + 4L * j + 4 & ADDRESS, c1.lane(2));
+                ALL.set(FLOAT, o2 + 4L * j & ADDRESS, c0.lane(1));
+                ALL.set(FLOAT, o2 + 4L * j + 4 & ADDRESS, c1.lane(1));
+                ALL.set(FLOAT, o3 + 4L * j & ADDRESS, c0.lane(3));
+                ALL.set(FLOAT, o3 + 4L * j + 4 & ADDRESS, c1.lane(3));
             }
-            ALL.set(FLOAT, scores + 4L * k, c1.lane(0));
-            ALL.set(FLOAT, o1 + 4L * k, c1.lane(LANES / 2));
-            ALL.set(FLOAT, o2 + 4L * k, c1.lane(LANES / 4));
-            ALL.set(FLOAT, o3 + 4L * k, c1.lane(LANES / 2 + LANES / 4));
         }
     }
 
@@ -407,22 +414,22 @@ final class AttentionSums {
         FloatVector s11 = s00;
         FloatVector s12 = s00;
         FloatVector s13 = s00;
-        for (int j = 0; j < count; j++) {
-            long p = values + row * j;
-            FloatVector r0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d0, ORDER)
+        long p = values;
+        for (int j = 0; j < count; j++, p += row) {
+            FloatVector r0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d0 & ADDRESS, ORDER)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 13)
                     .and(BITS)
                     .reinterpretAsFloats();
-            FloatVector r1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d1, ORDER)
+            FloatVector r1 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d1 & ADDRESS, ORDER)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 13)
                     .and(BITS)
                     .reinterpretAsFloats();
-            FloatVector v0 = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j) * SCALE);
-            FloatVector v1 = FloatVector.broadcast(F, ALL.get(FLOAT, w1 + 4L * j) * SCALE);
-            FloatVector v2 = FloatVector.broadcast(F, ALL.get(FLOAT, w2 + 4L * j) * SCALE);
-            FloatVector v3 = FloatVector.broadcast(F, ALL.get(FLOAT, w3 + 4L * j) * SCALE);
+            FloatVector v0 = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j & ADDRESS) * SCALE);
+            FloatVector v1 = FloatVector.broadcast(F, ALL.get(FLOAT, w1 + 4L * j & ADDRESS) * SCALE);
+            FloatVector v2 = FloatVector.broadcast(F, ALL.get(FLOAT, w2 + 4L * j & ADDRESS) * SCALE);
+            FloatVector v3 = FloatVector.broadcast(F, ALL.get(FLOAT, w3 + 4L * j & ADDRESS) * SCALE);
             s00 = r0.fma(v0, s00);
             s01 = r0.fma(v1, s01);
             s02 = r0.fma(v2, s02);
@@ -432,14 +439,14 @@ final class AttentionSums {
             s12 = r1.fma(v2, s12);
             s13 = r1.fma(v3, s13);
         }
-        s00.intoMemorySegment(ALL, out + 4L * d0, NATIVE);
-        s01.intoMemorySegment(ALL, o1 + 4L * d0, NATIVE);
-        s02.intoMemorySegment(ALL, o2 + 4L * d0, NATIVE);
-        s03.intoMemorySegment(ALL, o3 + 4L * d0, NATIVE);
-        s10.intoMemorySegment(ALL, out + 4L * d1, NATIVE);
-        s11.intoMemorySegment(ALL, o1 + 4L * d1, NATIVE);
-        s12.intoMemorySegment(ALL, o2 + 4L * d1, NATIVE);
-        s13.intoMemorySegment(ALL, o3 + 4L * d1, NATIVE);
+        s00.intoMemorySegment(ALL, out + 4L * d0 & ADDRESS, NATIVE);
+        s01.intoMemorySegment(ALL, o1 + 4L * d0 & ADDRESS, NATIVE);
+        s02.intoMemorySegment(ALL, o2 + 4L * d0 & ADDRESS, NATIVE);
+        s03.intoMemorySegment(ALL, o3 + 4L * d0 & ADDRESS, NATIVE);
+        s10.intoMemorySegment(ALL, out + 4L * d1 & ADDRESS, NATIVE);
+        s11.intoMemorySegment(ALL, o1 + 4L * d1 & ADDRESS, NATIVE);
+        s12.intoMemorySegment(ALL, o2 + 4L * d1 & ADDRESS, NATIVE);
+        s13.intoMemorySegment(ALL, o3 + 4L * d1 & ADDRESS, NATIVE);
     }
 
     /** {@link #mixForFour} of rows of bytes. */
@@ -469,17 +476,17 @@ final class AttentionSums {
         FloatVector s11 = s00;
         FloatVector s12 = s00;
         FloatVector s13 = s00;
-        for (int j = 0; j < count; j++) {
-            long p = values + row * j;
-            float scale = ALL.get(FLOAT, scales + 4L * j);
-            FloatVector r0 = (FloatVector)
-                    ByteVector.fromMemorySegment(B, ALL, p + d0, ORDER).convertShape(VectorOperators.B2F, F, 0);
-            FloatVector r1 = (FloatVector)
-                    ByteVector.fromMemorySegment(B, ALL, p + d1, ORDER).convertShape(VectorOperators.B2F, F, 0);
-            FloatVector v0 = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j) * scale);
-            FloatVector v1 = FloatVector.broadcast(F, ALL.get(FLOAT, w1 + 4L * j) * scale);
-            FloatVector v2 = FloatVector.broadcast(F, ALL.get(FLOAT, w2 + 4L * j) * scale);
-            FloatVector v3 = FloatVector.broadcast(F, ALL.get(FLOAT, w3 + 4L * j) * scale);
+        long p = values;
+        for (int j = 0; j < count; j++, p += row) {
+            float scale = ALL.get(FLOAT, scales + 4L * j & ADDRESS);
+            FloatVector r0 = (FloatVector) ByteVector.fromMemorySegment(B, ALL, p + d0 & ADDRESS, ORDER)
+                    .convertShape(VectorOperators.B2F, F, 0);
+            FloatVector r1 = (FloatVector) ByteVector.fromMemorySegment(B, ALL, p + d1 & ADDRESS, ORDER)
+                    .convertShape(VectorOperators.B2F, F, 0);
+            FloatVector v0 = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j & ADDRESS) * scale);
+            FloatVector v1 = FloatVector.broadcast(F, ALL.get(FLOAT, w1 + 4L * j & ADDRESS) * scale);
+            FloatVector v2 = FloatVector.broadcast(F, ALL.get(FLOAT, w2 + 4L * j & ADDRESS) * scale);
+            FloatVector v3 = FloatVector.broadcast(F, ALL.get(FLOAT, w3 + 4L * j & ADDRESS) * scale);
             s00 = r0.fma(v0, s00);
             s01 = r0.fma(v1, s01);
             s02 = r0.fma(v2, s02);
@@ -489,13 +496,13 @@ final class AttentionSums {
             s12 = r1.fma(v2, s12);
             s13 = r1.fma(v3, s13);
         }
-        s00.intoMemorySegment(ALL, out + 4L * d0, NATIVE);
-        s01.intoMemorySegment(ALL, o1 + 4L * d0, NATIVE);
-        s02.intoMemorySegment(ALL, o2 + 4L * d0, NATIVE);
-        s03.intoMemorySegment(ALL, o3 + 4L * d0, NATIVE);
-        s10.intoMemorySegment(ALL, out + 4L * d1, NATIVE);
-        s11.intoMemorySegment(ALL, o1 + 4L * d1, NATIVE);
-        s12.intoMemorySegment(ALL, o2 + 4L * d1, NATIVE);
-        s13.intoMemorySegment(ALL, o3 + 4L * d1, NATIVE);
+        s00.intoMemorySegment(ALL, out + 4L * d0 & ADDRESS, NATIVE);
+        s01.intoMemorySegment(ALL, o1 + 4L * d0 & ADDRESS, NATIVE);
+        s02.intoMemorySegment(ALL, o2 + 4L * d0 & ADDRESS, NATIVE);
+        s03.intoMemorySegment(ALL, o3 + 4L * d0 & ADDRESS, NATIVE);
+        s10.intoMemorySegment(ALL, out + 4L * d1 & ADDRESS, NATIVE);
+        s11.intoMemorySegment(ALL, o1 + 4L * d1 & ADDRESS, NATIVE);
+        s12.intoMemorySegment(ALL, o2 + 4L * d1 & ADDRESS, NATIVE);
+        s13.intoMemorySegment(ALL, o3 + 4L * d1 & ADDRESS, NATIVE);
     }
 }

@@ -175,30 +175,31 @@ public final class ByteProduct {
         FloatVector t3 = s0;
         int j = 0;
         for (; j <= cols - 2 * LANES; j += 2 * LANES) {
-            FloatVector v = FloatVector.fromMemorySegment(F, ALL, x + 4L * j, ORDER);
-            FloatVector w = FloatVector.fromMemorySegment(F, ALL, x + 4L * (j + LANES), ORDER);
-            s0 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, a + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            long q = x + 4L * j & NativeMemory.ADDRESS;
+            long p0 = a + j & NativeMemory.ADDRESS;
+            long p1 = b + j & NativeMemory.ADDRESS;
+            long p2 = c + j & NativeMemory.ADDRESS;
+            long p3 = d + j & NativeMemory.ADDRESS;
+            FloatVector v = FloatVector.fromMemorySegment(F, ALL, q, ORDER);
+            FloatVector w = FloatVector.fromMemorySegment(F, ALL, q + 4L * LANES, ORDER);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p0, ORDER).convertShape(VectorOperators.B2F, F, 0))
                     .fma(v, s0);
-            t0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, a + j + LANES, ORDER)
+            t0 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p0 + LANES, ORDER)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, t0);
-            s1 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, b + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            s1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p1, ORDER).convertShape(VectorOperators.B2F, F, 0))
                     .fma(v, s1);
-            t1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, b + j + LANES, ORDER)
+            t1 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p1 + LANES, ORDER)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, t1);
-            s2 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, c + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            s2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p2, ORDER).convertShape(VectorOperators.B2F, F, 0))
                     .fma(v, s2);
-            t2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, c + j + LANES, ORDER)
+            t2 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p2 + LANES, ORDER)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, t2);
-            s3 = ((FloatVector)
-                            ByteVector.fromMemorySegment(B, ALL, d + j, ORDER).convertShape(VectorOperators.B2F, F, 0))
+            s3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p3, ORDER).convertShape(VectorOperators.B2F, F, 0))
                     .fma(v, s3);
-            t3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, d + j + LANES, ORDER)
+            t3 = ((FloatVector) ByteVector.fromMemorySegment(B, ALL, p3 + LANES, ORDER)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(w, t3);
         }

@@ -17,6 +17,12 @@ final class NativeMemory {
     /** Every address of the process. */
     static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
+    /**
+     * Addresses in a loop are masked with this: so C2 sees that they lie in {@link #ALL} and checks no bounds there. No address
+     * of a process has a higher bit.
+     */
+    static final long ADDRESS = (1L << 62) - 1;
+
     private NativeMemory() {}
 
     /**

@@ -115,14 +115,16 @@ public final class VectorAttention {
         long rows = NativeMemory.readable(keys, at, 2L * count * dim);
         long out = NativeMemory.writable(scores, to, 4L * queries * count);
         int whole = dim / LANES * LANES;
-        for (int i = 0; i < queries; i += QUERIES) {
+        int step = count > 1 ? QUERIES : 1;
+        for (int i = 0; i < queries; i += step) {
             long q0 = query + 4L * i * dim;
             long o0 = out + 4L * i * count;
-            if (i + 1 == queries) {
+            if (step == 1 || i + 1 == queries) {
                 AttentionSums.sums(q0, rows, count, whole, 2L * dim, o0);
-                continue;
+            } else {
+                int more = Math.min(3, queries - 1 - i);
+                AttentionSums.sumsForFour(q0, 4L * dim, o0, more, rows, count, whole, 2L * dim);
             }
-            AttentionSums.sumsForFour(q0, 4L * dim, o0, Math.min(3, queries - 1 - i), rows, count, whole, 2L * dim);
         }
         for (int i = 0; whole < dim && i < queries; i++) {
             for (int j = 0; j < count; j++) {
@@ -164,14 +166,16 @@ public final class VectorAttention {
         long scale = NativeMemory.readable(scales, scalesAt, 4L * count);
         long out = NativeMemory.writable(scores, to, 4L * queries * count);
         int whole = dim / LANES * LANES;
-        for (int i = 0; i < queries; i += QUERIES) {
+        int step = count > 1 ? QUERIES : 1;
+        for (int i = 0; i < queries; i += step) {
             long q0 = query + 4L * i * dim;
             long o0 = out + 4L * i * count;
-            if (i + 1 == queries) {
+            if (step == 1 || i + 1 == queries) {
                 AttentionSums.sumsOfBytes(q0, rows, count, whole, dim, o0);
-                continue;
+            } else {
+                int more = Math.min(3, queries - 1 - i);
+                AttentionSums.sumsForFourOfBytes(q0, 4L * dim, o0, more, rows, count, whole, dim);
             }
-            AttentionSums.sumsForFourOfBytes(q0, 4L * dim, o0, Math.min(3, queries - 1 - i), rows, count, whole, dim);
         }
         for (int i = 0; i < queries; i++) {
             for (int j = 0; j < count; j++) {
@@ -224,17 +228,9 @@ public final class VectorAttention {
                 }
                 continue;
             }
+            int more = Math.min(3, queries - 1 - i);
             for (int d = 0; d < whole; d += 2 * LANES) {
-                AttentionSums.mixForFour(
-                        w0,
-                        o0,
-                        Math.min(3, queries - 1 - i),
-                        4L * dim,
-                        rows,
-                        count,
-                        2L * dim,
-                        d,
-                        Math.min(d + LANES, last));
+                AttentionSums.mixForFour(w0, o0, more, 4L * dim, rows, count, 2L * dim, d, Math.min(d + LANES, last));
             }
         }
         for (int i = 0; i < queries; i++) {
@@ -287,18 +283,10 @@ public final class VectorAttention {
                 }
                 continue;
             }
+            int more = Math.min(3, queries - 1 - i);
             for (int d = 0; d < whole; d += 2 * LANES) {
                 AttentionSums.mixForFourOfBytes(
-                        w0,
-                        o0,
-                        Math.min(3, queries - 1 - i),
-                        4L * dim,
-                        scale,
-                        rows,
-                        count,
-                        dim,
-                        d,
-                        Math.min(d + LANES, last));
+                        w0, o0, more, 4L * dim, scale, rows, count, dim, d, Math.min(d + LANES, last));
             }
         }
         for (int i = 0; i < queries; i++) {
