@@ -44,6 +44,9 @@ public final class ByteProduct {
     /** Bytes of rows that are brought into the caches at a time. */
     private static final long AHEAD = 1 << 15;
 
+    /** With more inputs rows are widened for BLAS. */
+    private static final int FEW_INPUTS = 16;
+
     /** Rows that are rounded together. */
     private static final int ROUNDED = 64;
 
@@ -106,12 +109,28 @@ public final class ByteProduct {
         }
         if (x.rows() == 1) {
             workspace.run(Math.ceilDiv(rows, tile), SUM_BYTES, (i, sums) -> matvec(x.data(), y.data(), i, sums));
+        } else if (x.rows() > 1 && x.rows() <= FEW_INPUTS) {
+            workspace.run(Math.ceilDiv(rows, tile), 4L * tile * x.rows(), (i, sums) -> matvecs(x, y, i, sums));
         } else if (x.rows() > 1) {
             int step = rows >= 2048 ? 256 : 128;
             workspace.run(Math.ceilDiv(rows, step), 4L * step * cols, (i, floats) -> {
                 int from = i * step;
                 gemm(x, y, from, Math.min(rows - from, step), floats);
             });
+        }
+    }
+
+    /** A tile times a few inputs, which share the conversion of rows as queries share that of keys. */
+    private void matvecs(FloatMatrix x, FloatMatrix y, int task, MemorySegment scratch) {
+        int from = task * tile;
+        int count = Math.min(tile, rows - from);
+        long at = (long) from * cols;
+        long bytes = (long) count * cols;
+        long w = NativeMemory.readable(data, at, bytes);
+        scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, NativeMemory.touch(w, bytes));
+        VectorAttention.scoresOfBytes(x.data(), 0, x.rows(), data, at, scales, 4L * from, count, cols, scratch, 0);
+        for (int t = 0; t < x.rows(); t++) {
+            MemorySegment.copy(scratch, 4L * t * count, y.data(), 4L * ((long) t * rows + from), 4L * count);
         }
     }
 

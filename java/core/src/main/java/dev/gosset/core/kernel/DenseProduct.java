@@ -36,6 +36,9 @@ public final class DenseProduct {
     /** Bytes of rows that are brought into the caches at a time. */
     private static final long AHEAD = 1 << 15;
 
+    /** With more inputs halves are widened for BLAS. */
+    private static final int FEW_INPUTS = 16;
+
     private static final MemorySegment ALL = NativeMemory.ALL;
 
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
@@ -131,6 +134,9 @@ public final class DenseProduct {
                         SUM_BYTES,
                         (i, sums) -> matvec(x.data(), inputs, y.data(), column, i, sums));
             }
+        } else if (dtype == Dtype.F16 && x.rows() > 1 && x.rows() <= FEW_INPUTS) {
+            long scratch = 4L * tile * Math.max(cols, x.rows());
+            workspace.run(Math.ceilDiv(rows, tile), scratch, (i, sums) -> matvecs(x, y, column, i, sums));
         } else if (x.rows() > 1) {
             int tile = rows >= 2048 ? 256 : 128;
             long scratch = direct ? 0 : 4L * tile * cols;
@@ -139,6 +145,23 @@ public final class DenseProduct {
                 int count = Math.min(rows - from, tile);
                 gemm(x, y, column, from, count, floats);
             });
+        }
+    }
+
+    /** A tile of halves times a few inputs, which share the conversion of rows as queries share that of keys. */
+    private void matvecs(FloatMatrix x, FloatMatrix y, int column, int task, MemorySegment scratch) {
+        int from = task * tile;
+        int count = Math.min(tile, rows - from);
+        long w = NativeMemory.readable(data, 2L * from * cols, 2L * count * cols);
+        if (!isFinite(task, w, (long) count * cols)) {
+            gemm(x, y, column, from, count, scratch);
+            return;
+        }
+        scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, NativeMemory.touch(w, 2L * count * cols));
+        VectorAttention.scores(x.data(), 0, x.rows(), data, 2L * from * cols, count, cols, scratch, 0);
+        for (int t = 0; t < x.rows(); t++) {
+            long to = 4L * ((long) t * y.cols() + column + from);
+            MemorySegment.copy(scratch, 4L * t * count, y.data(), to, 4L * count);
         }
     }
 

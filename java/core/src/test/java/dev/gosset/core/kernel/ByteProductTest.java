@@ -45,7 +45,7 @@ class ByteProductTest {
                         w[i][j] = (float) (random.nextGaussian() * Math.pow(10, i % 9 - 4));
                     }
                 }
-                for (int tokens : new int[] {1, 2, 5}) {
+                for (int tokens : new int[] {1, 2, 5, 17}) {
                     product(w, tokens, 1, random);
                     product(w, tokens, 2, random);
                 }

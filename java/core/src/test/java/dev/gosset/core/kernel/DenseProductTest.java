@@ -68,30 +68,42 @@ class DenseProductTest {
                             ThreadTeam team = new ThreadTeam(threads);
                             Workspace workspace = new Workspace(team)) {
                         Tensor tensor = tensor(arena, dtype, w);
-                        FloatMatrix x = FloatMatrix.allocate(arena, 1, cols);
-                        FloatMatrix y = FloatMatrix.allocate(arena, 1, rows + 3);
-                        for (int j = 0; j < cols; j++) {
-                            x.set(0, j, (float) random.nextGaussian());
-                        }
-                        new DenseProduct(tensor).apply(x, y, 2, workspace);
-                        for (int i = 0; i < rows; i++) {
-                            double sum = 0;
-                            double size = 0;
-                            for (int j = 0; j < cols; j++) {
-                                double term = (double) stored(tensor, i * cols + j) * x.get(0, j);
-                                sum += term;
-                                size += Math.abs(term);
+                        DenseProduct product = new DenseProduct(tensor);
+                        for (int tokens : new int[] {1, 2, 5, 16, 17}) {
+                            FloatMatrix x = FloatMatrix.allocate(arena, tokens, cols);
+                            FloatMatrix y = FloatMatrix.allocate(arena, tokens, rows + 3);
+                            for (int t = 0; t < tokens; t++) {
+                                for (int j = 0; j < cols; j++) {
+                                    x.set(t, j, (float) random.nextGaussian());
+                                }
                             }
-                            assertThat((double) y.get(0, 2 + i))
-                                    .as("%d x %d row %d", rows, cols, i)
-                                    .isCloseTo(sum, within(1e-6 * size + 1e-30));
+                            product.apply(x, y, 2, workspace);
+                            for (int t = 0; t < tokens; t++) {
+                                assertRow(tensor, x, t, y);
+                            }
                         }
-                        assertThat(y.get(0, 1)).isZero();
-                        assertThat(y.get(0, rows + 2)).isZero();
                     }
                 }
             }
         }
+    }
+
+    private static void assertRow(Tensor w, FloatMatrix x, int t, FloatMatrix y) {
+        int cols = x.cols();
+        for (int i = 0; i < w.dim(0); i++) {
+            double sum = 0;
+            double size = 0;
+            for (int j = 0; j < cols; j++) {
+                double term = (double) stored(w, i * cols + j) * x.get(t, j);
+                sum += term;
+                size += Math.abs(term);
+            }
+            assertThat((double) y.get(t, 2 + i))
+                    .as("%d x %d, token %d of %d, row %d", w.dim(0), cols, t, x.rows(), i)
+                    .isCloseTo(sum, within(1e-6 * size + 1e-30));
+        }
+        assertThat(y.get(t, 1)).isZero();
+        assertThat(y.get(t, w.dim(0) + 2)).isZero();
     }
 
     @Test
@@ -103,12 +115,17 @@ class DenseProductTest {
                 try (Arena arena = Arena.ofShared();
                         ThreadTeam team = new ThreadTeam(1);
                         Workspace workspace = new Workspace(team)) {
-                    FloatMatrix x = FloatMatrix.allocate(arena, 1, 64);
-                    x.data().asSlice(4 * 37, 4).set(ValueLayout.JAVA_FLOAT, 0, 2);
-                    FloatMatrix y = FloatMatrix.allocate(arena, 1, 4);
-                    new DenseProduct(tensor(arena, Dtype.F16, w)).apply(x, y, 0, workspace);
-                    for (int i = 0; i < 4; i++) {
-                        assertThat(Float.valueOf(y.get(0, i))).isEqualTo(Float.valueOf(i == row ? bad : 0f));
+                    for (int tokens = 1; tokens <= 3; tokens++) {
+                        FloatMatrix x = FloatMatrix.allocate(arena, tokens, 64);
+                        FloatMatrix y = FloatMatrix.allocate(arena, tokens, 4);
+                        for (int t = 0; t < tokens; t++) {
+                            x.set(t, 37, 2);
+                        }
+                        new DenseProduct(tensor(arena, Dtype.F16, w)).apply(x, y, 0, workspace);
+                        for (int i = 0; i < 4 * tokens; i++) {
+                            assertThat(Float.valueOf(y.get(i / 4, i % 4)))
+                                    .isEqualTo(Float.valueOf(i % 4 == row ? bad : 0f));
+                        }
                     }
                 }
             }

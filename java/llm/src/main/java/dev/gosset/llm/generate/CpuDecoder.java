@@ -14,7 +14,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 
-/** Sequences on the processor, one after the other within a step: a {@link KeyValueCache} and the last logits of each. */
+/**
+ * Sequences on the processor: a {@link KeyValueCache} and the last logits of each. In a step they share the reading of the
+ * weights.
+ */
 final class CpuDecoder implements Decoder {
     /** Prompt tokens run at a time, so that memory stays bounded. */
     private static final int PREFILL = 512;
@@ -84,7 +87,8 @@ final class CpuDecoder implements Decoder {
             running.add(new Running(c));
         }
         while (!running.isEmpty()) {
-            running.removeIf(r -> !step(r, endTokens, reader));
+            running.removeIf(r -> !sample(r, endTokens, reader));
+            step(running);
         }
     }
 
@@ -93,6 +97,7 @@ final class CpuDecoder implements Decoder {
         final int sequence;
         final Sampler sampler;
         int left;
+        int token;
 
         Running(Continuation c) {
             sequence = c.sequence();
@@ -106,18 +111,33 @@ final class CpuDecoder implements Decoder {
         }
     }
 
-    /** Samples one token and runs it; false where the sequence has come to its end. */
-    private boolean step(Running r, Set<Integer> endTokens, TokenReader reader) {
+    /** Samples one token; false where the sequence has come to its end. */
+    private boolean sample(Running r, Set<Integer> endTokens, TokenReader reader) {
         fresh[r.sequence] = false;
         MemorySegment.copy(logits.row(r.sequence), ValueLayout.JAVA_FLOAT, 0, scores, 0, scores.length);
-        int token = r.sampler.next(scores);
+        r.token = r.sampler.next(scores);
         r.left--;
-        boolean wanted = reader.read(r.sequence, token);
-        if (!wanted || r.left == 0 || endTokens.contains(token) || length(r.sequence) >= context) {
-            return false;
+        boolean wanted = reader.read(r.sequence, r.token);
+        return wanted && r.left > 0 && !endTokens.contains(r.token) && length(r.sequence) < context;
+    }
+
+    /** Runs the sampled tokens. */
+    private void step(List<Running> running) {
+        if (running.size() < 2) {
+            running.forEach(r -> append(r.sequence, new int[] {r.token}));
+            return;
         }
-        append(r.sequence, new int[] {token});
-        return true;
+        int[] tokens = running.stream().mapToInt(r -> r.token).toArray();
+        List<KeyValueCache> own =
+                running.stream().map(r -> caches.get(r.sequence)).toList();
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix rows = frame.matrix(tokens.length, logits.cols());
+            model.step(tokens, own, rows, workspace);
+            for (int i = 0; i < tokens.length; i++) {
+                logits.row(running.get(i).sequence).copyFrom(rows.row(i));
+                fresh[running.get(i).sequence] = true;
+            }
+        }
     }
 
     @Override

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * A decoder-only transformer over the weights of a {@link WeightSource}: embedding, blocks, final norm, head; everything
@@ -236,6 +237,28 @@ public final class Transformer {
             if (logits.rows() > 0) {
                 logits(hidden.rows(tokens.length - logits.rows(), tokens.length), logits, workspace);
             }
+        }
+    }
+
+    /**
+     * Runs one token of each of several sequences, which share the reading of the weights.
+     *
+     * @param tokens one for each cache
+     * @param caches different ones, each with room for a token
+     * @param logits tokens x vocabulary size: row i holds the logits after token i
+     */
+    public void step(int[] tokens, List<KeyValueCache> caches, FloatMatrix logits, Workspace workspace) {
+        if (Set.copyOf(caches).size() != caches.size()) {
+            throw new IllegalArgumentException("the caches of a step are of different sequences");
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix hidden = frame.matrix(tokens.length, config.hiddenSize());
+            embed(tokens, hidden);
+            for (TransformerBlock block : blocks) {
+                block.forward(hidden, caches, workspace);
+            }
+            caches.forEach(cache -> cache.advance(1));
+            logits(hidden, logits, workspace);
         }
     }
 }

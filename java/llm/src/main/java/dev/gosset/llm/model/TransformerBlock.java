@@ -5,7 +5,9 @@ import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -88,7 +90,13 @@ public final class TransformerBlock {
      * @param hidden tokens x hidden size; replaced by the block's output
      */
     public void forward(FloatMatrix hidden, ActivationTap tap, Workspace workspace) {
-        run(hidden, null, tap, workspace);
+        try (Workspace.Frame frame = workspace.frame()) {
+            int tokens = hidden.rows();
+            long bytes = 4L * tokens * config.keyValueSize();
+            CachedRows keys = new CachedRows(frame.bytes(bytes), null, Dtype.F32);
+            CachedRows values = new CachedRows(frame.bytes(bytes), null, Dtype.F32);
+            run(hidden, List.of(new Span(0, tokens, 0, tokens, keys, values)), tap, workspace);
+        }
     }
 
     /**
@@ -98,19 +106,50 @@ public final class TransformerBlock {
      * @param hidden tokens x hidden size; replaced by the block's output
      */
     public void forward(FloatMatrix hidden, KeyValueCache cache, Workspace workspace) {
-        run(hidden, cache, ActivationTap.NONE, workspace);
+        run(hidden, List.of(span(0, hidden.rows(), cache)), ActivationTap.NONE, workspace);
     }
 
-    private void run(FloatMatrix hidden, KeyValueCache cache, ActivationTap tap, Workspace workspace) {
+    /**
+     * Runs the block over one token of each of several sequences: row i follows those of cache i, which must be different ones.
+     * The caches count the tokens only when {@link Transformer#step} has run every block.
+     *
+     * @param hidden sequences x hidden size; replaced by the block's output
+     */
+    public void forward(FloatMatrix hidden, List<KeyValueCache> caches, Workspace workspace) {
+        if (hidden.rows() != caches.size()) {
+            throw new IllegalArgumentException(hidden.rows() + " tokens for " + caches.size() + " caches");
+        }
+        List<Span> spans = new ArrayList<>();
+        for (KeyValueCache cache : caches) {
+            spans.add(span(spans.size(), spans.size() + 1, cache));
+        }
+        run(hidden, spans, ActivationTap.NONE, workspace);
+    }
+
+    private Span span(int from, int to, KeyValueCache cache) {
+        int first = cache.length();
+        if (to - from > cache.capacity() - first) {
+            throw new IllegalArgumentException(
+                    (to - from) + " tokens do not fit a cache of " + cache.capacity() + " that holds " + first);
+        }
+        return new Span(from, to, first, cache.capacity(), cache.keys(layer), cache.values(layer));
+    }
+
+    /**
+     * Rows of the hidden states that are tokens of one sequence.
+     *
+     * @param from the first of the rows
+     * @param to behind the last
+     * @param first the position of the first in its sequence
+     * @param capacity rows that keys and values have for each head
+     */
+    private record Span(int from, int to, int first, int capacity, CachedRows keys, CachedRows values) {}
+
+    private void run(FloatMatrix hidden, List<Span> spans, ActivationTap tap, Workspace workspace) {
         int tokens = hidden.rows();
-        int first = cache == null ? 0 : cache.length();
         if (hidden.cols() != config.hiddenSize()) {
             throw new IllegalArgumentException(
                     "hidden states are " + hidden.cols() + " wide, expected " + config.hiddenSize());
-        }
-        if (cache != null && tokens > cache.capacity() - first) {
-            throw new IllegalArgumentException(
-                    tokens + " tokens do not fit a cache of " + cache.capacity() + " that holds " + first);
         }
         if (tokens == 0) {
             return;
@@ -122,14 +161,18 @@ public final class TransformerBlock {
                 FloatMatrix x = inner.matrix(tokens, config.hiddenSize());
                 normalize(hidden, norms.input(), x, workspace);
                 apply(LinearGroup.QKV, x, qkv, tap, workspace);
-                int capacity = cache == null ? tokens : cache.capacity();
-                long bytes = 4L * capacity * config.keyValueSize();
-                CachedRows keys =
-                        cache == null ? new CachedRows(inner.bytes(bytes), null, Dtype.F32) : cache.keys(layer);
-                CachedRows values =
-                        cache == null ? new CachedRows(inner.bytes(bytes), null, Dtype.F32) : cache.values(layer);
-                rotate(qkv, first, keys, values, capacity, workspace);
-                attention.attend(qkv, first, keys, values, capacity, mixed, workspace);
+                for (Span span : spans) {
+                    FloatMatrix own = qkv.rows(span.from(), span.to());
+                    rotate(own, span, workspace);
+                    attention.attend(
+                            own,
+                            span.first(),
+                            span.keys(),
+                            span.values(),
+                            span.capacity(),
+                            mixed.rows(span.from(), span.to()),
+                            workspace);
+                }
             }
             addOutput(LinearGroup.O, mixed, hidden, tap, workspace);
         }
@@ -176,15 +219,14 @@ public final class TransformerBlock {
     }
 
     /** Normalizes and turns queries and keys where they lie, and copies keys and values to their places by head. */
-    private void rotate(
-            FloatMatrix qkv, int first, CachedRows keys, CachedRows values, int capacity, Workspace workspace) {
-        RotaryTable.Angles angles = rotary.upTo(first + qkv.rows());
+    private void rotate(FloatMatrix qkv, Span span, Workspace workspace) {
+        RotaryTable.Angles angles = rotary.upTo(span.first() + qkv.rows());
         int dim = config.headDim();
         int half = rotary.half();
         MemorySegment data = qkv.data();
         forRows(qkv.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
-                int position = first + t;
+                int position = span.first() + t;
                 long at = 4L * t * qkv.cols();
                 for (int h = 0; h < config.heads() + config.keyValueHeads(); h++, at += 4L * dim) {
                     FloatMatrix norm = h < config.heads() ? norms.query() : norms.key();
@@ -194,9 +236,9 @@ public final class TransformerBlock {
                     VectorMath.rotate(data, at, half, angles.cos(), angles.sin(), position * half);
                     if (h >= config.heads()) {
                         int keyHead = h - config.heads();
-                        long row = (long) keyHead * capacity + position;
-                        keys.store(data, at, row, dim);
-                        values.store(data, at + 4L * config.keyValueSize(), row, dim);
+                        long row = (long) keyHead * span.capacity() + position;
+                        span.keys().store(data, at, row, dim);
+                        span.values().store(data, at + 4L * config.keyValueSize(), row, dim);
                     }
                 }
             }
