@@ -6,6 +6,7 @@ import dev.gosset.core.codebook.E8p;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
@@ -50,6 +51,7 @@ public final class VectorEncode implements EncodeKernel {
     private static final VectorSpecies<Integer> I = WIDEST ? IntVector.SPECIES_512 : IntVector.SPECIES_PREFERRED;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+    private static final MemorySegment ALL = NativeMemory.ALL;
     private static final int LANES = F.length();
     private static final int DIMENSION = Codebook.DIMENSION;
     private static final int ROW = PointTables.ROW;
@@ -65,7 +67,8 @@ public final class VectorEncode implements EncodeKernel {
 
     private static final int VECTOR = 4 * LANES;
 
-    // Scratch memory, in bytes. X to PLUS are planes, in the order of a code's sign bits; the rest is as named.
+    // Scratch memory, in bytes: the stages have its address. X to PLUS are planes, in the order of a code's sign bits;
+    // the rest is as named.
     private static final int X = 0;
     private static final int W = X + 8 * PLANE;
     private static final int FLIPS = W + 8 * PLANE;
@@ -217,31 +220,33 @@ public final class VectorEncode implements EncodeKernel {
             return;
         }
         MemorySegment s = SCRATCHES.get();
+        long at = NativeMemory.writable(s, 0, SCRATCH);
         int bits = codebook.bits();
         for (int start = 0; start < count; start += CHUNK) {
             int n = Math.min(CHUNK, count - start);
             int end = Math.ceilDiv(n, LANES) * VECTOR;
             MemorySegment.copy(x, (long) ROW * start, s, INPUT, (long) ROW * n);
-            transpose(s, end);
-            searchE8p(s, end);
+            transpose(at, end);
+            searchE8p(at, end);
             finishE8p(s, n);
             if (bits != 2) {
-                enlargeResidual(s, end, bits);
-                transpose(s, end);
+                enlargeResidual(at, end, bits);
+                transpose(at, end);
                 if (bits == 4) {
-                    searchE8p(s, end);
+                    searchE8p(at, end);
                     finishTwice(s, n);
                 } else {
-                    searchE81b(s, end);
+                    searchE81b(at, end);
                     finishWithByte(s, n);
                 }
             }
             MemorySegment.copy(s, CODES, codes, 4L * start, 4L * n);
             MemorySegment.copy(s, POINTS, values, (long) ROW * start, (long) ROW * n);
         }
+        Reference.reachabilityFence(s);
     }
 
-    private static void searchE8p(MemorySegment s, int end) {
+    private static void searchE8p(long s, int end) {
         ball(s, end, -0.25f, MINUS);
         shell(s, end, MINUS);
         ball(s, end, 0.25f, PLUS);
@@ -250,11 +255,14 @@ public final class VectorEncode implements EncodeKernel {
     }
 
     /** INPUT becomes (INPUT - POINTS) times the residual scale. */
-    private static void enlargeResidual(MemorySegment s, int end, int bits) {
+    private static void enlargeResidual(long s, int end, int bits) {
         FloatVector scale =
                 FloatVector.fromMemorySegment(F, PointTables.SCALES, (long) PointTables.SCALE_ROW * bits, ORDER);
         for (int o = 0; o < DIMENSION * end; o += VECTOR) {
-            floats(s, INPUT + o).sub(floats(s, POINTS + o)).mul(scale).intoMemorySegment(s, INPUT + o, ORDER);
+            floats(s, INPUT + o)
+                    .sub(floats(s, POINTS + o))
+                    .mul(scale)
+                    .intoMemorySegment(ALL, s + INPUT + o & NativeMemory.ADDRESS, ORDER);
         }
     }
 
@@ -299,16 +307,16 @@ public final class VectorEncode implements EncodeKernel {
         return (E8P_CODE[found >>> 8] ^ found & 0xff) & 0xffff;
     }
 
-    private static FloatVector floats(MemorySegment s, long at) {
-        return FloatVector.fromMemorySegment(F, s, at, ORDER);
+    private static FloatVector floats(long s, long at) {
+        return FloatVector.fromMemorySegment(F, ALL, s + at & NativeMemory.ADDRESS, ORDER);
     }
 
-    private static IntVector ints(MemorySegment s, long at) {
-        return IntVector.fromMemorySegment(I, s, at, ORDER);
+    private static IntVector ints(long s, long at) {
+        return IntVector.fromMemorySegment(I, ALL, s + at & NativeMemory.ADDRESS, ORDER);
     }
 
     /** Plane k of X receives the coordinate of sign bit k of every vector of INPUT. */
-    private static void transpose(MemorySegment s, int end) {
+    private static void transpose(long s, int end) {
         for (int o = 0; o < end; o += VECTOR) {
             transposeBatch(s, INPUT + DIMENSION * o, X + o);
         }
@@ -318,7 +326,7 @@ public final class VectorEncode implements EncodeKernel {
      * Eight registers hold LANES vectors. Each step exchanges one bit of the lane number with one of the register number,
      * so that afterwards the register number is the coordinate.
      */
-    private static void transposeBatch(MemorySegment s, long from, long to) {
+    private static void transposeBatch(long s, long from, long to) {
         if (LANES == 4) {
             for (int half = 0; half < 2; half++) {
                 transposeHalf(s, from + (long) half * VECTOR, to, 4 * half);
@@ -328,7 +336,7 @@ public final class VectorEncode implements EncodeKernel {
         }
     }
 
-    private static void transposeEight(MemorySegment s, long from, long to) {
+    private static void transposeEight(long s, long from, long to) {
         FloatVector r0 = floats(s, from);
         FloatVector r1 = floats(s, from + VECTOR);
         FloatVector r2 = floats(s, from + 2L * VECTOR);
@@ -351,13 +359,16 @@ public final class VectorEncode implements EncodeKernel {
         store(s, to, upper2(a1, a3), upper2(a5, a7), 3);
     }
 
-    private static void store(MemorySegment s, long to, FloatVector a, FloatVector b, int coordinate) {
-        a.blend(b.rearrange(SWAP_4), UPPER_4).intoMemorySegment(s, to + plane(coordinate), ORDER);
-        a.rearrange(SWAP_4).blend(b, UPPER_4).intoMemorySegment(s, to + plane(coordinate + 4), ORDER);
+    private static void store(long s, long to, FloatVector a, FloatVector b, int coordinate) {
+        a.blend(b.rearrange(SWAP_4), UPPER_4)
+                .intoMemorySegment(ALL, s + to + plane(coordinate) & NativeMemory.ADDRESS, ORDER);
+        a.rearrange(SWAP_4)
+                .blend(b, UPPER_4)
+                .intoMemorySegment(ALL, s + to + plane(coordinate + 4) & NativeMemory.ADDRESS, ORDER);
     }
 
     /** Four vectors, of which four coordinates lie in every second register of four lanes. */
-    private static void transposeHalf(MemorySegment s, long from, long to, int coordinate) {
+    private static void transposeHalf(long s, long from, long to, int coordinate) {
         FloatVector r0 = floats(s, from);
         FloatVector r1 = floats(s, from + 2L * VECTOR);
         FloatVector r2 = floats(s, from + 4L * VECTOR);
@@ -366,10 +377,10 @@ public final class VectorEncode implements EncodeKernel {
         FloatVector a1 = upper1(r0, r1);
         FloatVector a2 = lower1(r2, r3);
         FloatVector a3 = upper1(r2, r3);
-        lower2(a0, a2).intoMemorySegment(s, to + plane(coordinate), ORDER);
-        lower2(a1, a3).intoMemorySegment(s, to + plane(coordinate + 1), ORDER);
-        upper2(a0, a2).intoMemorySegment(s, to + plane(coordinate + 2), ORDER);
-        upper2(a1, a3).intoMemorySegment(s, to + plane(coordinate + 3), ORDER);
+        lower2(a0, a2).intoMemorySegment(ALL, s + to + plane(coordinate) & NativeMemory.ADDRESS, ORDER);
+        lower2(a1, a3).intoMemorySegment(ALL, s + to + plane(coordinate + 1) & NativeMemory.ADDRESS, ORDER);
+        upper2(a0, a2).intoMemorySegment(ALL, s + to + plane(coordinate + 2) & NativeMemory.ADDRESS, ORDER);
+        upper2(a1, a3).intoMemorySegment(ALL, s + to + plane(coordinate + 3) & NativeMemory.ADDRESS, ORDER);
     }
 
     /** Offset of the plane of a coordinate: the inverse of {@link E8p#coordinate}. */
@@ -394,7 +405,7 @@ public final class VectorEncode implements EncodeKernel {
     }
 
     /** The best row with {@code |a|^2 <= 10}. Leaves w in W, and in FLIPS what shell needs. */
-    private static void ball(MemorySegment s, int end, float shift, int record) {
+    private static void ball(long s, int end, float shift, int record) {
         for (int o = 0; o < end; o += VECTOR) {
             magnitudes(s, o, shift, record + o);
             sorted(s, o, record + o);
@@ -412,7 +423,7 @@ public final class VectorEncode implements EncodeKernel {
     private static final int FOURTH = FLIP;
     private static final int LEAST = SHELL;
 
-    private static void magnitudes(MemorySegment s, int o, float shift, int r) {
+    private static void magnitudes(long s, int o, float shift, int r) {
         IntVector parity = IntVector.zero(I);
         FloatVector sumOfX = FloatVector.zero(F);
         FloatVector sum = sumOfX;
@@ -420,18 +431,18 @@ public final class VectorEncode implements EncodeKernel {
             FloatVector x = floats(s, X + o + k * PLANE);
             IntVector z = x.sub(shift).reinterpretAsInts();
             IntVector w = z.and(UNTAGGED).or(k);
-            w.intoMemorySegment(s, W + o + k * PLANE, ORDER);
+            w.intoMemorySegment(ALL, s + W + o + (long) k * PLANE & NativeMemory.ADDRESS, ORDER);
             parity = parity.lanewise(VectorOperators.XOR, z);
             sumOfX = sumOfX.add(x);
             sum = sum.add(z.and(Integer.MAX_VALUE).reinterpretAsFloats());
         }
-        sum.intoMemorySegment(s, r + SUM, ORDER);
-        sumOfX.mul(-2 * shift).sub(sum).intoMemorySegment(s, r + DISTANCE, ORDER);
-        parity.intoMemorySegment(s, FOUND + o, ORDER);
+        sum.intoMemorySegment(ALL, s + r + SUM & NativeMemory.ADDRESS, ORDER);
+        sumOfX.mul(-2 * shift).sub(sum).intoMemorySegment(ALL, s + r + DISTANCE & NativeMemory.ADDRESS, ORDER);
+        parity.intoMemorySegment(ALL, s + FOUND + o & NativeMemory.ADDRESS, ORDER);
     }
 
     /** The four largest of the eight w, in order, and the smallest. All comparisons are vpmaxsd and vpminsd. */
-    private static void sorted(MemorySegment s, int o, int r) {
+    private static void sorted(long s, int o, int r) {
         IntVector w0 = ints(s, W + o);
         IntVector w1 = ints(s, W + o + PLANE);
         IntVector w2 = ints(s, W + o + 2 * PLANE);
@@ -462,20 +473,20 @@ public final class VectorEncode implements EncodeKernel {
         IntVector m2 = third.max(up.max(down));
         IntVector m1 = second.max(up.min(down));
         IntVector m0 = high.max(a1.min(a3));
-        low.min(a1.min(a3)).intoMemorySegment(s, r + LEAST, ORDER);
+        low.min(a1.min(a3)).intoMemorySegment(ALL, s + r + LEAST & NativeMemory.ADDRESS, ORDER);
 
         a0 = m0.max(m2);
         a2 = m0.min(m2);
         a1 = m1.max(m3);
         a3 = m1.min(m3);
-        a0.max(a1).intoMemorySegment(s, r + LARGEST, ORDER);
-        a0.min(a1).intoMemorySegment(s, r + SECOND, ORDER);
-        a2.max(a3).intoMemorySegment(s, r + THIRD, ORDER);
-        a2.min(a3).intoMemorySegment(s, r + FOURTH, ORDER);
+        a0.max(a1).intoMemorySegment(ALL, s + r + LARGEST & NativeMemory.ADDRESS, ORDER);
+        a0.min(a1).intoMemorySegment(ALL, s + r + SECOND & NativeMemory.ADDRESS, ORDER);
+        a2.max(a3).intoMemorySegment(ALL, s + r + THIRD & NativeMemory.ADDRESS, ORDER);
+        a2.min(a3).intoMemorySegment(ALL, s + r + FOURTH & NativeMemory.ADDRESS, ORDER);
     }
 
     /** The best of the seven patterns. */
-    private static void gains(MemorySegment s, int o, int r) {
+    private static void gains(long s, int o, int r) {
         IntVector w1 = ints(s, r + LARGEST);
         IntVector w2 = ints(s, r + SECOND);
         IntVector w3 = ints(s, r + THIRD);
@@ -518,10 +529,12 @@ public final class VectorEncode implements EncodeKernel {
 
         better = uneven.compare(VectorOperators.GT, even);
         VectorMask<Integer> isOdd = better.cast(I);
-        even.blend(uneven, better).intoMemorySegment(s, r + GAIN, ORDER);
-        three.blend(threeOfOdd, isOdd).intoMemorySegment(s, r + THREE, ORDER);
-        fives.blend(fivesOfOdd, isOdd).intoMemorySegment(s, r + FIVE, ORDER);
-        IntVector.broadcast(I, NO_FLIP).blend(least.and(TAG), isOdd.xor(odd)).intoMemorySegment(s, r + FLIP, ORDER);
+        even.blend(uneven, better).intoMemorySegment(ALL, s + r + GAIN & NativeMemory.ADDRESS, ORDER);
+        three.blend(threeOfOdd, isOdd).intoMemorySegment(ALL, s + r + THREE & NativeMemory.ADDRESS, ORDER);
+        fives.blend(fivesOfOdd, isOdd).intoMemorySegment(ALL, s + r + FIVE & NativeMemory.ADDRESS, ORDER);
+        IntVector.broadcast(I, NO_FLIP)
+                .blend(least.and(TAG), isOdd.xor(odd))
+                .intoMemorySegment(ALL, s + r + FLIP & NativeMemory.ADDRESS, ORDER);
     }
 
     /**
@@ -529,7 +542,7 @@ public final class VectorEncode implements EncodeKernel {
      * the lesser of its w and three times the least w, tagged with the coordinate that is flipped; zero where the number is
      * odd anyhow.
      */
-    private static void flips(MemorySegment s, int o, int r) {
+    private static void flips(long s, int o, int r) {
         IntVector least = ints(s, r + LEAST);
         IntVector three = least.reinterpretAsFloats()
                 .mul(3)
@@ -539,18 +552,21 @@ public final class VectorEncode implements EncodeKernel {
         // All ones where the number is even.
         IntVector even = ints(s, FOUND + o).lanewise(VectorOperators.ASHR, 31).not();
         for (int k = 0; k < DIMENSION; k++) {
-            ints(s, W + o + k * PLANE).min(three).and(even).intoMemorySegment(s, FLIPS + o + k * PLANE, ORDER);
+            ints(s, W + o + k * PLANE)
+                    .min(three)
+                    .and(even)
+                    .intoMemorySegment(ALL, s + FLIPS + o + (long) k * PLANE & NativeMemory.ADDRESS, ORDER);
         }
     }
 
     /** The best row with {@code |a|^2 = 12}, where it is better than the best of the ball; and the squared distance. */
-    private static void shell(MemorySegment s, int end, int record) {
+    private static void shell(long s, int end, int record) {
         for (int o = 0; o < end; o += VECTOR) {
             shellBatch(s, o, record + o);
         }
     }
 
-    private static void shellBatch(MemorySegment s, int o, int r) {
+    private static void shellBatch(long s, int o, int r) {
         FloatVector least = FloatVector.broadcast(F, Float.MAX_VALUE);
         IntVector key = IntVector.zero(I);
         IntVector flip = key;
@@ -571,21 +587,23 @@ public final class VectorEncode implements EncodeKernel {
         VectorMask<Float> better = gain.compare(VectorOperators.GT, ball);
         VectorMask<Integer> isShell = better.cast(I);
         FloatVector best = ball.blend(gain, better);
-        floats(s, r + DISTANCE).sub(best.add(best)).intoMemorySegment(s, r + DISTANCE, ORDER);
-        IntVector.zero(I).blend(key, isShell).intoMemorySegment(s, r + SHELL, ORDER);
+        floats(s, r + DISTANCE)
+                .sub(best.add(best))
+                .intoMemorySegment(ALL, s + r + DISTANCE & NativeMemory.ADDRESS, ORDER);
+        IntVector.zero(I).blend(key, isShell).intoMemorySegment(ALL, s + r + SHELL & NativeMemory.ADDRESS, ORDER);
         VectorMask<Integer> flipped = ints(s, FOUND + o).compare(VectorOperators.GE, 0);
         IntVector flippedBit = IntVector.broadcast(I, NO_FLIP).blend(flip.and(TAG), flipped);
-        ints(s, r + FLIP).blend(flippedBit, isShell).intoMemorySegment(s, r + FLIP, ORDER);
+        ints(s, r + FLIP).blend(flippedBit, isShell).intoMemorySegment(ALL, s + r + FLIP & NativeMemory.ADDRESS, ORDER);
     }
 
     /** The better shift; FOUND receives {@code key << 8 | sign bits}, in the order of the vectors. */
-    private static void choose(MemorySegment s, int end) {
+    private static void choose(long s, int end) {
         for (int o = 0; o < end; o += VECTOR) {
             chooseBatch(s, o);
         }
     }
 
-    private static void chooseBatch(MemorySegment s, int o) {
+    private static void chooseBatch(long s, int o) {
         VectorMask<Float> isMinus =
                 floats(s, MINUS + o + DISTANCE).compare(VectorOperators.LT, floats(s, PLUS + o + DISTANCE));
         VectorMask<Integer> minus = isMinus.cast(I);
@@ -607,17 +625,20 @@ public final class VectorEncode implements EncodeKernel {
         signs = signs.lanewise(
                 VectorOperators.XOR,
                 IntVector.broadcast(I, 1).lanewise(VectorOperators.LSHL, flip).and(255));
-        key.lanewise(VectorOperators.LSHL, 8).or(signs).rearrange(IN_ORDER).intoMemorySegment(s, FOUND + o, ORDER);
+        key.lanewise(VectorOperators.LSHL, 8)
+                .or(signs)
+                .rearrange(IN_ORDER)
+                .intoMemorySegment(ALL, s + FOUND + o & NativeMemory.ADDRESS, ORDER);
     }
 
     /** FOUND receives indices of {@link #E81B_CODE}, in the order of the vectors. */
-    private static void searchE81b(MemorySegment s, int end) {
+    private static void searchE81b(long s, int end) {
         for (int o = 0; o < end; o += VECTOR) {
             searchE81bBatch(s, o);
         }
     }
 
-    private static void searchE81bBatch(MemorySegment s, int o) {
+    private static void searchE81bBatch(long s, int o) {
         IntVector first = IntVector.zero(I);
         IntVector second = first;
         IntVector signs = first;
@@ -667,6 +688,6 @@ public final class VectorEncode implements EncodeKernel {
         i = ofTwo.and(TAG);
         index = signs.lanewise(VectorOperators.LSHR, i).and(1).mul(8).add(i).add(TWO);
         found = found.blend(index, better.cast(I));
-        found.rearrange(IN_ORDER).intoMemorySegment(s, FOUND + o, ORDER);
+        found.rearrange(IN_ORDER).intoMemorySegment(ALL, s + FOUND + o & NativeMemory.ADDRESS, ORDER);
     }
 }
