@@ -235,26 +235,17 @@ final class WordCodes implements BlockCodes {
 
     @Override
     public void sumPoints(long at, long tables, int groups, long sums) {
-        int half = groups / 2;
-        sumPointsOfHalves(at, tables, half, sums);
-        if (2 * half < groups) {
-            WordSums.sumLastPoints(
-                    at + (long) TableSums.CODE_BYTES * 2 * half,
-                    tables + (long) ProductTables.GROUP_BYTES * 2 * half,
-                    sums);
-        }
+        WordSums.sumPoints(at, tables, groups, sums);
     }
 
     @Override
     public void sumPointsOfHalves(long at, long tables, int half, long sums) {
-        long second = at + (long) TableSums.CODE_BYTES * half;
-        WordSums.sumPoints(at, tables, second, tables + (long) ProductTables.GROUP_BYTES * half, half, sums, sums);
+        WordSums.sumPointsOfHalves(at, tables, half, sums);
     }
 
     @Override
     public void sumPointsTwice(long at, long tables, int groups, long sums) {
-        long second = at + (long) TableSums.CODE_BYTES * groups;
-        WordSums.sumPoints(at, tables, second, tables, groups, sums, sums + TableSums.SUM_BYTES);
+        WordSums.sumPointsTwice(at, tables, groups, sums);
     }
 
     @Override
