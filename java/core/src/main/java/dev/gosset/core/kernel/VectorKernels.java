@@ -34,8 +34,7 @@ final class VectorKernels {
         }
         if (words == null) {
             return choice(
-                    TableMatvec.words(),
-                    "matvec: product tables by words, 512 bit vectors; by bytes rejected, " + bytes);
+                    TableMatvec.words(), "matvec: product tables by words, 512 bit vectors without VBMI: " + bytes);
         }
         return choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + words);
     }

@@ -14,7 +14,7 @@ import java.util.List;
  * child JVMs of tests alone.
  */
 final class HiddenFeatures {
-    /** What Cascade Lake and Skylake-X, with AVX-512 F, CD, BW, DQ and VL, do not have beside what they have; but for VNNI of Cascade Lake. */
+    /** What Skylake-X lacks of what later processors have; Cascade Lake has VNNI. */
     static final List<String> NOT_ON_SKYLAKE = List.of(
             "AVX512_VBMI",
             "AVX512_VBMI2",
