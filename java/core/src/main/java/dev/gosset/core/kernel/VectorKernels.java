@@ -33,8 +33,7 @@ final class VectorKernels {
             return choice(TableMatvec.bytes(), "matvec: product tables, 512 bit vectors with VBMI");
         }
         if (words == null) {
-            return choice(
-                    TableMatvec.words(), "matvec: product tables by words, 512 bit vectors without VBMI: " + bytes);
+            return choice(TableMatvec.words(), "matvec: product tables by words; by bytes rejected, " + bytes);
         }
         return choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + words);
     }

@@ -15,10 +15,11 @@ import java.util.List;
  *
  * <p><b>E8P.</b> The words of the even rows come first, 32 of them, then those of the odd rows. A word is another numbering
  * of the 65536 points, made so that few operations turn it into four indices. The 256 rows of magnitudes are 192 of ones and
- * threes and 64 with a five. Of the 192, 128 come as 64 pairs that differ in coordinate 0 alone, those with at most three
- * threes elsewhere. So there are three classes of 64, by bits 14 and 15: pairs (bit 15 is 0, bit 14 says whether coordinate
- * 0 is a three), the other 64 (binary 10) and fives (11). Bits 2 to 7 number a row of magnitudes in its class, and select one of
- * 64 words of {@link #FIELDS}, which hold the numbers of the pairs. Bits 0, 1, 8 to 13 are the signs and the shift.
+ * threes and 64 with a five. Of the 192, 128 are 64 twins, which differ in coordinate 0 alone: those with at most three
+ * threes elsewhere. So there are three classes of 64, by bits 14 and 15: twins (bit 15 is 0, bit 14 says whether coordinate
+ * 0 is a three), the other 64 (binary 10) and fives (11). Bits 2 to 7 number a row of magnitudes in its class, and select
+ * one of 64 words of {@link #FIELDS}, which hold the numbers of the pairs of magnitudes. Bits 0, 1 and 8 to 13 are the signs
+ * and the shift.
  *
  * <p>The number of minus signs is even or odd as the number of threes is. So with {@code u} the sign of the first coordinate
  * of a pair and {@code z} the parity of its minus signs and threes, the z of the four pairs sum to an even number, whatever
@@ -26,16 +27,17 @@ import java.util.List;
  *
  * <p><b>E81B.</b> A byte for each row. Bit 7 says that the coordinates are halves; then bit 6 is u of the second pair.
  * Else bit 6 is the upper bit of the number. Bits 0 to 5 select one of 64 words, which are four indices already: index k
- * is bits 4 k to 4 k + 4, and shares its upper bit with the next one. The tables have most pairs twice, under either value of
- * that bit; the two that would not fit, a pair of halves and (0, -2), stand before pairs that leave but one value.
+ * is bits 4 k to 4 k + 4, so its upper bit is the lowest of the next one. The tables have the pairs twice, under either value of
+ * that bit, but for a pair of halves and (0, -2), which share two entries: each stands only before pairs whose lowest bit is the one
+ * that it needs.
  */
 final class WordCodes implements BlockCodes {
     static final WordCodes INSTANCE = new WordCodes();
 
     /**
-     * Words by bits 2 to 7 of a code of E8P: 64 for the pairs, 64 for the other ones and threes, 64 for the fives. In bits 2 to 4 stands the
-     * number of the second pair of coordinates, in bits 5 to 7 of the third, in bits 14, 11 and 15 of the first, in bits 10, 12
-     * and 13 of the fourth. Then from byte {@link #RESIDUAL_FIELDS} on those of E81B: 64 for integers, 64 for other integers,
+     * Words by bits 2 to 7 of a code of E8P: 64 for the twins, 64 for the other ones and threes, 64 for the fives. Bits 2 to
+     * 4 are the number of the second pair of coordinates, bits 5 to 7 of the third, bits 14, 11 and 15 of the first, bits 10,
+     * 12 and 13 of the fourth. Then from byte {@link #RESIDUAL_FIELDS} on those of E81B: 64 for integers, 64 for other integers,
      * 64 for halves.
      */
     static final MemorySegment FIELDS = Arena.global().allocate(6 * 128, 64);
@@ -51,7 +53,7 @@ final class WordCodes implements BlockCodes {
     /** The bit of a code of E81B that is a bit of its indices. */
     static final int DIRECT = 0x40;
 
-    /** What the words of the two classes without pairs begin with. */
+    /** What the words of the two classes without twins begin with. */
     private static final int OTHERS = 0x8000;
 
     private static final int FIVES = 0xc000;
@@ -79,7 +81,7 @@ final class WordCodes implements BlockCodes {
     private static void fillPoints() {
         byte[] doubled = E8p.doubledMagnitudes();
         int[] next = new int[3];
-        int[] pairs = new int[128];
+        int[] twins = new int[128];
         for (int a = 0; a < E8p.MAGNITUDES; a++) {
             int[] pair = new int[4];
             for (int p = 0; p < 4; p++) {
@@ -97,18 +99,18 @@ final class WordCodes implements BlockCodes {
                 word = OTHERS | next[1] << 2;
                 FIELDS.set(SHORT, 128 + 2L * next[1]++, (short) fields);
             } else {
-                if (pairs[threes] == 0) {
+                if (twins[threes] == 0) {
                     FIELDS.set(SHORT, 2L * next[0], (short) (fields & ~(1 << 14)));
-                    pairs[threes] = ++next[0];
+                    twins[threes] = ++next[0];
                 }
-                word = fields & 1 << 14 | pairs[threes] - 1 << 2;
+                word = fields & 1 << 14 | twins[threes] - 1 << 2;
             }
             for (int b = 0; b < 256; b++) {
                 WORDS[a << 8 | b] = (short) (word | signs(a << 8 | b, pair, fields));
             }
         }
         if (next[0] != 64 || next[1] != 64 || next[2] != 64) {
-            throw new IllegalStateException("rows of magnitudes: " + next[0] + " pairs, " + next[1] + " others, "
+            throw new IllegalStateException("rows of magnitudes: " + next[0] + " twins, " + next[1] + " others, "
                     + next[2] + " fives, expected 64 of each");
         }
     }

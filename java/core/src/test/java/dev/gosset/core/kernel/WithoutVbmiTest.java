@@ -34,9 +34,8 @@ class WithoutVbmiTest {
         private Child() {}
 
         public static void main(String[] args) {
-            int hidden = args.length > 0 ? HiddenFeatures.hide(HiddenFeatures.NOT_ON_SKYLAKE) : 0;
-            System.out.println("hidden " + (hidden > 0));
-            System.out.println("bytes " + boxes(Child::compressBytes));
+            System.out.println("hidden " + (args.length > 0 ? hide() : "nothing"));
+            System.out.println("bytes " + boxes(Child::compressBytes, args.length > 0 ? 5 : 30));
             for (int bits = 2; bits <= 4; bits++) {
                 for (int count : new int[] {1, 2}) {
                     System.out.println("words " + bits + " " + count + " " + run(TableMatvec.words(), bits, count));
@@ -45,6 +44,14 @@ class WithoutVbmiTest {
         }
 
         /** AVX-512 VBMI2. Permutations of bytes would not do here: without VBMI, C2 puts them together from VPSHUFB. */
+        private static String hide() {
+            try {
+                return HiddenFeatures.hide(HiddenFeatures.NOT_ON_SKYLAKE) > 0 ? "features" : "nothing";
+            } catch (IllegalStateException e) {
+                return "nothing: " + e.getMessage();
+            }
+        }
+
         private static void compressBytes() {
             byte[] bytes = new byte[64];
             for (int i = 0; i < 1000; i++) {
@@ -54,10 +61,14 @@ class WithoutVbmiTest {
             }
         }
 
-        /** A run allocates some small objects; vectors that are boxed in a loop are 10 KB and more. */
-        private static String boxes(Runnable run) {
+        /**
+         * A run allocates some small objects; vectors that are boxed in a loop are 10 KB and more.
+         *
+         * @param seconds after which what still allocates does so for good
+         */
+        private static String boxes(Runnable run, int seconds) {
             long least = Long.MAX_VALUE;
-            for (long end = System.nanoTime() + 5_000_000_000L; least > 4096 && System.nanoTime() < end; ) {
+            for (long end = System.nanoTime() + seconds * 1_000_000_000L; least > 4096 && System.nanoTime() < end; ) {
                 long before = THREADS.getCurrentThreadAllocatedBytes();
                 run.run();
                 least = Math.min(least, THREADS.getCurrentThreadAllocatedBytes() - before);
@@ -81,7 +92,7 @@ class WithoutVbmiTest {
                     }
                     matrix.multiply(inputs, count, y, 512, 0, 128, scratch);
                 };
-                String boxes = boxes(product);
+                String boxes = boxes(product, 30);
                 MemorySegment oracle = arena.allocate(512);
                 new ScalarMatvec().matvec(codes, x.asSlice(0, row), oracle, 0, 128);
                 double squared = 0;
@@ -106,8 +117,10 @@ class WithoutVbmiTest {
                 "words 3 2 compiled right",
                 "words 4 1 compiled right",
                 "words 4 2 compiled right");
-        assertThat(child()).startsWith("hidden false", "bytes compiled").endsWith(words.toArray(String[]::new));
-        assertThat(child("hide")).startsWith("hidden true", "bytes boxes").endsWith(words.toArray(String[]::new));
+        assertThat(child()).startsWith("hidden nothing", "bytes compiled").endsWith(words.toArray(String[]::new));
+        List<String> hidden = child("hide");
+        assumeTrue(!hidden.getFirst().startsWith("hidden nothing:"), hidden.getFirst());
+        assertThat(hidden).startsWith("hidden features", "bytes boxes").endsWith(words.toArray(String[]::new));
     }
 
     private List<String> child(String... arguments) throws Exception {
