@@ -1,14 +1,9 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.codebook.E81b;
-import dev.gosset.core.codebook.E8p;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
-import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
@@ -50,24 +45,8 @@ final class ProductTables {
     static final double POINT_NORM = Math.sqrt(17);
     static final double RESIDUAL_NORM = 2;
 
-    /**
-     * Two tables of 256 bytes indexed by the magnitude byte of an E8P code: bit 0 of the first is the parity of the row of S,
-     * bits 1, 3 and 4 the first pair, bits 5 to 7 the second; bits 2 to 4 of the second table are the third pair, bits 5 to 7
-     * the fourth. From byte {@link #RESIDUAL_FIELDS} on, indexed by {@link #RESIDUAL_CODES}: 128 bytes with the first pair in
-     * the lower nibble and the second in the upper one, for the codes of integers; 256 bytes with the third and the fourth.
-     */
-    static final MemorySegment FIELDS = Arena.global().allocate(512 + 384, 64);
-
-    static final int RESIDUAL_FIELDS = 512;
-
-    /**
-     * The bytes that stand for the codes of E81B here. The 128 points of integers are numbered from 0 on. Of the others bit 7
-     * is set, bits 0, 1, 4, 5, 2, 3 and 6 are the signs of coordinates 0 to 6, and the last sign makes their number even; so
-     * either nibble, its upper two bits ignored, says what the signs of the first and the second pair are.
-     */
-    static final byte[] RESIDUAL_CODES = new byte[E81b.POINTS];
-
     private static final VectorSpecies<Float> F = FloatVector.SPECIES_512;
+    private static final MemorySegment MEMORY = NativeMemory.ALL;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final VectorShuffle<Float> SWAP1 = VectorShuffle.fromOp(F, i -> i ^ 1);
@@ -75,90 +54,20 @@ final class ProductTables {
     private static final VectorShuffle<Float> SWAP4 = VectorShuffle.fromOp(F, i -> i ^ 4);
 
     /** The doubled magnitudes of a pair by its number. */
-    private static final int[][] PAIRS = {{1, 1}, {3, 1}, {1, 3}, {3, 3}, {5, 1}, {1, 5}, {5, 3}, {3, 5}};
-
-    /**
-     * Four kinds of tables of 256 bytes: the factors of the first x in the entries 0, 2, .. 30, then in 1, 3, .. 31, then
-     * those of the second x. The kinds are the first pair, the second and fourth, the third, the residual.
-     */
-    private static final MemorySegment FACTORS = Arena.global().allocate(4 * 256, 64);
+    static final int[][] PAIRS = {{1, 1}, {3, 1}, {1, 3}, {3, 3}, {5, 1}, {1, 5}, {5, 3}, {3, 5}};
 
     /** Added to a float so that its low bits are the nearest integer. */
     private static final float ROUND = 12582912f;
 
-    static {
-        fillPoints();
-        fillResidual();
-    }
-
     private ProductTables() {}
 
-    private static void fillPoints() {
-        byte[] doubled = E8p.doubledMagnitudes();
-        for (int a = 0; a < 256; a++) {
-            int sum = 0;
-            int[] pair = new int[4];
-            for (int p = 0; p < 4; p++) {
-                int m1 = doubled[8 * a + 2 * p];
-                int m2 = doubled[8 * a + 2 * p + 1];
-                sum += m1 + m2;
-                while (PAIRS[pair[p]][0] != m1 || PAIRS[pair[p]][1] != m2) {
-                    pair[p]++;
-                }
-            }
-            int first = (sum / 2 & 1) | (pair[0] & 1) << 1 | (pair[0] & 6) << 2 | pair[1] << 5;
-            FIELDS.set(ValueLayout.JAVA_BYTE, a, (byte) first);
-            FIELDS.set(ValueLayout.JAVA_BYTE, 256 + a, (byte) (pair[2] << 2 | pair[3] << 5));
+    /** The number of a pair of doubled magnitudes. */
+    static int pair(int first, int second) {
+        int number = 0;
+        while (PAIRS[number][0] != first || PAIRS[number][1] != second) {
+            number++;
         }
-        for (int i = 0; i < 32; i++) {
-            // the sign of the first coordinate, bit 0 of the index, is flipped once more for the shift -1/4: see build
-            setFactors(0, i, PAIRS[(i >> 1 & 1) | (i >> 2 & 6)], i & 1, i >> 2 & 1);
-            setFactors(1, i, PAIRS[i & 7], i >> 3 & 1, i >> 4 & 1);
-            setFactors(2, i, PAIRS[i >> 2 & 7], i & 1, i >> 1 & 1);
-        }
-    }
-
-    private static void fillResidual() {
-        List<List<Integer>> known = new ArrayList<>();
-        byte[] doubled = E81b.doubledPoints();
-        int integers = 0;
-        for (int code = 0; code < E81b.POINTS; code++) {
-            int[] v = new int[8];
-            for (int c = 0; c < 8; c++) {
-                v[c] = doubled[8 * code + c];
-            }
-            boolean halves = (v[0] & 1) == 1;
-            int[] pair = new int[4];
-            for (int p = 0; p < 4; p++) {
-                List<Integer> values = List.of(v[2 * p], v[2 * p + 1]);
-                if (halves) {
-                    pair[p] = (v[2 * p] < 0 ? 1 : 0) | (v[2 * p + 1] < 0 ? 2 : 0);
-                } else if (known.contains(values)) {
-                    pair[p] = known.indexOf(values);
-                } else {
-                    pair[p] = known.size();
-                    known.add(values);
-                }
-            }
-            int index = halves ? 0x80 | pair[0] | pair[2] << 2 | pair[1] << 4 | (pair[3] & 1) << 6 : integers++;
-            RESIDUAL_CODES[code] = (byte) index;
-            if (!halves) {
-                FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + index, (byte) (pair[0] | pair[1] << 4));
-            }
-            FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + 128 + index, (byte) (pair[2] | pair[3] << 4));
-        }
-        for (int i = 0; i < known.size(); i++) {
-            setFactors(3, i, new int[] {known.get(i).get(0), known.get(i).get(1)}, 0, 0);
-        }
-        for (int i = 0; i < 16; i++) {
-            setFactors(3, 16 + i, new int[] {1, 1}, i & 1, i >> 1 & 1);
-        }
-    }
-
-    private static void setFactors(int kind, int entry, int[] doubled, int sign1, int sign2) {
-        long at = 256L * kind + 64L * (entry & 1) + 4L * (entry >> 1);
-        FACTORS.set(FLOAT, at, (sign1 == 0 ? 0.5f : -0.5f) * doubled[0]);
-        FACTORS.set(FLOAT, at + 128, (sign2 == 0 ? 0.5f : -0.5f) * doubled[1]);
+        return number;
     }
 
     /** Bytes of the prepared form of one x. */
@@ -170,9 +79,11 @@ final class ProductTables {
      * Builds the tables of one x.
      *
      * @param x {@code 32 * groups} bytes of floats
+     * @param factors the order of the entries
      * @param out {@link #bytes} bytes from {@code at} on
      */
-    static void build(Codebook codebook, MemorySegment x, int groups, MemorySegment out, long at) {
+    static void build(
+            Codebook codebook, MemorySegment x, int groups, ProductFactors factors, MemorySegment out, long at) {
         double squared = largestSquaredNorm(x, groups);
         // Squares that float32 cannot hold are rare: they are formed again in float64.
         double norm = Math.sqrt(squared > 1e-30 && squared < 1e38 ? squared : slowSquaredNorm(x, groups));
@@ -181,9 +92,15 @@ final class ProductTables {
         double residualScale = Math.min(LIMIT / (RESIDUAL_NORM * norm), 0x1p100);
         out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
         out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
-        points(x, groups, (float) scale, out, at + HEADER);
+        points(x, groups, factors.data.address(), (float) scale, out, at + HEADER);
         if (codebook.bits() == 3) {
-            residuals(x, groups, (float) residualScale, out, at + HEADER + (long) GROUP_BYTES * groups);
+            residuals(
+                    x,
+                    groups,
+                    factors.data.address(),
+                    (float) residualScale,
+                    out,
+                    at + HEADER + (long) GROUP_BYTES * groups);
         }
     }
 
@@ -249,20 +166,32 @@ final class ProductTables {
         return max;
     }
 
-    /** The tables of the points: per entry two FMAs and the addition that rounds; VPSLLD and VPTERNLOGD make pairs of shorts. */
-    private static void points(MemorySegment x, int groups, float scale, MemorySegment out, long at) {
-        FloatVector a0 = FloatVector.fromMemorySegment(F, FACTORS, 0, ORDER);
-        FloatVector a1 = FloatVector.fromMemorySegment(F, FACTORS, 64, ORDER);
-        FloatVector b0 = FloatVector.fromMemorySegment(F, FACTORS, 128, ORDER);
-        FloatVector b1 = FloatVector.fromMemorySegment(F, FACTORS, 192, ORDER);
-        FloatVector c0 = FloatVector.fromMemorySegment(F, FACTORS, 256, ORDER);
-        FloatVector c1 = FloatVector.fromMemorySegment(F, FACTORS, 320, ORDER);
-        FloatVector d0 = FloatVector.fromMemorySegment(F, FACTORS, 384, ORDER);
-        FloatVector d1 = FloatVector.fromMemorySegment(F, FACTORS, 448, ORDER);
-        FloatVector e0 = FloatVector.fromMemorySegment(F, FACTORS, 512, ORDER);
-        FloatVector e1 = FloatVector.fromMemorySegment(F, FACTORS, 576, ORDER);
-        FloatVector f0 = FloatVector.fromMemorySegment(F, FACTORS, 640, ORDER);
-        FloatVector f1 = FloatVector.fromMemorySegment(F, FACTORS, 704, ORDER);
+    /** The tables of the points: per entry the FMAs and the addition that rounds; VPSLLD and VPTERNLOGD make pairs of shorts. */
+    private static void points(MemorySegment x, int groups, long factors, float scale, MemorySegment out, long at) {
+        FloatVector a0 = FloatVector.fromMemorySegment(F, MEMORY, factors, ORDER);
+        FloatVector a1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 64, ORDER);
+        FloatVector b0 = FloatVector.fromMemorySegment(F, MEMORY, factors + 128, ORDER);
+        FloatVector b1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 192, ORDER);
+        FloatVector h0 = FloatVector.fromMemorySegment(F, MEMORY, factors + 256, ORDER);
+        FloatVector h1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 320, ORDER);
+        FloatVector i0 = FloatVector.fromMemorySegment(F, MEMORY, factors + 384, ORDER);
+        FloatVector i1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 448, ORDER);
+        FloatVector j0 = FloatVector.fromMemorySegment(F, MEMORY, factors + 512, ORDER);
+        FloatVector j1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 576, ORDER);
+        FloatVector k0 = FloatVector.fromMemorySegment(F, MEMORY, factors + 640, ORDER);
+        FloatVector k1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 704, ORDER);
+        FloatVector c0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS, ORDER);
+        FloatVector c1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 64, ORDER);
+        FloatVector d0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 128, ORDER);
+        FloatVector d1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 192, ORDER);
+        FloatVector e0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 256, ORDER);
+        FloatVector e1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 320, ORDER);
+        FloatVector f0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 384, ORDER);
+        FloatVector f1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 448, ORDER);
+        FloatVector l0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 512, ORDER);
+        FloatVector l1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 576, ORDER);
+        FloatVector m0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 640, ORDER);
+        FloatVector m1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.POINTS + 704, ORDER);
         FloatVector round = FloatVector.broadcast(F, ROUND);
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
@@ -280,13 +209,11 @@ final class ProductTables {
             FloatVector v = FloatVector.broadcast(F, x0);
             FloatVector w = FloatVector.broadcast(F, x1);
             FloatVector s = FloatVector.broadcast(F, shift);
-            IntVector even = v.fma(a0, w.fma(b0, s)).add(biased).reinterpretAsInts();
-            IntVector odd = v.fma(a1, w.fma(b1, s)).add(biased).reinterpretAsInts();
+            IntVector even = v.fma(a0, w.fma(b0, s.mul(h0))).add(biased).reinterpretAsInts();
+            IntVector odd = v.fma(a1, w.fma(b1, s.mul(h1))).add(biased).reinterpretAsInts();
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q, ORDER);
-            v = FloatVector.broadcast(F, -x0);
-            s = FloatVector.broadcast(F, -shift);
-            even = v.fma(a0, w.fma(b0, s)).add(biased).reinterpretAsInts();
-            odd = v.fma(a1, w.fma(b1, s)).add(biased).reinterpretAsInts();
+            even = v.fma(i0, w.fma(j0, s.mul(k0))).add(biased).reinterpretAsInts();
+            odd = v.fma(i1, w.fma(j1, s.mul(k1))).add(biased).reinterpretAsInts();
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 64, ORDER);
             v = FloatVector.broadcast(F, x2);
             w = FloatVector.broadcast(F, x3);
@@ -300,18 +227,30 @@ final class ProductTables {
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
             v = FloatVector.broadcast(F, x6);
             w = FloatVector.broadcast(F, x7);
-            even = v.fma(c0, w.mul(d0)).add(round).reinterpretAsInts();
-            odd = v.fma(c1, w.mul(d1)).add(round).reinterpretAsInts();
+            even = v.fma(l0, w.mul(m0)).add(round).reinterpretAsInts();
+            odd = v.fma(l1, w.mul(m1)).add(round).reinterpretAsInts();
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
         }
     }
 
     /** The tables of the residual. */
-    private static void residuals(MemorySegment x, int groups, float scale, MemorySegment out, long at) {
-        FloatVector a0 = FloatVector.fromMemorySegment(F, FACTORS, 768, ORDER);
-        FloatVector a1 = FloatVector.fromMemorySegment(F, FACTORS, 832, ORDER);
-        FloatVector b0 = FloatVector.fromMemorySegment(F, FACTORS, 896, ORDER);
-        FloatVector b1 = FloatVector.fromMemorySegment(F, FACTORS, 960, ORDER);
+    private static void residuals(MemorySegment x, int groups, long factors, float scale, MemorySegment out, long at) {
+        FloatVector a0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS, ORDER);
+        FloatVector a1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 64, ORDER);
+        FloatVector b0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 128, ORDER);
+        FloatVector b1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 192, ORDER);
+        FloatVector c0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 256, ORDER);
+        FloatVector c1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 320, ORDER);
+        FloatVector d0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 384, ORDER);
+        FloatVector d1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 448, ORDER);
+        FloatVector e0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 512, ORDER);
+        FloatVector e1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 576, ORDER);
+        FloatVector f0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 640, ORDER);
+        FloatVector f1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 704, ORDER);
+        FloatVector l0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 768, ORDER);
+        FloatVector l1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 832, ORDER);
+        FloatVector m0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 896, ORDER);
+        FloatVector m1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 960, ORDER);
         FloatVector round = FloatVector.broadcast(F, ROUND);
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
@@ -324,18 +263,18 @@ final class ProductTables {
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q, ORDER);
             v = FloatVector.broadcast(F, x.get(FLOAT, p + 8) * scale);
             w = FloatVector.broadcast(F, x.get(FLOAT, p + 12) * scale);
-            even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
-            odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
+            even = v.fma(c0, w.mul(d0)).add(round).reinterpretAsInts();
+            odd = v.fma(c1, w.mul(d1)).add(round).reinterpretAsInts();
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
             v = FloatVector.broadcast(F, x.get(FLOAT, p + 16) * scale);
             w = FloatVector.broadcast(F, x.get(FLOAT, p + 20) * scale);
-            even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
-            odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
+            even = v.fma(e0, w.mul(f0)).add(round).reinterpretAsInts();
+            odd = v.fma(e1, w.mul(f1)).add(round).reinterpretAsInts();
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
             v = FloatVector.broadcast(F, x.get(FLOAT, p + 24) * scale);
             w = FloatVector.broadcast(F, x.get(FLOAT, p + 28) * scale);
-            even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
-            odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
+            even = v.fma(l0, w.mul(m0)).add(round).reinterpretAsInts();
+            odd = v.fma(l1, w.mul(m1)).add(round).reinterpretAsInts();
             even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
         }
     }

@@ -6,7 +6,6 @@ import static dev.gosset.core.kernel.TableSums.PLANE_BYTES;
 import static dev.gosset.core.kernel.TableSums.SUM_BYTES;
 
 import dev.gosset.core.codebook.CodeMatrix;
-import dev.gosset.core.codebook.E8p;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -16,17 +15,13 @@ import java.util.stream.IntStream;
 
 /**
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
- * {@link ProductTables} of x, four lookups for eight weights. The loops are in {@link TableSums}.
+ * {@link ProductTables} of x, four lookups for eight weights. How they do is up to the {@link BlockCodes}.
  *
  * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16
- * at 4 bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; behind those
- * of all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
+ * at 4 bits. A chunk holds for each group 128 bytes, the codes of the points of 64 rows; behind those of all groups the
+ * residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
  * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. The rows of the last
- * block beyond the matrix are zero codes.
- *
- * <p>A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and
- * the signs of coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the
- * magnitudes. The bytes of E81B are in {@link ProductTables#RESIDUAL_CODES}.
+ * block beyond the matrix are zeros.
  *
  * <p>Sums are formed in 16 and 32 bit integers, so they are exact whatever the order.
  */
@@ -35,40 +30,24 @@ final class TableMatrix implements PreparedMatrix {
     static final int MOST_GROUPS = 32767;
 
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     /** Bytes of a memory page: prefetchers follow a stream within one. */
     private static final int PAGE = 4096;
 
-    private static final byte[] SIGNS = new byte[256];
-    private static final byte[] PARITY = new byte[256];
-
-    static {
-        double[] v = new double[8];
-        int[] bit = {-1, 2, 3, 4, 0, 1, 6, 7};
-        for (int b = 0; b < 256; b++) {
-            int odd = Integer.bitCount(b) & 1;
-            E8p.INSTANCE.decode(b, v, 0);
-            int signs = odd << 5;
-            for (int c = 1; c < 8; c++) {
-                signs |= (v[c] - (odd == 1 ? -0.25 : 0.25) < 0 ? 1 : 0) << bit[c];
-            }
-            SIGNS[b] = (byte) signs;
-            // the first table row has an even sum; an odd one negates coordinate 7, whose sign is bit 7
-            PARITY[b] = (byte) ((ProductTables.FIELDS.get(ValueLayout.JAVA_BYTE, b) & 1) << 7);
-        }
-    }
-
     private final CodeMatrix codes;
+    private final BlockCodes form;
     private final MemorySegment data;
     private final int groups;
     private final int bits;
     private final int blocks;
     private final int chunk;
 
-    TableMatrix(CodeMatrix codes, Arena arena) {
+    TableMatrix(CodeMatrix codes, BlockCodes form, Arena arena) {
         this.codes = codes;
+        this.form = form;
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
@@ -98,29 +77,23 @@ final class TableMatrix implements PreparedMatrix {
             long second = points + (long) CODE_BYTES * count;
             for (int r = 0; r < rows; r++) {
                 long row = (long) (first + r) * groups + begin;
-                packPoints(from, 2 * row, count, points + r);
+                packPoints(from, 2 * row, count, points, r);
                 if (bits == 4) {
-                    packPoints(from, residual + 2 * row, count, second + r);
+                    packPoints(from, residual + 2 * row, count, second, r);
                 } else if (bits == 3) {
                     for (int g = 0; g < count; g++) {
                         int code = from.get(ValueLayout.JAVA_BYTE, residual + row + g) & 0xff;
-                        data.set(
-                                ValueLayout.JAVA_BYTE,
-                                second + r + (long) BLOCK * g,
-                                ProductTables.RESIDUAL_CODES[code]);
+                        form.packResidual(data, second + (long) BLOCK * g, r, code);
                     }
                 }
             }
         }
     }
 
-    private void packPoints(MemorySegment from, long at, int count, long to) {
+    private void packPoints(MemorySegment from, long at, int count, long to, int row) {
         for (int g = 0; g < count; g++) {
-            byte b = from.get(ValueLayout.JAVA_BYTE, at + 2L * g);
-            byte a = from.get(ValueLayout.JAVA_BYTE, at + 2L * g + 1);
-            data.set(ValueLayout.JAVA_BYTE, to + (long) CODE_BYTES * g, a);
-            data.set(ValueLayout.JAVA_BYTE, to + (long) CODE_BYTES * g + BLOCK, (byte)
-                    (SIGNS[b & 0xff] ^ PARITY[a & 0xff]));
+            int code = from.get(SHORT, at + 2L * g) & 0xffff;
+            form.packPoint(data, to + (long) CODE_BYTES * g, row, code);
         }
     }
 
@@ -171,7 +144,7 @@ final class TableMatrix implements PreparedMatrix {
                     + " bytes and room for " + inputBytes() + ", found " + x.byteSize() + " and "
                     + (inputs.byteSize() - offset));
         }
-        ProductTables.build(codes.codebook(), x, groups, inputs, offset);
+        ProductTables.build(codes.codebook(), x, groups, form.factors(), inputs, offset);
     }
 
     /** {@inheritDoc} Not at 4 bits, whose product asks for no more than memory delivers to it as it is. */
@@ -246,10 +219,10 @@ final class TableMatrix implements PreparedMatrix {
         long tables = input + ProductTables.HEADER;
         if (bits == 2) {
             int half = groups / 2;
-            TableSums.sumPointsOfHalves(at, tables, half, sums);
+            form.sumPointsOfHalves(at, tables, half, sums);
             if (2 * half < groups) {
                 tables += (long) ProductTables.GROUP_BYTES * 2 * half;
-                TableSums.sumPoints(at + place(0, 2 * half), tables, 1, sums);
+                form.sumPoints(at + place(0, 2 * half), tables, 1, sums);
             }
             return;
         }
@@ -258,11 +231,11 @@ final class TableMatrix implements PreparedMatrix {
             long points = at + place(0, begin);
             long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
             if (bits == 4) {
-                TableSums.sumPointsTwice(points, tablesAt, width, sums);
+                form.sumPointsTwice(points, tablesAt, width, sums);
             } else {
-                TableSums.sumPoints(points, tablesAt, width, sums);
+                form.sumPoints(points, tablesAt, width, sums);
                 long residual = points + (long) CODE_BYTES * width;
-                TableSums.sumResiduals(residual, tablesAt + residualTables(), width, sums + SUM_BYTES);
+                form.sumResiduals(residual, tablesAt + residualTables(), width, sums + SUM_BYTES);
             }
         }
     }
@@ -277,14 +250,14 @@ final class TableMatrix implements PreparedMatrix {
     private void multiplyPairs(long at, int begin, long inputs, int count, long planes, long sums) {
         int width = Math.min(chunk, groups - begin);
         long tables = inputs + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
-        TableSums.indexPoints(at, width, planes);
+        form.indexPoints(at, width, planes);
         lookUp(tables, count, width, planes, sums);
         long residual = at + (long) CODE_BYTES * width;
         if (bits == 3) {
-            TableSums.indexResiduals(residual, width, planes);
+            form.indexResiduals(residual, width, planes);
             lookUp(tables + residualTables(), count, width, planes, sums + SUM_BYTES);
         } else if (bits == 4) {
-            TableSums.indexPoints(residual, width, planes);
+            form.indexPoints(residual, width, planes);
             lookUp(tables, count, width, planes, sums + SUM_BYTES);
         }
     }

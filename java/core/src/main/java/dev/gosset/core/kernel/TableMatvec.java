@@ -13,9 +13,10 @@ import java.util.List;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Matrix-vector products without multiplications, for 512-bit vectors with byte permutations (AVX-512 VBMI): x becomes
- * tables of 16-bit products that the bits of the codes index. {@link #prepare} repacks a matrix into blocks of 64 rows, at
- * the same number of bits per weight, at most 63 rows of padding.
+ * Matrix-vector products without multiplications, for 512-bit vectors: x becomes tables of 16-bit products that the bits of
+ * the codes index. {@link #prepare} repacks a matrix into blocks of 64 rows, at the same number of bits per weight, at most
+ * 63 rows of padding. There are two forms: {@link #bytes} needs byte permutations (AVX-512 VBMI and BITALG), {@link #words}
+ * those of words alone (AVX-512 BW) and takes a little longer. Their results differ in nothing.
  *
  * <p>Entries of the tables are rounded to 16 bits, so y differs from the exact product: by at most {@code 2.04 G / scale}
  * with G groups of eight columns and {@code scale = 32700 / (sqrt(17) max_g |x_g|)}, and by about 1.3e-4 of itself for
@@ -26,8 +27,25 @@ import jdk.incubator.vector.FloatVector;
  * thread-safe; products allocate nothing.
  */
 public final class TableMatvec implements MatvecKernel {
+    static final List<String> BYTES_FLAGS = List.of("avx512bw", "avx512vbmi", "avx512_bitalg");
+    static final List<String> WORDS_FLAGS = List.of("avx512bw");
     private static final Path CPU = Path.of("/proc/cpuinfo");
     private final VectorMatvec stored = new VectorMatvec();
+    private final BlockCodes form;
+
+    private TableMatvec(BlockCodes form) {
+        this.form = form;
+    }
+
+    /** The form for processors with AVX-512 VBMI and BITALG. */
+    public static TableMatvec bytes() {
+        return new TableMatvec(ByteCodes.INSTANCE);
+    }
+
+    /** The form for processors with AVX-512 BW. */
+    public static TableMatvec words() {
+        return new TableMatvec(WordCodes.INSTANCE);
+    }
 
     @Override
     public void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
@@ -44,12 +62,21 @@ public final class TableMatvec implements MatvecKernel {
         // The codebooks of the first checkpoints have codes of another build, which the tables do not know.
         boolean known = codes.codebook() instanceof E8p || codes.codebook() instanceof E8pResidual;
         return known && codes.groups() <= TableMatrix.MOST_GROUPS
-                ? new TableMatrix(codes, arena)
+                ? new TableMatrix(codes, form, arena)
                 : stored.prepare(codes, arena);
     }
 
-    /** Why this kernel cannot run well in this JVM, or null where it can. */
-    static String obstacle() {
+    /** Why {@link #bytes} cannot run well in this JVM, or null where it can. */
+    static String bytesObstacle() {
+        return obstacle(CPU, BYTES_FLAGS);
+    }
+
+    /** Why {@link #words} cannot run well in this JVM, or null where it can. */
+    static String wordsObstacle() {
+        return obstacle(CPU, WORDS_FLAGS);
+    }
+
+    private static String obstacle(Path cpuinfo, List<String> flags) {
         int bits = FloatVector.SPECIES_PREFERRED.vectorBitSize();
         if (bits != 512) {
             return "vectors of " + bits + " bits, 512 are needed";
@@ -57,21 +84,21 @@ public final class TableMatvec implements MatvecKernel {
         if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
             return "a big-endian machine";
         }
-        if (!Files.isReadable(CPU)) {
-            return "whether the processor has AVX-512 VBMI is unknown without " + CPU;
+        if (!Files.isReadable(cpuinfo)) {
+            return "whether the processor has " + flags.getLast() + " is unknown without " + cpuinfo;
         }
-        return obstacle(CPU);
+        return lacking(cpuinfo, flags);
     }
 
     /** Java does not tell what the processor can do, the first "flags" line of Linux's cpuinfo does. */
-    static String obstacle(Path cpuinfo) {
+    static String lacking(Path cpuinfo, List<String> flags) {
         try (var lines = Files.lines(cpuinfo)) {
-            List<String> flags = List.of(lines.filter(l -> l.startsWith("flags"))
+            List<String> found = List.of(lines.filter(l -> l.startsWith("flags"))
                     .findFirst()
                     .orElse("")
                     .split("\\s+"));
-            for (String flag : List.of("avx512bw", "avx512vbmi", "avx512_bitalg")) {
-                if (!flags.contains(flag)) {
+            for (String flag : flags) {
+                if (!found.contains(flag)) {
                     return "the processor has no " + flag;
                 }
             }

@@ -10,7 +10,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The loops of {@link TableMatrix}: from the codes of 64 rows to indices, and from indices to sums of products.
+ * The loops of {@link TableMatrix} over {@link ByteCodes}: from the codes of 64 rows to indices, and from indices to sums of products.
  * Addresses are those of {@link NativeMemory}, checked by the caller.
  *
  * <p><b>Planes.</b> The 64 codes of a group of columns become four vectors of 64 bytes, a byte for each row: the index of its
@@ -44,8 +44,8 @@ final class TableSums {
     private static final VectorSpecies<Integer> I = IntVector.SPECIES_512;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final MemorySegment MEMORY = NativeMemory.ALL;
-    private static final long POINT_FIELDS = ProductTables.FIELDS.address();
-    private static final long RESIDUAL_FIELDS = POINT_FIELDS + ProductTables.RESIDUAL_FIELDS;
+    private static final long POINT_FIELDS = ByteCodes.FIELDS.address();
+    private static final long RESIDUAL_FIELDS = POINT_FIELDS + ByteCodes.RESIDUAL_FIELDS;
 
     /** What no address has: C2 then knows that address + constant lies in {@link #MEMORY}. */
     private static final long ADDRESS = (1L << 62) - 1;

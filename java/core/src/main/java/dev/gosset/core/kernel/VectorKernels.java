@@ -14,23 +14,35 @@ final class VectorKernels {
      */
     record Choice(Kernels kernels, String matvec) {}
 
-    /** The family of this JVM, its products by {@code mode}: auto, tables or points. */
+    /** The family of this JVM, its products by {@code mode}: auto, tables, words or points. */
     static Choice create(String mode) {
-        String obstacle = mode.equals("points") ? null : TableMatvec.obstacle();
         return switch (mode.toLowerCase(Locale.ROOT)) {
-            case "auto" ->
-                obstacle == null
-                        ? choice(new TableMatvec(), "matvec: product tables, 512 bit vectors with VBMI")
-                        : choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + obstacle);
-            case "tables" -> {
-                if (obstacle != null) {
-                    throw new GossetException(Kernels.MATVEC + "=tables cannot be honoured: " + obstacle);
-                }
-                yield choice(new TableMatvec(), "matvec: product tables, " + Kernels.MATVEC + "=tables");
-            }
-            case "points" -> choice(new VectorMatvec(), "matvec: point tables, " + Kernels.MATVEC + "=points");
-            default -> throw new GossetException(Kernels.MATVEC + "=" + mode + ": expected auto, tables or points");
+            case "auto" -> fastest(TableMatvec.bytesObstacle(), TableMatvec.wordsObstacle());
+            case "tables" -> forced("tables", TableMatvec.bytesObstacle(), TableMatvec.bytes(), "product tables");
+            case "words" ->
+                forced("words", TableMatvec.wordsObstacle(), TableMatvec.words(), "product tables by words");
+            case "points" -> forced("points", null, new VectorMatvec(), "point tables");
+            default ->
+                throw new GossetException(Kernels.MATVEC + "=" + mode + ": expected auto, tables, words or points");
         };
+    }
+
+    /** The fastest products among those that have no obstacle. */
+    static Choice fastest(String bytes, String words) {
+        if (bytes == null) {
+            return choice(TableMatvec.bytes(), "matvec: product tables, 512 bit vectors with VBMI");
+        }
+        if (words == null) {
+            return choice(TableMatvec.words(), "matvec: product tables by words; by bytes rejected, " + bytes);
+        }
+        return choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + words);
+    }
+
+    private static Choice forced(String mode, String obstacle, MatvecKernel matvec, String name) {
+        if (obstacle != null) {
+            throw new GossetException(Kernels.MATVEC + "=" + mode + " cannot be honoured: " + obstacle);
+        }
+        return choice(matvec, "matvec: " + name + ", " + Kernels.MATVEC + "=" + mode);
     }
 
     private static Choice choice(MatvecKernel matvec, String reason) {

@@ -141,6 +141,27 @@ class KernelsTest {
     }
 
     @Test
+    void takesTheFastestProductsThatCanRun() {
+        VectorKernels.Choice choice = VectorKernels.fastest(null, null);
+        assertThat(choice.matvec()).isEqualTo("matvec: product tables, 512 bit vectors with VBMI");
+        choice = VectorKernels.fastest("the processor has no avx512vbmi", null);
+        assertThat(choice.kernels().matvec()).isInstanceOf(TableMatvec.class);
+        assertThat(choice.matvec())
+                .isEqualTo("matvec: product tables by words; by bytes rejected, the processor has no avx512vbmi");
+        choice = VectorKernels.fastest("vectors of 256 bits, 512 are needed", "vectors of 256 bits, 512 are needed");
+        assertThat(choice.kernels().matvec()).isInstanceOf(VectorMatvec.class);
+        assertThat(choice.matvec())
+                .isEqualTo("matvec: point tables; product tables rejected, vectors of 256 bits, 512 are needed");
+    }
+
+    @Test
+    void refusesUnknownProducts() {
+        assertThatThrownBy(() -> VectorKernels.create("bytes"))
+                .isInstanceOf(GossetException.class)
+                .hasMessage("gosset.matvec=bytes: expected auto, tables, words or points");
+    }
+
+    @Test
     void thisJvmRunsTheVectorKernels() {
         assertThat(Kernels.selected().name()).isEqualTo("vector");
         assertThat(Kernels.selected().transform()).isInstanceOf(VectorTransform.class);

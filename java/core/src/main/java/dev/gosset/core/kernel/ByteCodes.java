@@ -1,0 +1,182 @@
+package dev.gosset.core.kernel;
+
+import dev.gosset.core.codebook.E81b;
+import dev.gosset.core.codebook.E8p;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Codes as bytes, for processors that permute and count bytes of 512 bits (AVX-512 VBMI and BITALG); the loops are in {@link
+ * TableSums}.
+ *
+ * <p>Of a group's codes of E8P the magnitude bytes of the 64 rows come first and then their sign bytes. A sign byte holds
+ * the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and the signs of
+ * coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the magnitudes. The bytes
+ * of E81B are in {@link #RESIDUAL_CODES}.
+ */
+final class ByteCodes implements BlockCodes {
+    static final ByteCodes INSTANCE = new ByteCodes();
+
+    /**
+     * Two tables of 256 bytes indexed by the magnitude byte of an E8P code: bit 0 of the first is the parity of the row of S,
+     * bits 1, 3 and 4 the first pair, bits 5 to 7 the second; bits 2 to 4 of the second table are the third pair, bits 5 to 7
+     * the fourth. From byte {@link #RESIDUAL_FIELDS} on, indexed by {@link #RESIDUAL_CODES}: 128 bytes with the first pair in
+     * the lower nibble and the second in the upper one, for the codes of integers; 256 bytes with the third and the fourth.
+     */
+    static final MemorySegment FIELDS = Arena.global().allocate(512 + 384, 64);
+
+    static final int RESIDUAL_FIELDS = 512;
+
+    /**
+     * The bytes that stand for the codes of E81B here. The 128 points of integers are numbered from 0 on. Of the others bit 7
+     * is set, bits 0, 1, 4, 5, 2, 3 and 6 are the signs of coordinates 0 to 6, and the last sign makes their number even; so
+     * either nibble, its upper two bits ignored, says what the signs of the first and the second pair are.
+     */
+    private static final byte[] RESIDUAL_CODES = new byte[E81b.POINTS];
+
+    private static final ProductFactors FACTORS = new ProductFactors();
+    private static final byte[] SIGNS = new byte[256];
+    private static final byte[] PARITY = new byte[256];
+
+    static {
+        fillPoints();
+        fillSigns();
+        fillResidual();
+    }
+
+    private ByteCodes() {}
+
+    private static void fillPoints() {
+        byte[] doubled = E8p.doubledMagnitudes();
+        for (int a = 0; a < 256; a++) {
+            int sum = 0;
+            int[] pair = new int[4];
+            for (int p = 0; p < 4; p++) {
+                int m1 = doubled[8 * a + 2 * p];
+                int m2 = doubled[8 * a + 2 * p + 1];
+                sum += m1 + m2;
+                pair[p] = ProductTables.pair(m1, m2);
+            }
+            int parity = sum / 2 & 1;
+            int first = parity | (pair[0] & 1) << 1 | (pair[0] & 6) << 2 | pair[1] << 5;
+            FIELDS.set(ValueLayout.JAVA_BYTE, a, (byte) first);
+            FIELDS.set(ValueLayout.JAVA_BYTE, 256 + a, (byte) (pair[2] << 2 | pair[3] << 5));
+            // the first table row has an even sum; an odd one negates coordinate 7, whose sign is bit 7
+            PARITY[a] = (byte) (parity << 7);
+        }
+        for (int i = 0; i < 64; i++) {
+            // The sign of the first coordinate, bit 0 of the index, is flipped once more for the shift -1/4.
+            int shift = i >> 5;
+            FACTORS.first(i, ProductTables.PAIRS[(i >> 1 & 1) | (i >> 2 & 6)], i & 1 ^ shift, i >> 2 & 1, shift);
+        }
+        for (int i = 0; i < 32; i++) {
+            for (int pair : new int[] {1, 3}) {
+                FACTORS.point(pair, i, ProductTables.PAIRS[i & 7], i >> 3 & 1, i >> 4 & 1);
+            }
+            FACTORS.point(2, i, ProductTables.PAIRS[i >> 2 & 7], i & 1, i >> 1 & 1);
+        }
+    }
+
+    private static void fillSigns() {
+        double[] v = new double[8];
+        int[] bit = {-1, 2, 3, 4, 0, 1, 6, 7};
+        for (int b = 0; b < 256; b++) {
+            int odd = Integer.bitCount(b) & 1;
+            E8p.INSTANCE.decode(b, v, 0);
+            int signs = odd << 5;
+            for (int c = 1; c < 8; c++) {
+                signs |= (v[c] - (odd == 1 ? -0.25 : 0.25) < 0 ? 1 : 0) << bit[c];
+            }
+            SIGNS[b] = (byte) signs;
+        }
+    }
+
+    private static void fillResidual() {
+        List<List<Integer>> known = new ArrayList<>();
+        byte[] doubled = E81b.doubledPoints();
+        int integers = 0;
+        for (int code = 0; code < E81b.POINTS; code++) {
+            int[] v = new int[8];
+            for (int c = 0; c < 8; c++) {
+                v[c] = doubled[8 * code + c];
+            }
+            boolean halves = (v[0] & 1) == 1;
+            int[] pair = new int[4];
+            for (int p = 0; p < 4; p++) {
+                List<Integer> values = List.of(v[2 * p], v[2 * p + 1]);
+                if (halves) {
+                    pair[p] = (v[2 * p] < 0 ? 1 : 0) | (v[2 * p + 1] < 0 ? 2 : 0);
+                } else if (known.contains(values)) {
+                    pair[p] = known.indexOf(values);
+                } else {
+                    pair[p] = known.size();
+                    known.add(values);
+                }
+            }
+            int index = halves ? 0x80 | pair[0] | pair[2] << 2 | pair[1] << 4 | (pair[3] & 1) << 6 : integers++;
+            RESIDUAL_CODES[code] = (byte) index;
+            if (!halves) {
+                FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + index, (byte) (pair[0] | pair[1] << 4));
+            }
+            FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + 128 + index, (byte) (pair[2] | pair[3] << 4));
+        }
+        for (int pair = 0; pair < 4; pair++) {
+            for (int i = 0; i < known.size(); i++) {
+                FACTORS.residual(pair, i, known.get(i).get(0), known.get(i).get(1));
+            }
+            for (int i = 0; i < 16; i++) {
+                FACTORS.residual(pair, 16 + i, 1 - 2 * (i & 1), 1 - (i & 2));
+            }
+        }
+    }
+
+    @Override
+    public ProductFactors factors() {
+        return FACTORS;
+    }
+
+    @Override
+    public void packPoint(MemorySegment data, long at, int row, int code) {
+        int a = code >>> 8;
+        data.set(ValueLayout.JAVA_BYTE, at + row, (byte) a);
+        data.set(ValueLayout.JAVA_BYTE, at + row + TableSums.BLOCK, (byte) (SIGNS[code & 0xff] ^ PARITY[a]));
+    }
+
+    @Override
+    public void packResidual(MemorySegment data, long at, int row, int code) {
+        data.set(ValueLayout.JAVA_BYTE, at + row, RESIDUAL_CODES[code]);
+    }
+
+    @Override
+    public void sumPoints(long at, long tables, int groups, long sums) {
+        TableSums.sumPoints(at, tables, groups, sums);
+    }
+
+    @Override
+    public void sumPointsOfHalves(long at, long tables, int half, long sums) {
+        TableSums.sumPointsOfHalves(at, tables, half, sums);
+    }
+
+    @Override
+    public void sumPointsTwice(long at, long tables, int groups, long sums) {
+        TableSums.sumPointsTwice(at, tables, groups, sums);
+    }
+
+    @Override
+    public void sumResiduals(long at, long tables, int groups, long sums) {
+        TableSums.sumResiduals(at, tables, groups, sums);
+    }
+
+    @Override
+    public void indexPoints(long at, int groups, long planes) {
+        TableSums.indexPoints(at, groups, planes);
+    }
+
+    @Override
+    public void indexResiduals(long at, int groups, long planes) {
+        TableSums.indexResiduals(at, groups, planes);
+    }
+}
