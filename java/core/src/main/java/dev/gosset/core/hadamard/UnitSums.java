@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.math.BigInteger;
+import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -41,11 +42,14 @@ final class UnitSums {
     /** The table of the Hadamard matrix of order k with these entries, row-major, or of its transpose; 4 divides k. */
     static MemorySegment of(byte[] signs, int k, boolean transpose) {
         int s = k / 4;
-        int[][] n = block(signs, k, transpose, 1);
+        int[][] n = block(signs, k, transpose, 0, 1);
         // units[d][r] = 1 + c, or -(1 + c): row r of U_d takes x'_c with that sign
         int[][] units = new int[s][];
         for (int d = 0; d < s; d++) {
-            int[][] b = block(signs, k, transpose, d);
+            int[][] b = block(signs, k, transpose, 0, d);
+            for (int i = 1; i < s; i++) {
+                check(Arrays.deepEquals(b, block(signs, k, transpose, i, d)), k, d);
+            }
             for (int r = 0; d == 0 && r < 4; r++) {
                 b[r][r] = -b[r][r];
             }
@@ -121,12 +125,13 @@ final class UnitSums {
     }
 
     /** What rows i and columns i + d of the circulant blocks hold. */
-    private static int[][] block(byte[] signs, int k, boolean transpose, int d) {
+    private static int[][] block(byte[] signs, int k, boolean transpose, int i, int d) {
         int s = k / 4;
+        int j = (i + d) % s;
         int[][] b = new int[4][4];
         for (int r = 0; r < 4; r++) {
             for (int c = 0; c < 4; c++) {
-                b[r][c] = transpose ? signs[(c * s + d) * k + r * s] : signs[r * s * k + c * s + d];
+                b[r][c] = transpose ? signs[(c * s + j) * k + r * s + i] : signs[(r * s + i) * k + c * s + j];
             }
         }
         return b;
@@ -145,11 +150,15 @@ final class UnitSums {
                     unit[r] = dot > 0 ? 1 + c : -1 - c;
                 }
             }
-            if (unit[r] == 0) {
-                throw new IllegalArgumentException("offset " + d + " of the matrix of order " + k
-                        + " is not a unit times offset 1, as it is in Williamson's");
-            }
+            check(unit[r] != 0, k, d);
         }
         return unit;
+    }
+
+    private static void check(boolean holds, int k, int d) {
+        if (!holds) {
+            throw new IllegalArgumentException("offset " + d + " of the matrix of order " + k
+                    + " is not the same unit times offset 1 in all rows, as it is in Williamson's");
+        }
     }
 }
