@@ -17,6 +17,14 @@ final class HadamardMatrices {
         };
     }
 
+    /** Whether the matrix of order k is Williamson's array. */
+    static boolean isWilliamson(int k) {
+        return switch (k) {
+            case 52, 116, 124, 156, 172 -> true;
+            default -> false;
+        };
+    }
+
     /** The matrix of order k, a fresh array. */
     static byte[] of(int k) {
         return switch (k) {

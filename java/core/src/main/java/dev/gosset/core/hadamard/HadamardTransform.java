@@ -60,6 +60,9 @@ public final class HadamardTransform {
     /** HADAMARD: {@link #signedSums} of M and of its transpose. */
     private final MemorySegment[] sums = new MemorySegment[2];
 
+    /** HADAMARD: {@link #unitSums} of M and of its transpose. */
+    private final MemorySegment[] units = new MemorySegment[2];
+
     private volatile HartleyChirp chirp;
 
     private HadamardTransform(int n) {
@@ -183,6 +186,33 @@ public final class HadamardTransform {
                 sums[i] = SignedSums.of(signs, k, transpose);
             }
             return sums[i];
+        }
+    }
+
+    /**
+     * Whether {@link #unitSums} exist: M_K is one of Williamson's matrices, but not that of order 124, whose {@link #signedSums} take
+     * fewer additions.
+     */
+    public boolean hasUnitSums() {
+        return kind == Kind.HADAMARD && k != 124 && HadamardMatrices.isWilliamson(k);
+    }
+
+    /**
+     * How the rows of {@code M x}, or of {@code M^T x} where {@code transpose}, are formed where {@link #hasUnitSums}; see {@link
+     * UnitSums} for the layout. A read-only native segment that lives as long as it is reachable.
+     *
+     * @throws IllegalStateException for another matrix
+     */
+    public MemorySegment unitSums(boolean transpose) {
+        if (!hasUnitSums()) {
+            throw new IllegalStateException("unit sums are of Williamson's matrices but 124, found " + this);
+        }
+        synchronized (units) {
+            int i = transpose ? 1 : 0;
+            if (units[i] == null) {
+                units[i] = UnitSums.of(signs, k, transpose);
+            }
+            return units[i];
         }
     }
 

@@ -17,7 +17,9 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>Of a Hadamard matrix four rows are formed at a time out of eight sums ({@link HadamardTransform#signedSums}): K / 4 + 5
  * additions for each element where entry by entry K are needed. The scratch holds -x beside x, so that a sum needs
- * additions only. A Hartley matrix is multiplied entry by entry with FMAs, four rows at a time.
+ * additions only. The matrix of order 28 goes a shorter way ({@link PaleyProduct}), and so do most of Williamson's ({@link
+ * WilliamsonProduct}). A Hartley matrix is multiplied entry by entry
+ * with FMAs, four rows at a time.
  *
  * <p>Rounding of an element: K / 4 + 4 at most for a Hadamard matrix, K and that of the entries for a Hartley matrix.
  * Stateless, thread-safe, allocates nothing.
@@ -45,11 +47,20 @@ final class SmallMatrixProduct {
 
     /** Bytes of scratch of {@link #apply}. */
     static long scratchBytes(HadamardTransform transform) {
+        if (PaleyProduct.serves(transform)) {
+            return PaleyProduct.scratchBytes();
+        }
+        if (WilliamsonProduct.serves(transform)) {
+            return WilliamsonProduct.scratchBytes(transform.k());
+        }
         return 4L * TILE * transform.k() * (bySums(transform) ? 2 : 1);
     }
 
     /** What {@link #apply} reads of the matrix. */
     static MemorySegment form(HadamardTransform transform, boolean transpose) {
+        if (WilliamsonProduct.serves(transform)) {
+            return transform.unitSums(transpose);
+        }
         return bySums(transform) ? transform.signedSums(transpose) : transform.smallMatrix();
     }
 
@@ -61,7 +72,15 @@ final class SmallMatrixProduct {
      * @param scratch address of {@link #scratchBytes}
      */
     static void apply(HadamardTransform transform, boolean transpose, long form, long x, long stride, long scratch) {
+        if (PaleyProduct.serves(transform)) {
+            PaleyProduct.apply(x, stride, scratch);
+            return;
+        }
         int k = transform.k();
+        if (WilliamsonProduct.serves(transform)) {
+            WilliamsonProduct.apply(form, k, x, stride, scratch);
+            return;
+        }
         if (bySums(transform)) {
             gatherSigned(x, stride, k, scratch);
             sumUp(form, k, scratch, x, stride);

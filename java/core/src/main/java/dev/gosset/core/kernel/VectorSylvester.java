@@ -31,14 +31,17 @@ final class VectorSylvester {
     private static final int LANES = S.length();
     /** Bytes of a vector. */
     private static final long V = 4L * LANES;
+    /** Floats that {@link #firstFours} and {@link #secondFours} take through all their stages where there are 8 lanes or more. */
+    static final int GROUP = 16 * LANES;
+
     /** Most floats of a block: 16 KiB, half of a small L1 cache. */
     private static final int BLOCK = 4096;
 
-    private static final VectorShuffle<Float> SWAP1 = swap(1);
+    static final VectorShuffle<Float> SWAP1 = swap(1);
     private static final VectorShuffle<Float> SWAP2 = swap(2);
     private static final VectorShuffle<Float> SWAP4 = swap(4);
     private static final VectorShuffle<Float> SWAP8 = swap(8);
-    private static final FloatVector SIGN1 = sign(1);
+    static final FloatVector SIGN1 = sign(1);
     private static final FloatVector SIGN2 = sign(2);
     private static final FloatVector SIGN4 = sign(4);
     private static final FloatVector SIGN8 = sign(8);
@@ -70,23 +73,20 @@ final class VectorSylvester {
         return S.vectorBitSize();
     }
 
-    /** {@code x <- scale S_p x} for the p floats at address {@code x}, of any alignment. */
-    static void apply(long x, int p, float scale) {
-        if (p < LANES) {
-            small(x, p, scale);
-        } else if (p < 4 * LANES) {
-            oneOrTwo(x, p, scale);
-        } else if (p < 16 * LANES) {
-            fours(x, p, scale);
-            across(x, p, 4 * LANES);
-        } else {
-            int block = block(p);
-            for (int first = 0; first < p; first += block) {
-                long at = x + 4L * first;
-                firstFours(at, block, scale);
-                afterFirst(at, block);
+    /**
+     * {@code x <- scale S_p x} for each of {@code strips} strips of p floats, one behind the other from address {@code x} on, of
+     * any alignment. Short strips go through each pass together, as many as stay in the cache.
+     */
+    static void apply(long x, int p, long strips, float scale) {
+        int together = together(p);
+        for (long strip = 0; strip < strips; strip += together) {
+            long at = x + 4L * p * strip;
+            int size = p * (int) Math.min(together, strips - strip);
+            int block = Math.min(size, block(p) * together);
+            for (int first = 0; first < size; first += block) {
+                within(at + 4L * first, block, Math.min(p, block), scale);
             }
-            across(x, p, block);
+            across(at, size, p, block);
         }
     }
 
@@ -95,15 +95,48 @@ final class VectorSylvester {
         return p >= 16 * LANES;
     }
 
-    /** {@code y <- scale S_p (f x)} for p floats, at least 16 vectors; y is x or apart from it. */
-    static void applyToProduct(long x, long f, long y, int p, float scale) {
-        int block = block(p);
-        for (int first = 0; first < p; first += block) {
-            long at = 4L * first;
-            firstFoursOfProduct(x + at, f + at, y + at, block, scale);
-            afterFirst(y + at, block);
+    /** {@code y <- scale S_p (f x)} for strips of p floats, at least 16 vectors; y is x or apart from it. */
+    static void applyToProduct(long x, long f, long y, int p, long strips, float scale) {
+        int together = together(p);
+        for (long strip = 0; strip < strips; strip += together) {
+            long from = 4L * p * strip;
+            int size = p * (int) Math.min(together, strips - strip);
+            int block = Math.min(size, block(p) * together);
+            for (int first = 0; first < size; first += block) {
+                long at = from + 4L * first;
+                firstFoursOfProduct(x + at, f + at, y + at, block, scale);
+                afterFirst(y + at, block, Math.min(p, block));
+            }
+            across(y + from, size, p, block);
         }
-        across(y, p, block);
+    }
+
+    /**
+     * {@code y <- scale S x} but for the stage 1, for groups of 16 vectors, at least 8 lanes each, that follow each other in x and
+     * lie {@code stride} bytes apart in y; x is overwritten.
+     */
+    static void finishGroups(long x, int groups, float scale, long y, long stride) {
+        firstThrees(x, GROUP * groups, scale);
+        secondFours(x, GROUP * groups, y, stride);
+    }
+
+    /**
+     * As {@link #finishGroups}, and the stage between two groups: the first of the two lies finished in y, this goes to the 16 vectors
+     * behind it.
+     */
+    static void finishSecondGroups(long x, int groups, float scale, long y, long stride) {
+        firstThrees(x, GROUP * groups, scale);
+        secondFoursAndPair(x, GROUP * groups, y, stride);
+    }
+
+    /** The stages across the groups of a strip of p floats. */
+    static void acrossGroups(long x, int p) {
+        across(x, p, p, GROUP);
+    }
+
+    /** Strips of p floats that one pass goes over: what stays in the L1 cache. */
+    private static int together(int p) {
+        return Math.max(1, BLOCK / p);
     }
 
     /** Floats of a block: stages across blocks are few, and the blocks stay in the L1 cache. */
@@ -111,13 +144,32 @@ final class VectorSylvester {
         return p <= BLOCK ? p : Math.min(BLOCK, p / 8);
     }
 
-    /** All stages of a block but those of {@link #firstFours}. */
-    private static void afterFirst(long x, int size) {
-        if (LANES > 4) {
-            secondFours(x, size);
-            across(x, size, 16 * LANES);
+    /** All stages of strips of p floats, {@code size} in all. */
+    private static void within(long x, int size, int p, float scale) {
+        if (p < 4 * LANES) {
+            for (int first = 0; first < size; first += p) {
+                if (p < LANES) {
+                    small(x + 4L * first, p, scale);
+                } else {
+                    oneOrTwo(x + 4L * first, p, scale);
+                }
+            }
+        } else if (p < 16 * LANES) {
+            fours(x, size, scale);
+            across(x, size, p, 4 * LANES);
         } else {
-            across(x, size, 4 * LANES);
+            firstFours(x, size, scale);
+            afterFirst(x, size, p);
+        }
+    }
+
+    /** All stages of strips of p floats but those of {@link #firstFours}; {@code size} floats in all. */
+    private static void afterFirst(long x, int size, int p) {
+        if (LANES > 4) {
+            secondFours(x, size, x, 16 * V);
+            across(x, size, p, 16 * LANES);
+        } else {
+            across(x, size, p, 4 * LANES);
         }
     }
 
@@ -145,10 +197,10 @@ final class VectorSylvester {
         ALL.set(JAVA_FLOAT_UNALIGNED, x + 4L * i, value);
     }
 
-    /** The stages from h on, h at least four vectors. */
-    private static void across(long x, int size, int h) {
-        while (h < size) {
-            int left = size / h;
+    /** The stages from h on of strips of p floats, {@code size} in all; h at least four vectors. */
+    private static void across(long x, int size, int p, int h) {
+        while (h < p) {
+            int left = p / h;
             if (left >= 16 && LANES == 16 && size <= BLOCK) {
                 radix16(x, size, h);
                 h *= 16;
@@ -335,6 +387,31 @@ final class VectorSylvester {
         }
     }
 
+    /** As {@link #firstFours} without the stage 1. */
+    private static void firstThrees(long x, int size, float scale) {
+        for (int i = 0; i < size; i += 4 * LANES) {
+            long j = x + 4L * i & ADDRESS;
+            FloatVector a = FloatVector.fromMemorySegment(S, ALL, j, ORDER).mul(scale);
+            FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + V, ORDER).mul(scale);
+            FloatVector c =
+                    FloatVector.fromMemorySegment(S, ALL, j + 2 * V, ORDER).mul(scale);
+            FloatVector d =
+                    FloatVector.fromMemorySegment(S, ALL, j + 3 * V, ORDER).mul(scale);
+            a = a.fma(SIGN2, a.rearrange(SWAP2));
+            b = b.fma(SIGN2, b.rearrange(SWAP2));
+            c = c.fma(SIGN2, c.rearrange(SWAP2));
+            d = d.fma(SIGN2, d.rearrange(SWAP2));
+            FloatVector e = a.add(b);
+            FloatVector f = a.sub(b);
+            FloatVector g = c.add(d);
+            FloatVector h = c.sub(d);
+            e.add(g).intoMemorySegment(ALL, j, ORDER);
+            f.add(h).intoMemorySegment(ALL, j + V, ORDER);
+            e.sub(g).intoMemorySegment(ALL, j + 2 * V, ORDER);
+            f.sub(h).intoMemorySegment(ALL, j + 3 * V, ORDER);
+        }
+    }
+
     /** As {@link #firstFours}, of f x in place of x and to y. */
     private static void firstFoursOfProduct(long x, long f, long y, int size, float scale) {
         for (int i = 0; i < size; i += 4 * LANES) {
@@ -385,12 +462,14 @@ final class VectorSylvester {
 
     /**
      * The stages 4 and, where there are 16 lanes, 8 inside a register, and the two across four groups of four registers; at
-     * least 16 vectors of 8 lanes or more.
+     * least 16 vectors of 8 lanes or more. Each 16 vectors of the result lie {@code stride} bytes apart in y, which is x or apart
+     * from it.
      */
-    private static void secondFours(long x, int size) {
+    private static void secondFours(long x, int size, long y, long stride) {
         for (int t = 0; t < size / 4; t += LANES) {
             int low = t & (4 * LANES - 1);
             long j = x + 4L * (low + 4 * (t - low)) & ADDRESS;
+            long to = y + 4L * low + t / (4 * LANES) * stride & ADDRESS;
             FloatVector a = FloatVector.fromMemorySegment(S, ALL, j, ORDER);
             FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + 4 * V, ORDER);
             FloatVector c = FloatVector.fromMemorySegment(S, ALL, j + 8 * V, ORDER);
@@ -409,10 +488,53 @@ final class VectorSylvester {
             FloatVector f = a.sub(b);
             FloatVector g = c.add(d);
             FloatVector h = c.sub(d);
-            e.add(g).intoMemorySegment(ALL, j, ORDER);
-            f.add(h).intoMemorySegment(ALL, j + 4 * V, ORDER);
-            e.sub(g).intoMemorySegment(ALL, j + 8 * V, ORDER);
-            f.sub(h).intoMemorySegment(ALL, j + 12 * V, ORDER);
+            e.add(g).intoMemorySegment(ALL, to, ORDER);
+            f.add(h).intoMemorySegment(ALL, to + 4 * V, ORDER);
+            e.sub(g).intoMemorySegment(ALL, to + 8 * V, ORDER);
+            f.sub(h).intoMemorySegment(ALL, to + 12 * V, ORDER);
+        }
+    }
+
+    /** As {@link #secondFours} to the 16 vectors behind each 16 of y, and then the stage between these two. */
+    private static void secondFoursAndPair(long x, int size, long y, long stride) {
+        for (int t = 0; t < size / 4; t += LANES) {
+            int low = t & (4 * LANES - 1);
+            long j = x + 4L * (low + 4 * (t - low)) & ADDRESS;
+            long to = y + 4L * low + t / (4 * LANES) * stride & ADDRESS;
+            FloatVector a = FloatVector.fromMemorySegment(S, ALL, j, ORDER);
+            FloatVector b = FloatVector.fromMemorySegment(S, ALL, j + 4 * V, ORDER);
+            FloatVector c = FloatVector.fromMemorySegment(S, ALL, j + 8 * V, ORDER);
+            FloatVector d = FloatVector.fromMemorySegment(S, ALL, j + 12 * V, ORDER);
+            a = a.fma(SIGN4, a.rearrange(SWAP4));
+            b = b.fma(SIGN4, b.rearrange(SWAP4));
+            c = c.fma(SIGN4, c.rearrange(SWAP4));
+            d = d.fma(SIGN4, d.rearrange(SWAP4));
+            if (LANES > 8) {
+                a = a.fma(SIGN8, a.rearrange(SWAP8));
+                b = b.fma(SIGN8, b.rearrange(SWAP8));
+                c = c.fma(SIGN8, c.rearrange(SWAP8));
+                d = d.fma(SIGN8, d.rearrange(SWAP8));
+            }
+            FloatVector e = a.add(b);
+            FloatVector f = a.sub(b);
+            FloatVector g = c.add(d);
+            FloatVector h = c.sub(d);
+            FloatVector a0 = FloatVector.fromMemorySegment(S, ALL, to, ORDER);
+            FloatVector b0 = FloatVector.fromMemorySegment(S, ALL, to + 4 * V, ORDER);
+            FloatVector c0 = FloatVector.fromMemorySegment(S, ALL, to + 8 * V, ORDER);
+            FloatVector d0 = FloatVector.fromMemorySegment(S, ALL, to + 12 * V, ORDER);
+            FloatVector a1 = e.add(g);
+            FloatVector b1 = f.add(h);
+            FloatVector c1 = e.sub(g);
+            FloatVector d1 = f.sub(h);
+            a0.add(a1).intoMemorySegment(ALL, to, ORDER);
+            b0.add(b1).intoMemorySegment(ALL, to + 4 * V, ORDER);
+            c0.add(c1).intoMemorySegment(ALL, to + 8 * V, ORDER);
+            d0.add(d1).intoMemorySegment(ALL, to + 12 * V, ORDER);
+            a0.sub(a1).intoMemorySegment(ALL, to + 16 * V, ORDER);
+            b0.sub(b1).intoMemorySegment(ALL, to + 20 * V, ORDER);
+            c0.sub(c1).intoMemorySegment(ALL, to + 24 * V, ORDER);
+            d0.sub(d1).intoMemorySegment(ALL, to + 28 * V, ORDER);
         }
     }
 

@@ -10,7 +10,8 @@ import java.lang.foreign.MemorySegment;
  * The transform in the Vector API, float32 throughout: {@code U = (M_K (x) S_p) / sqrt(n)} with p = n / K.
  *
  * <p>A row is K strips of p floats. Each strip gets its Sylvester product ({@link VectorSylvester}), the factor 1/sqrt(n)
- * with the first load; then M_K mixes the strips, a tile of columns at a time ({@link SmallMatrixProduct}).
+ * with the first load; then M_K mixes the strips, a tile of columns at a time ({@link SmallMatrixProduct}). Long strips of K = 28
+ * go the other way round ({@link PaleyTransform}).
  *
  * <p>Accuracy: an element of the result is off by at most {@code r 2^-24 sum |x_i| / sqrt(n)} with r = log2 p + 2 where K = 1,
  * log2 p + K / 4 + 6 for a Hadamard matrix and 2 log2 p + 2 K + 6 for a Hartley matrix (to first order; overflow aside);
@@ -43,6 +44,9 @@ public final class VectorTransform implements TransformKernel {
         }
         if (byScalar(transform)) {
             return scalar.scratchBytes(transform);
+        }
+        if (PaleyTransform.takes(transform)) {
+            return PaleyTransform.scratchBytes();
         }
         // where a strip is narrower than a tile, a tile of the strips of several rows besides
         long rows = transform.n() / k < TILE ? 4L * k * TILE : 0;
@@ -97,14 +101,11 @@ public final class VectorTransform implements TransformKernel {
         try {
             int k = transform.k();
             int p = n / k;
-            if (VectorSylvester.takesFactors(p)) {
+            if (VectorSylvester.takesFactors(p) && !PaleyTransform.takes(transform)) {
                 float scale = 1 / transform.norm();
                 for (int row = 0; row < rows; row++) {
-                    for (int strip = 0; strip < k; strip++) {
-                        long column = 4L * p * strip;
-                        long at = 4L * n * row + column;
-                        VectorSylvester.applyToProduct(from + at, factors + column, to + at, p, scale);
-                    }
+                    long at = 4L * n * row;
+                    VectorSylvester.applyToProduct(from + at, factors, to + at, p, k, scale);
                 }
                 mix(transform, transpose, to, rows, work);
             } else {
@@ -159,9 +160,13 @@ public final class VectorTransform implements TransformKernel {
         int k = transform.k();
         int p = transform.n() / k;
         float scale = 1 / transform.norm();
-        for (long strip = 0; strip < (long) rows * k; strip++) {
-            VectorSylvester.apply(x + 4L * p * strip, p, scale);
+        if (PaleyTransform.takes(transform)) {
+            for (int row = 0; row < rows; row++) {
+                PaleyTransform.apply(x + 4L * transform.n() * row, p, scale, scratch);
+            }
+            return;
         }
+        VectorSylvester.apply(x, p, (long) rows * k, scale);
         mix(transform, transpose, x, rows, scratch);
     }
 

@@ -135,8 +135,9 @@ class TransformKernelTest {
         RandomGenerator random = fresh("model sizes");
         int[] sizes = {
             512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 896, 1536, 2560, 3072, 3200, 3328, 3584, 4864,
-            5120, 5504, 5632, 6144, 6656, 6912, 8640, 9216, 9728, 10240, 10944, 11008, 12288, 12800, 13696, 13824,
-            14336, 15360, 17920, 18432, 18944, 19968, 22016, 25600, 27392, 28672, 29568, 53248, 57344
+            1792, 5120, 5504, 5632, 6144, 6656, 6912, 7168, 8640, 9216, 9728, 10240, 10944, 11008, 12288, 12800, 13696,
+            13824, 14336, 14848, 15360, 17920, 18432, 18944, 19968, 22016, 25600, 27392, 28672, 29568, 53248, 57344,
+                    114688
         };
         for (int n : sizes) {
             for (boolean transpose : new boolean[] {false, true}) {
@@ -160,7 +161,7 @@ class TransformKernelTest {
     @MethodSource("kernels")
     void aRowDoesNotDependOnItsNeighbours(TransformKernel kernel) {
         RandomGenerator random = fresh("neighbours");
-        for (int n : new int[] {4, 24, 37, 148, 384, 4096, 5120}) {
+        for (int n : new int[] {4, 24, 37, 112, 148, 384, 4096, 5120, 14336}) {
             HadamardTransform u = HadamardTransform.of(n);
             int rows = 19;
             float[] x = normal(random, n * rows);
@@ -238,8 +239,8 @@ class TransformKernelTest {
     void takesFactorsBeforeAndAfter(TransformKernel kernel) {
         RandomGenerator random = fresh("factors");
         int[] sizes = {
-            1, 3, 7, 16, 24, 37, 48, 64, 96, 148, 256, 384, 896, 1024, 2752, 4096, 5120, 8192, 11008, 14336, 16384,
-            65536
+            1, 3, 7, 16, 24, 37, 48, 64, 96, 148, 256, 384, 896, 1024, 2752, 4096, 5120, 7168, 8192, 11008, 14336,
+            16384, 28672, 65536
         };
         for (int n : sizes) {
             HadamardTransform u = HadamardTransform.of(n);
@@ -304,9 +305,10 @@ class TransformKernelTest {
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         TransformKernel kernel = new VectorTransform();
         long here = Thread.currentThread().threadId();
-        for (int n :
-                new int[] {4, 16, 32, 64, 512, 1024, 2048, 4096, 8192, 16384, 37, 148, 3200, 5120, 11008, 14336, 18944
-                }) {
+        for (int n : new int[] {
+            4, 16, 32, 64, 512, 1024, 2048, 4096, 8192, 16384, 37, 148, 896, 3200, 5120, 6656, 11008, 14336, 18944,
+            28672
+        }) {
             HadamardTransform u = HadamardTransform.of(n);
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment x = arena.allocate(4L * n * 2);
@@ -377,7 +379,7 @@ class TransformKernelTest {
     void errorsStayWithinTheStatedBound() {
         RandomGenerator random = fresh("error bound");
         TransformKernel kernel = new VectorTransform();
-        for (int n : new int[] {64, 96, 384, 2368, 4096, 5120, 11008, 14336, 16384, 28672}) {
+        for (int n : new int[] {64, 96, 384, 2368, 4096, 5120, 7168, 11008, 14336, 16384, 28672}) {
             HadamardTransform u = HadamardTransform.of(n);
             float[] x = normal(random, n);
             double sum = 0;
