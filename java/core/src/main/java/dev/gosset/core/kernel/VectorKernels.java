@@ -14,23 +14,42 @@ final class VectorKernels {
      */
     record Choice(Kernels kernels, String matvec) {}
 
-    /** The family of this JVM, its products by {@code mode}: auto, tables or points. */
+    /** The family of this JVM, its products by {@code mode}: auto, tables, nibbles or points. */
     static Choice create(String mode) {
-        String obstacle = mode.equals("points") ? null : TableMatvec.obstacle();
+        String tables = TableMatvec.obstacle();
+        String nibbles = NibbleMatvec.obstacle();
         return switch (mode.toLowerCase(Locale.ROOT)) {
-            case "auto" ->
-                obstacle == null
-                        ? choice(new TableMatvec(), "matvec: product tables, 512 bit vectors with VBMI")
-                        : choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + obstacle);
+            case "auto" -> automatic(tables, nibbles);
             case "tables" -> {
-                if (obstacle != null) {
-                    throw new GossetException(Kernels.MATVEC + "=tables cannot be honoured: " + obstacle);
-                }
+                honour(mode, tables);
                 yield choice(new TableMatvec(), "matvec: product tables, " + Kernels.MATVEC + "=tables");
             }
+            case "nibbles" -> {
+                honour(mode, nibbles);
+                yield choice(new NibbleMatvec(), "matvec: nibble tables, " + Kernels.MATVEC + "=nibbles");
+            }
             case "points" -> choice(new VectorMatvec(), "matvec: point tables, " + Kernels.MATVEC + "=points");
-            default -> throw new GossetException(Kernels.MATVEC + "=" + mode + ": expected auto, tables or points");
+            default ->
+                throw new GossetException(Kernels.MATVEC + "=" + mode + ": expected auto, tables, nibbles or points");
         };
+    }
+
+    private static Choice automatic(String tables, String nibbles) {
+        if (tables == null) {
+            return choice(new TableMatvec(), "matvec: product tables, 512 bit vectors with VBMI");
+        }
+        if (nibbles == null && bits() < 512) {
+            return choice(
+                    new NibbleMatvec(),
+                    "matvec: nibble tables, fastest at " + bits() + " bits; product tables rejected, " + tables);
+        }
+        return choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + tables);
+    }
+
+    private static void honour(String mode, String obstacle) {
+        if (obstacle != null) {
+            throw new GossetException(Kernels.MATVEC + "=" + mode + " cannot be honoured: " + obstacle);
+        }
     }
 
     private static Choice choice(MatvecKernel matvec, String reason) {
