@@ -15,7 +15,7 @@ import jdk.incubator.vector.FloatVector;
  * bits per weight, at most 15 rows of padding.
  *
  * <p>Entries of the tables are rounded to 13 bits, so y differs from the exact product: by at most {@code 3.06 G / scale}
- * with G groups of eight columns and {@code scale = 5350 / (sqrt(17) max_g |x_g|)}, and by about 1e-3 of itself for Gaussian
+ * with G groups of eight columns and {@code scale >= 5350 / (sqrt(17) max_g |x_g|)}, and by about 7e-4 of itself for Gaussian
  * x; for 3 and 4 bits the residual's error adds to it. Sums are exact integers, so a row depends on nothing but its codes and
  * x.
  *

@@ -26,10 +26,10 @@ import jdk.incubator.vector.VectorSpecies;
  * {@link NibbleCodes}: plus or minus x_c; sum of {@code (1/2 - bit) x} over the lower four coordinates, over the next three by
  * bits 0 to 2; half of x_7, negative for an even number of bits.
  *
- * <p><b>Error.</b> {@code scale = L / (N max_g |x_g|)} with the Euclidean norm of a group of eight, N the largest norm of a
- * point, sqrt(17) for E8P and 2 for E81B, and L = {@value #POINT_LIMIT} and {@value #RESIDUAL_LIMIT}. An entry is wrong by at
- * most 0.51 of its unit, so a row of G groups by at most {@code 6 * 0.51 G / scale}, with the residual {@code 3 * 0.51 G /
- * scale} divided by the residual scale more. For random roundings it is of the order of {@code 0.7 sqrt(G) / scale}.
+ * <p><b>Error.</b> {@code scale = L / max_g p_g} with p_g a bound on the products of points with the group's x, close to the
+ * largest of them, and L = {@value #POINT_LIMIT} for E8P and {@value #RESIDUAL_LIMIT} for E81B. An entry is wrong by at most
+ * 0.51 of its unit, so a row of G groups by at most {@code 6 * 0.51 G / scale}, with the residual {@code 3 * 0.51 G / scale}
+ * divided by the residual scale more. For random roundings it is of the order of {@code 0.7 sqrt(G) / scale}.
  */
 final class NibbleTables {
     /** Bytes before the tables of a prepared input. */
@@ -56,9 +56,6 @@ final class NibbleTables {
     static final double POINT_LIMIT = 5350;
 
     static final double RESIDUAL_LIMIT = 10830;
-
-    static final double POINT_NORM = Math.sqrt(17);
-    static final double RESIDUAL_NORM = 2;
 
     private static final VectorSpecies<Float> F = FloatVector.SPECIES_128;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
@@ -115,10 +112,10 @@ final class NibbleTables {
      * @param out {@link #bytes} bytes from {@code at} on
      */
     static void build(Codebook codebook, MemorySegment x, int groups, MemorySegment out, long at) {
-        double norm = Math.sqrt(largestSquaredNorm(x, groups));
         // A scale that float32 cannot hold is cut: what is lost then is below 1e-25.
-        double scale = Math.min(POINT_LIMIT / (POINT_NORM * norm), 0x1p100);
-        double residualScale = Math.min(RESIDUAL_LIMIT / (RESIDUAL_NORM * norm), 0x1p100);
+        double scale = Math.min(POINT_LIMIT / largestPoint(x, groups), 0x1p100);
+        double residualScale =
+                codebook.bits() == 3 ? Math.min(RESIDUAL_LIMIT / largestResidual(x, groups), 0x1p100) : 0;
         out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
         out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
         long from = NativeMemory.readable(x, 0, 32L * groups);
@@ -144,19 +141,52 @@ final class NibbleTables {
         return scale > 0 ? 1 / (double) (float) scale : Double.NaN;
     }
 
-    /** {@code max_g |x_g|^2}; infinite or NaN where an x is. */
-    private static double largestSquaredNorm(MemorySegment x, int groups) {
+    /**
+     * {@code max_g} of what the product of a point of E8P with x_g can be at most: {@code |x| = sum |x_c|} weighs 1/2, the five
+     * largest or the largest twice and the second one more, and the shift a quarter of the sum. Infinite or NaN where an x is.
+     */
+    private static double largestPoint(MemorySegment x, int groups) {
         double max = 0;
         for (int g = 0; g < groups; g++) {
-            double even = 0;
-            double odd = 0;
-            for (long p = 32L * g; p < 32L * g + 32; p += 8) {
-                double v = x.get(FLOAT, p);
-                double w = x.get(FLOAT, p + 4);
-                even += v * v;
-                odd += w * w;
+            double sum = 0;
+            double absolute = 0;
+            // As bits, floats of one sign are in order. The three smallest and the two largest:
+            int low = Integer.MAX_VALUE;
+            int low2 = Integer.MAX_VALUE;
+            int low3 = Integer.MAX_VALUE;
+            int high = 0;
+            int high2 = 0;
+            for (long p = 32L * g; p < 32L * g + 32; p += 4) {
+                float v = x.get(FLOAT, p);
+                sum += v;
+                absolute += Math.abs(v);
+                int bits = Float.floatToRawIntBits(v) & Integer.MAX_VALUE;
+                low3 = Math.min(low3, Math.max(low2, bits));
+                low2 = Math.min(low2, Math.max(low, bits));
+                low = Math.min(low, bits);
+                high2 = Math.max(high2, Math.min(high, bits));
+                high = Math.max(high, bits);
             }
-            max = Math.max(max, even + odd);
+            double five = absolute
+                    - ((double) Float.intBitsToFloat(low) + Float.intBitsToFloat(low2) + Float.intBitsToFloat(low3));
+            double two = 2.0 * Float.intBitsToFloat(high) + Float.intBitsToFloat(high2);
+            max = Math.max(max, 0.5 * absolute + Math.max(five, two) + 0.25 * Math.abs(sum));
+        }
+        return max;
+    }
+
+    /** As {@link #largestPoint} for E81B: the largest twice, or half of all. */
+    private static double largestResidual(MemorySegment x, int groups) {
+        double max = 0;
+        for (int g = 0; g < groups; g++) {
+            double absolute = 0;
+            double largest = 0;
+            for (long p = 32L * g; p < 32L * g + 32; p += 4) {
+                double v = Math.abs(x.get(FLOAT, p));
+                absolute += v;
+                largest = Math.max(largest, v);
+            }
+            max = Math.max(max, Math.max(0.5 * absolute, 2 * largest));
         }
         return max;
     }

@@ -116,6 +116,28 @@ class KernelsTest {
     }
 
     @Test
+    void narrowVectorsTakeNibbleTables() throws Exception {
+        for (int bytes : new int[] {16, 32}) {
+            Run run = child(
+                    "--add-modules",
+                    "jdk.incubator.vector",
+                    "--enable-native-access=ALL-UNNAMED",
+                    "-XX:MaxVectorSize=" + bytes);
+            assertThat(run.exit()).as(run.toString()).isZero();
+            assertThat(run.out().get(2)).startsWith("matvec: nibble tables, fastest at " + 8 * bytes + " bits");
+        }
+    }
+
+    @Test
+    void productsThatCannotBeHonouredAreRefused() {
+        assertThat(VectorKernels.create("nibbles").kernels().matvec()).isInstanceOf(NibbleMatvec.class);
+        assertThat(VectorKernels.create("points").kernels().matvec()).isInstanceOf(VectorMatvec.class);
+        assertThatThrownBy(() -> VectorKernels.create("bytes"))
+                .isInstanceOf(GossetException.class)
+                .hasMessage("gosset.matvec=bytes: expected auto, tables, nibbles or points");
+    }
+
+    @Test
     void withoutNativeAccessAutoFallsToScalar() throws Exception {
         Run run = child("--add-modules", "jdk.incubator.vector", "--illegal-native-access=deny");
         assertThat(run.exit()).as(run.toString()).isZero();
