@@ -23,7 +23,7 @@ import java.util.Arrays;
  * of low nibble 3 lie below it but for one, which is a mask; and those of low nibble 15 so far above it that the ten, whose
  * rows' entries are very negative, come to 4 to 13.
  *
- * <p><b>Signs.</b> A point times 1 is {@code sign * (1/2 + t) + shift}. Bit c of a sign byte is the sign of coordinate c,
+ * <p><b>Signs.</b> A point is {@code sign * (1/2 + t) + shift}. Bit c of a sign byte is the sign of coordinate c,
  * but for bit 0, which is flipped where the shift is -1/4. As the number of minus signs is even or odd as the sum of t is,
  * the parity of the sign byte and the mask (which for 2 e_p + e_q is e_q, for 2 e_p none) tells whether it was.
  *
@@ -41,7 +41,7 @@ final class NibbleCodes {
     /** The byte of the zero vector of E81B. */
     static final byte ZERO = 0x0f;
 
-    /** The last coordinate with a minus: the number that added to that of +e_7 gives zero. */
+    /** The number of +e_7, which with -e_7 makes the zero vector. */
     static final byte PLUS_LAST = 7;
 
     /**
