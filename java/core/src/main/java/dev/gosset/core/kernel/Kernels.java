@@ -19,7 +19,8 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
 
     /**
      * The system property that selects how the vector family multiplies with codes: {@code auto} (the default), {@code
-     * tables} or {@code words} (see {@link TableMatvec}), or {@code points} (see {@link VectorMatvec}).
+     * tables} or {@code words} (see {@link TableMatvec}), {@code nibbles} (see {@link NibbleMatvec}) or {@code points} (see
+     * {@link VectorMatvec}).
      */
     public static final String MATVEC = "gosset.matvec";
 

@@ -14,28 +14,42 @@ final class VectorKernels {
      */
     record Choice(Kernels kernels, String matvec) {}
 
-    /** The family of this JVM, its products by {@code mode}: auto, tables, words or points. */
+    /** The family of this JVM, its products by {@code mode}: auto, tables, words, nibbles or points. */
     static Choice create(String mode) {
         return switch (mode.toLowerCase(Locale.ROOT)) {
-            case "auto" -> fastest(TableMatvec.bytesObstacle(), TableMatvec.wordsObstacle());
+            case "auto" -> fastest(TableMatvec.bytesObstacle(), TableMatvec.wordsObstacle(), NibbleMatvec.obstacle());
             case "tables" -> forced("tables", TableMatvec.bytesObstacle(), TableMatvec.bytes(), "product tables");
             case "words" ->
                 forced("words", TableMatvec.wordsObstacle(), TableMatvec.words(), "product tables by words");
+            case "nibbles" -> forced("nibbles", NibbleMatvec.obstacle(), new NibbleMatvec(), "nibble tables");
             case "points" -> forced("points", null, new VectorMatvec(), "point tables");
             default ->
-                throw new GossetException(Kernels.MATVEC + "=" + mode + ": expected auto, tables, words or points");
+                throw new GossetException(
+                        Kernels.MATVEC + "=" + mode + ": expected auto, tables, words, nibbles or points");
         };
     }
 
-    /** The fastest products among those that have no obstacle. */
-    static Choice fastest(String bytes, String words) {
+    /**
+     * The fastest products among those that have no obstacle.
+     *
+     * @param bytes what keeps product tables by bytes from running here, or null
+     * @param words the same of those by words
+     * @param nibbles the same of nibble tables
+     */
+    static Choice fastest(String bytes, String words, String nibbles) {
         if (bytes == null) {
             return choice(TableMatvec.bytes(), "matvec: product tables, 512 bit vectors with VBMI");
         }
         if (words == null) {
             return choice(TableMatvec.words(), "matvec: product tables by words; by bytes rejected, " + bytes);
         }
-        return choice(new VectorMatvec(), "matvec: point tables; product tables rejected, " + words);
+        if (nibbles == null) {
+            return choice(
+                    new NibbleMatvec(), "matvec: nibble tables, 128 bit vectors; product tables rejected, " + words);
+        }
+        return choice(
+                new VectorMatvec(),
+                "matvec: point tables; product tables rejected, " + words + "; nibble tables, " + nibbles);
     }
 
     private static Choice forced(String mode, String obstacle, MatvecKernel matvec, String name) {

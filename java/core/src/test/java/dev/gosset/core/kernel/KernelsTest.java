@@ -116,6 +116,27 @@ class KernelsTest {
     }
 
     @Test
+    void narrowVectorsTakeNibbleTables() throws Exception {
+        for (int bytes : new int[] {16, 32}) {
+            Run run = child(
+                    "--add-modules",
+                    "jdk.incubator.vector",
+                    "--enable-native-access=ALL-UNNAMED",
+                    "-XX:MaxVectorSize=" + bytes);
+            assertThat(run.exit()).as(run.toString()).isZero();
+            assertThat(run.out().get(2))
+                    .isEqualTo("matvec: nibble tables, 128 bit vectors; product tables rejected, vectors of "
+                            + 8 * bytes + " bits, 512 are needed");
+        }
+    }
+
+    @Test
+    void productsCanBeForced() {
+        assertThat(VectorKernels.create("nibbles").kernels().matvec()).isInstanceOf(NibbleMatvec.class);
+        assertThat(VectorKernels.create("points").kernels().matvec()).isInstanceOf(VectorMatvec.class);
+    }
+
+    @Test
     void withoutNativeAccessAutoFallsToScalar() throws Exception {
         Run run = child("--add-modules", "jdk.incubator.vector", "--illegal-native-access=deny");
         assertThat(run.exit()).as(run.toString()).isZero();
@@ -142,23 +163,30 @@ class KernelsTest {
 
     @Test
     void takesTheFastestProductsThatCanRun() {
-        VectorKernels.Choice choice = VectorKernels.fastest(null, null);
+        VectorKernels.Choice choice = VectorKernels.fastest(null, null, null);
         assertThat(choice.matvec()).isEqualTo("matvec: product tables, 512 bit vectors with VBMI");
-        choice = VectorKernels.fastest("the processor has no avx512vbmi", null);
+        choice = VectorKernels.fastest("the processor has no avx512vbmi", null, null);
         assertThat(choice.kernels().matvec()).isInstanceOf(TableMatvec.class);
         assertThat(choice.matvec())
                 .isEqualTo("matvec: product tables by words; by bytes rejected, the processor has no avx512vbmi");
-        choice = VectorKernels.fastest("vectors of 256 bits, 512 are needed", "vectors of 256 bits, 512 are needed");
+        choice = VectorKernels.fastest("no bytes", "vectors of 256 bits, 512 are needed", null);
+        assertThat(choice.kernels().matvec()).isInstanceOf(NibbleMatvec.class);
+        assertThat(choice.matvec())
+                .isEqualTo(
+                        "matvec: nibble tables, 128 bit vectors; product tables rejected, vectors of 256 bits, 512 are"
+                                + " needed");
+        choice = VectorKernels.fastest("no bytes", "no words", "a big-endian machine");
         assertThat(choice.kernels().matvec()).isInstanceOf(VectorMatvec.class);
         assertThat(choice.matvec())
-                .isEqualTo("matvec: point tables; product tables rejected, vectors of 256 bits, 512 are needed");
+                .isEqualTo(
+                        "matvec: point tables; product tables rejected, no words; nibble tables, a big-endian machine");
     }
 
     @Test
     void refusesUnknownProducts() {
         assertThatThrownBy(() -> VectorKernels.create("bytes"))
                 .isInstanceOf(GossetException.class)
-                .hasMessage("gosset.matvec=bytes: expected auto, tables, words or points");
+                .hasMessage("gosset.matvec=bytes: expected auto, tables, words, nibbles or points");
     }
 
     @Test
