@@ -28,14 +28,14 @@ import java.util.stream.Stream;
  * then row r gets P + N and row r' gets P - N. The lists of a row r are padded to one length; how far the two groups are apart is
  * chosen so that this costs least. For K = 172 that makes 31 additions for each element, besides the 4 of N.
  *
- * <p>Layout, native byte order: 16 float32 N, row-major; float32 2 t; from byte {@value #LISTS} on uint16: for each pair of groups
+ * <p>Layout, native byte order: the 16 elements of N, row-major, 2 t and 0, each as float32 sixteen times over; from byte {@value #LISTS} on uint16: for each pair of groups
  * their numbers i and i', the same where i' has been formed before; then for r = 0 .. 3 the length of its lists, and for each
  * place in a list the entries of P and N for r' = 0, of P and N for r' = 1, and so on. Element c of x' stands as c where its sign in
  * row r is +1 and as K + c where it is -1: an index into x' followed by -x'; nothing as 2 K.
  */
 final class UnitSums {
     /** Bytes before the lists. */
-    private static final int LISTS = 128;
+    private static final int LISTS = 64 * 18;
 
     private UnitSums() {}
 
@@ -59,9 +59,10 @@ final class UnitSums {
         int pairs = (s + 1) / 2;
         MemorySegment table = Arena.ofAuto().allocate(LISTS + 2L * pairs * (2 + 4 + 8L * padded(units, apart)), 64);
         for (int i = 0; i < 16; i++) {
-            table.setAtIndex(JAVA_FLOAT_UNALIGNED, i, n[i / 4][i % 4]);
+            fill(table, i, n[i / 4][i % 4]);
         }
-        table.setAtIndex(JAVA_FLOAT_UNALIGNED, 16, 2 * signs[0]);
+        fill(table, 16, 2 * signs[0]);
+        fill(table, 17, 0);
         long at = LISTS;
         for (int pair = 0; pair < pairs; pair++) {
             int i = 2 * pair * apart % s;
@@ -82,6 +83,12 @@ final class UnitSums {
             }
         }
         return table.asReadOnly();
+    }
+
+    private static void fill(MemorySegment table, int row, float value) {
+        for (int i = 16 * row; i < 16 * row + 16; i++) {
+            table.setAtIndex(JAVA_FLOAT_UNALIGNED, i, value);
+        }
     }
 
     /** How far the groups of a pair are apart: prime to s, so that every group comes in a pair, and with the shortest lists. */

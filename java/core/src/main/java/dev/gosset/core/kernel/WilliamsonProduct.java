@@ -1,7 +1,6 @@
 package dev.gosset.core.kernel;
 
 import static dev.gosset.core.kernel.NativeMemory.ALL;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import dev.gosset.core.hadamard.HadamardTransform;
@@ -12,7 +11,8 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The product with a Hadamard matrix of Williamson's, for a tile of two vectors of columns, by the sums of {@link
  * HadamardTransform#unitSums}: 31 additions for each element where K = 172, and 4 before, where {@link HadamardTransform#signedSums}
- * take 48. The scratch holds x' and -x', so that a sum needs additions only, and a row of zeros.
+ * take 48. The scratch holds x' and -x', so that a sum needs additions only, a row of
+ * zeros, and what the first of a pair of groups leaves for the second: with both in one method, C2 boxes the last of them in some orders of compilation.
  *
  * <p>At absolute addresses ({@link NativeMemory}). Rounding of an element: 13 at most where K = 172. Stateless, thread-safe, allocates nothing.
  */
@@ -28,8 +28,15 @@ final class WilliamsonProduct {
 
     private static final long STRIDE = (1L << 40) - 1;
 
+    /** Vectors that a row of the first group leaves for the second. */
+    private static final int SUMS = 8;
+
     /** Bytes of the table before its lists. */
-    private static final int LISTS = 128;
+    private static final int LISTS = 64 * 18;
+
+    // Vectors of one number in the table. They are loaded: C2 may box what is broadcast.
+    private static final int TWO = 64 * 16;
+    private static final int ZERO = 64 * 17;
 
     private WilliamsonProduct() {}
 
@@ -40,7 +47,7 @@ final class WilliamsonProduct {
 
     /** Bytes of scratch of {@link #apply}. */
     static long scratchBytes(int k) {
-        return 4 * V * k + 2 * V;
+        return V * (4L * k + 2 + 4 * SUMS);
     }
 
     /**
@@ -54,11 +61,15 @@ final class WilliamsonProduct {
 
     // The methods that hold vectors are long and hold their own loops: see VectorSylvester.
 
-    /** Writes x' and -x' to the tile: the four strips of a group by N, four FMAs for each element. */
+    /** Writes x', -x' and a row of zeros to the tile: the four strips of a group by N, four FMAs for each element. */
     private static void gather(long table, int k, long x, long stride, long tile) {
         int s = k / 4;
         long across = s * stride & STRIDE;
         long minus = 2 * V * k & STRIDE;
+        long nothing = tile + 2 * minus & ADDRESS;
+        FloatVector zero = FloatVector.fromMemorySegment(S, ALL, (table & ADDRESS) + ZERO, ORDER);
+        zero.intoMemorySegment(ALL, nothing, ORDER);
+        zero.intoMemorySegment(ALL, nothing + V, ORDER);
         for (int i = 0; i < s; i++) {
             long from = x + i * stride & ADDRESS;
             FloatVector x0 = FloatVector.fromMemorySegment(S, ALL, from, ORDER);
@@ -70,12 +81,12 @@ final class WilliamsonProduct {
             FloatVector x3 = FloatVector.fromMemorySegment(S, ALL, from + 3 * across, ORDER);
             FloatVector z3 = FloatVector.fromMemorySegment(S, ALL, from + 3 * across + V, ORDER);
             for (int r = 0; r < 4; r++) {
-                long n = table + 16L * r & ADDRESS;
+                long n = table + 256L * r & ADDRESS;
                 long to = tile + 2 * V * (r * s + i) & ADDRESS;
-                FloatVector n0 = FloatVector.broadcast(S, ALL.get(JAVA_FLOAT_UNALIGNED, n + 0));
-                FloatVector n1 = FloatVector.broadcast(S, ALL.get(JAVA_FLOAT_UNALIGNED, n + 4));
-                FloatVector n2 = FloatVector.broadcast(S, ALL.get(JAVA_FLOAT_UNALIGNED, n + 8));
-                FloatVector n3 = FloatVector.broadcast(S, ALL.get(JAVA_FLOAT_UNALIGNED, n + 12));
+                FloatVector n0 = FloatVector.fromMemorySegment(S, ALL, n, ORDER);
+                FloatVector n1 = FloatVector.fromMemorySegment(S, ALL, n + 64, ORDER);
+                FloatVector n2 = FloatVector.fromMemorySegment(S, ALL, n + 128, ORDER);
+                FloatVector n3 = FloatVector.fromMemorySegment(S, ALL, n + 192, ORDER);
                 FloatVector a = x3.fma(n3, x2.fma(n2, x1.fma(n1, x0.mul(n0))));
                 FloatVector b = z3.fma(n3, z2.fma(n2, z1.fma(n1, z0.mul(n0))));
                 a.intoMemorySegment(ALL, to, ORDER);
@@ -86,112 +97,122 @@ final class WilliamsonProduct {
         }
     }
 
-    /** The sums, two groups of rows at a time: the letters are those of the table, x and z the two vectors. */
+    /** For each pair of groups of rows the first, then the second. */
     private static void sumUp(long table, int k, long tile, long y, long stride) {
         int s = k / 4;
-        long across = s * stride & STRIDE;
-        long columns = tile & ADDRESS;
-        FloatVector two = FloatVector.broadcast(S, ALL.get(JAVA_FLOAT_UNALIGNED, table + 64));
-        FloatVector zero = FloatVector.zero(S);
-        zero.intoMemorySegment(ALL, columns + 4 * V * k & ADDRESS, ORDER);
-        zero.intoMemorySegment(ALL, columns + 4 * V * k + V & ADDRESS, ORDER);
-        long at = table + LISTS & ADDRESS;
+        long sums = tile + V * (4L * k + 2);
+        long at = table + LISTS;
         for (int pair = 0; pair < (s + 1) / 2; pair++) {
-            long first = y + (ALL.get(JAVA_SHORT_UNALIGNED, at) & 0xffffL) * stride & ADDRESS;
-            long second = y + (ALL.get(JAVA_SHORT_UNALIGNED, at + 2) & 0xffffL) * stride & ADDRESS;
-            at = at + 4 & ADDRESS;
-            FloatVector x0 = FloatVector.zero(S);
-            FloatVector z0 = FloatVector.zero(S);
-            FloatVector x1 = FloatVector.zero(S);
-            FloatVector z1 = FloatVector.zero(S);
-            FloatVector x2 = FloatVector.zero(S);
-            FloatVector z2 = FloatVector.zero(S);
-            FloatVector x3 = FloatVector.zero(S);
-            FloatVector z3 = FloatVector.zero(S);
-            for (int r = 0; r < 4; r++) {
-                int length = ALL.get(JAVA_SHORT_UNALIGNED, at);
-                at = at + 2 & ADDRESS;
-                FloatVector px0 = FloatVector.zero(S);
-                FloatVector pz0 = FloatVector.zero(S);
-                FloatVector nx0 = FloatVector.zero(S);
-                FloatVector nz0 = FloatVector.zero(S);
-                FloatVector px1 = FloatVector.zero(S);
-                FloatVector pz1 = FloatVector.zero(S);
-                FloatVector nx1 = FloatVector.zero(S);
-                FloatVector nz1 = FloatVector.zero(S);
-                FloatVector px2 = FloatVector.zero(S);
-                FloatVector pz2 = FloatVector.zero(S);
-                FloatVector nx2 = FloatVector.zero(S);
-                FloatVector nz2 = FloatVector.zero(S);
-                FloatVector px3 = FloatVector.zero(S);
-                FloatVector pz3 = FloatVector.zero(S);
-                FloatVector nx3 = FloatVector.zero(S);
-                FloatVector nz3 = FloatVector.zero(S);
-                for (int i = 0; i < length; i++) {
-                    long p0 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 0) & 0xffffL);
-                    px0 = px0.add(FloatVector.fromMemorySegment(S, ALL, p0, ORDER));
-                    pz0 = pz0.add(FloatVector.fromMemorySegment(S, ALL, p0 + V, ORDER));
-                    long n0 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 2) & 0xffffL);
-                    nx0 = nx0.add(FloatVector.fromMemorySegment(S, ALL, n0, ORDER));
-                    nz0 = nz0.add(FloatVector.fromMemorySegment(S, ALL, n0 + V, ORDER));
-                    long p1 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 4) & 0xffffL);
-                    px1 = px1.add(FloatVector.fromMemorySegment(S, ALL, p1, ORDER));
-                    pz1 = pz1.add(FloatVector.fromMemorySegment(S, ALL, p1 + V, ORDER));
-                    long n1 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 6) & 0xffffL);
-                    nx1 = nx1.add(FloatVector.fromMemorySegment(S, ALL, n1, ORDER));
-                    nz1 = nz1.add(FloatVector.fromMemorySegment(S, ALL, n1 + V, ORDER));
-                    long p2 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 8) & 0xffffL);
-                    px2 = px2.add(FloatVector.fromMemorySegment(S, ALL, p2, ORDER));
-                    pz2 = pz2.add(FloatVector.fromMemorySegment(S, ALL, p2 + V, ORDER));
-                    long n2 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 10) & 0xffffL);
-                    nx2 = nx2.add(FloatVector.fromMemorySegment(S, ALL, n2, ORDER));
-                    nz2 = nz2.add(FloatVector.fromMemorySegment(S, ALL, n2 + V, ORDER));
-                    long p3 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 12) & 0xffffL);
-                    px3 = px3.add(FloatVector.fromMemorySegment(S, ALL, p3, ORDER));
-                    pz3 = pz3.add(FloatVector.fromMemorySegment(S, ALL, p3 + V, ORDER));
-                    long n3 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 14) & 0xffffL);
-                    nx3 = nx3.add(FloatVector.fromMemorySegment(S, ALL, n3, ORDER));
-                    nz3 = nz3.add(FloatVector.fromMemorySegment(S, ALL, n3 + V, ORDER));
-                    at = at + 16 & ADDRESS;
-                }
-                long row = first + r * across & ADDRESS;
-                FloatVector rx = px0.add(nx0).add(px1.add(nx1)).add(px2.add(nx2).add(px3.add(nx3)));
-                rx = FloatVector.fromMemorySegment(S, ALL, row, ORDER).fma(two, rx);
-                rx.intoMemorySegment(ALL, row, ORDER);
-                FloatVector rz = pz0.add(nz0).add(pz1.add(nz1)).add(pz2.add(nz2).add(pz3.add(nz3)));
-                rz = FloatVector.fromMemorySegment(S, ALL, row + V, ORDER).fma(two, rz);
-                rz.intoMemorySegment(ALL, row + V, ORDER);
-                x0 = x0.add(px0.sub(nx0));
-                z0 = z0.add(pz0.sub(nz0));
-                x1 = x1.add(px1.sub(nx1));
-                z1 = z1.add(pz1.sub(nz1));
-                x2 = x2.add(px2.sub(nx2));
-                z2 = z2.add(pz2.sub(nz2));
-                x3 = x3.add(px3.sub(nx3));
-                z3 = z3.add(pz3.sub(nz3));
-            }
+            long first = ALL.get(JAVA_SHORT_UNALIGNED, at) & 0xffffL;
+            long second = ALL.get(JAVA_SHORT_UNALIGNED, at + 2) & 0xffffL;
+            at = addUp(table, at + 4, tile, y + first * stride, s * stride, sums);
             if (second != first) {
-                long row0 = second + 0 * across & ADDRESS;
-                x0 = FloatVector.fromMemorySegment(S, ALL, row0, ORDER).fma(two, x0);
-                x0.intoMemorySegment(ALL, row0, ORDER);
-                z0 = FloatVector.fromMemorySegment(S, ALL, row0 + V, ORDER).fma(two, z0);
-                z0.intoMemorySegment(ALL, row0 + V, ORDER);
-                long row1 = second + 1 * across & ADDRESS;
-                x1 = FloatVector.fromMemorySegment(S, ALL, row1, ORDER).fma(two, x1);
-                x1.intoMemorySegment(ALL, row1, ORDER);
-                z1 = FloatVector.fromMemorySegment(S, ALL, row1 + V, ORDER).fma(two, z1);
-                z1.intoMemorySegment(ALL, row1 + V, ORDER);
-                long row2 = second + 2 * across & ADDRESS;
-                x2 = FloatVector.fromMemorySegment(S, ALL, row2, ORDER).fma(two, x2);
-                x2.intoMemorySegment(ALL, row2, ORDER);
-                z2 = FloatVector.fromMemorySegment(S, ALL, row2 + V, ORDER).fma(two, z2);
-                z2.intoMemorySegment(ALL, row2 + V, ORDER);
-                long row3 = second + 3 * across & ADDRESS;
-                x3 = FloatVector.fromMemorySegment(S, ALL, row3, ORDER).fma(two, x3);
-                x3.intoMemorySegment(ALL, row3, ORDER);
-                z3 = FloatVector.fromMemorySegment(S, ALL, row3 + V, ORDER).fma(two, z3);
-                z3.intoMemorySegment(ALL, row3 + V, ORDER);
+                combine(table, sums, y + second * stride, s * stride);
             }
+        }
+    }
+
+    /**
+     * The rows of the first of a pair of groups, and P - N of each of them for the four rows of the second; x and z are the two
+     * vectors of a row.
+     *
+     * @param lists their address
+     * @return that of what follows them
+     */
+    private static long addUp(long table, long lists, long tile, long first, long group, long sums) {
+        long columns = tile & ADDRESS;
+        long across = group & STRIDE;
+        long at = lists & ADDRESS;
+        FloatVector two = FloatVector.fromMemorySegment(S, ALL, (table & ADDRESS) + TWO, ORDER);
+        FloatVector none = FloatVector.fromMemorySegment(S, ALL, (table & ADDRESS) + ZERO, ORDER);
+        for (int r = 0; r < 4; r++) {
+            int length = ALL.get(JAVA_SHORT_UNALIGNED, at);
+            at = at + 2 & ADDRESS;
+            FloatVector px0 = none;
+            FloatVector pz0 = none;
+            FloatVector nx0 = none;
+            FloatVector nz0 = none;
+            FloatVector px1 = none;
+            FloatVector pz1 = none;
+            FloatVector nx1 = none;
+            FloatVector nz1 = none;
+            FloatVector px2 = none;
+            FloatVector pz2 = none;
+            FloatVector nx2 = none;
+            FloatVector nz2 = none;
+            FloatVector px3 = none;
+            FloatVector pz3 = none;
+            FloatVector nx3 = none;
+            FloatVector nz3 = none;
+            for (int i = 0; i < length; i++) {
+                long p0 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at) & 0xffffL);
+                px0 = px0.add(FloatVector.fromMemorySegment(S, ALL, p0, ORDER));
+                pz0 = pz0.add(FloatVector.fromMemorySegment(S, ALL, p0 + V, ORDER));
+                long n0 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 2) & 0xffffL);
+                nx0 = nx0.add(FloatVector.fromMemorySegment(S, ALL, n0, ORDER));
+                nz0 = nz0.add(FloatVector.fromMemorySegment(S, ALL, n0 + V, ORDER));
+                long p1 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 4) & 0xffffL);
+                px1 = px1.add(FloatVector.fromMemorySegment(S, ALL, p1, ORDER));
+                pz1 = pz1.add(FloatVector.fromMemorySegment(S, ALL, p1 + V, ORDER));
+                long n1 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 6) & 0xffffL);
+                nx1 = nx1.add(FloatVector.fromMemorySegment(S, ALL, n1, ORDER));
+                nz1 = nz1.add(FloatVector.fromMemorySegment(S, ALL, n1 + V, ORDER));
+                long p2 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 8) & 0xffffL);
+                px2 = px2.add(FloatVector.fromMemorySegment(S, ALL, p2, ORDER));
+                pz2 = pz2.add(FloatVector.fromMemorySegment(S, ALL, p2 + V, ORDER));
+                long n2 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 10) & 0xffffL);
+                nx2 = nx2.add(FloatVector.fromMemorySegment(S, ALL, n2, ORDER));
+                nz2 = nz2.add(FloatVector.fromMemorySegment(S, ALL, n2 + V, ORDER));
+                long p3 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 12) & 0xffffL);
+                px3 = px3.add(FloatVector.fromMemorySegment(S, ALL, p3, ORDER));
+                pz3 = pz3.add(FloatVector.fromMemorySegment(S, ALL, p3 + V, ORDER));
+                long n3 = columns + 2 * V * (ALL.get(JAVA_SHORT_UNALIGNED, at + 14) & 0xffffL);
+                nx3 = nx3.add(FloatVector.fromMemorySegment(S, ALL, n3, ORDER));
+                nz3 = nz3.add(FloatVector.fromMemorySegment(S, ALL, n3 + V, ORDER));
+                at = at + 16 & ADDRESS;
+            }
+            long row = first + r * across & ADDRESS;
+            FloatVector.fromMemorySegment(S, ALL, row, ORDER)
+                    .fma(two, px0.add(nx0).add(px1.add(nx1)).add(px2.add(nx2).add(px3.add(nx3))))
+                    .intoMemorySegment(ALL, row, ORDER);
+            FloatVector.fromMemorySegment(S, ALL, row + V, ORDER)
+                    .fma(two, pz0.add(nz0).add(pz1.add(nz1)).add(pz2.add(nz2).add(pz3.add(nz3))))
+                    .intoMemorySegment(ALL, row + V, ORDER);
+            long to = sums + SUMS * V * r & ADDRESS;
+            px0.sub(nx0).intoMemorySegment(ALL, to, ORDER);
+            pz0.sub(nz0).intoMemorySegment(ALL, to + 1 * V, ORDER);
+            px1.sub(nx1).intoMemorySegment(ALL, to + 2 * V, ORDER);
+            pz1.sub(nz1).intoMemorySegment(ALL, to + 3 * V, ORDER);
+            px2.sub(nx2).intoMemorySegment(ALL, to + 4 * V, ORDER);
+            pz2.sub(nz2).intoMemorySegment(ALL, to + 5 * V, ORDER);
+            px3.sub(nx3).intoMemorySegment(ALL, to + 6 * V, ORDER);
+            pz3.sub(nz3).intoMemorySegment(ALL, to + 7 * V, ORDER);
+        }
+        return at;
+    }
+
+    /** The rows of the second group from what {@link #addUp} left; x and z are the two vectors of a row. */
+    private static void combine(long table, long sums, long second, long group) {
+        long across = group & STRIDE;
+        long from = sums & ADDRESS;
+        FloatVector two = FloatVector.fromMemorySegment(S, ALL, (table & ADDRESS) + TWO, ORDER);
+        for (int r = 0; r < 4; r++) {
+            long at = from + 2 * V * r & ADDRESS;
+            long row = second + r * across & ADDRESS;
+            FloatVector x0 = FloatVector.fromMemorySegment(S, ALL, at, ORDER);
+            FloatVector x1 = FloatVector.fromMemorySegment(S, ALL, at + 8 * V, ORDER);
+            FloatVector x2 = FloatVector.fromMemorySegment(S, ALL, at + 16 * V, ORDER);
+            FloatVector x3 = FloatVector.fromMemorySegment(S, ALL, at + 24 * V, ORDER);
+            FloatVector z0 = FloatVector.fromMemorySegment(S, ALL, at + 1 * V, ORDER);
+            FloatVector z1 = FloatVector.fromMemorySegment(S, ALL, at + 9 * V, ORDER);
+            FloatVector z2 = FloatVector.fromMemorySegment(S, ALL, at + 17 * V, ORDER);
+            FloatVector z3 = FloatVector.fromMemorySegment(S, ALL, at + 25 * V, ORDER);
+            FloatVector.fromMemorySegment(S, ALL, row, ORDER)
+                    .fma(two, x0.add(x1).add(x2.add(x3)))
+                    .intoMemorySegment(ALL, row, ORDER);
+            FloatVector.fromMemorySegment(S, ALL, row + V, ORDER)
+                    .fma(two, z0.add(z1).add(z2.add(z3)))
+                    .intoMemorySegment(ALL, row + V, ORDER);
         }
     }
 }
