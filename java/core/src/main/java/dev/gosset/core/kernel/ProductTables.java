@@ -1,7 +1,6 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.codebook.E81b;
 import dev.gosset.core.codebook.E8p;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -20,13 +19,11 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>Eight coordinates are four pairs. The magnitudes of a pair of E8P, doubled, are one of eight: {1, 3} x {1, 3}, or a 5
  * beside a 1 or a 3. With two signs that is an index of 5 bits, so the 32 products of a pair with its two x fill a vector
- * of 512 bits; the first pair has 64, for it also carries the shift of +-1/4 times the sum of the eight x. The residual
- * E81B has 17 different pairs: 13 of integers and, from entry 16 on, the four of halves.
+ * of 512 bits; the first pair has 64, for it also carries the shift of +-1/4 times the sum of the eight x.
  *
  * <p><b>Layout of a prepared input.</b> 64 bytes: the double {@code 1 / scale} of the points at 0 and of the residual at 8.
- * Then for each group of eight columns {@value #GROUP_BYTES} bytes: 64 shorts of the first pair, 32 of each other. For 3
- * bits then the same of the residual, where the second half of the first pair's is left out. Every entry is {@code round(scale * product)},
- * those of the first pair plus 32768.
+ * Then for each group of eight columns {@value #GROUP_BYTES} bytes: 64 shorts of the first pair, 32 of each other. Every entry
+ * is {@code round(scale * product)}, those of the first pair plus 32768. For 3 bits then the {@link ResidualTables}.
  *
  * <p><b>Error.</b> {@code scale = 32700 / (N max_g |x_g|)} with the Euclidean norm of a group of eight and N the largest
  * norm of a point, sqrt(17) for E8P and 2 for E81B: no sum of four entries overflows 16 bits. An entry is wrong by at most
@@ -48,24 +45,13 @@ final class ProductTables {
     static final int OFFSET = 32768;
 
     static final double POINT_NORM = Math.sqrt(17);
-    static final double RESIDUAL_NORM = 2;
 
     /**
      * Two tables of 256 bytes indexed by the magnitude byte of an E8P code: bit 0 of the first is the parity of the row of S,
      * bits 1, 3 and 4 the first pair, bits 5 to 7 the second; bits 2 to 4 of the second table are the third pair, bits 5 to 7
-     * the fourth. From byte {@link #RESIDUAL_FIELDS} on, indexed by {@link #RESIDUAL_CODES}: 128 bytes with the first pair in
-     * the lower nibble and the second in the upper one, for the codes of integers; 256 bytes with the third and the fourth.
+     * the fourth.
      */
-    static final MemorySegment FIELDS = Arena.global().allocate(512 + 384, 64);
-
-    static final int RESIDUAL_FIELDS = 512;
-
-    /**
-     * The bytes that stand for the codes of E81B here. The 128 points of integers are numbered from 0 on. Of the others bit 7
-     * is set, bits 0, 1, 4, 5, 2, 3 and 6 are the signs of coordinates 0 to 6, and the last sign makes their number even; so
-     * either nibble, its upper two bits ignored, says what the signs of the first and the second pair are.
-     */
-    static final byte[] RESIDUAL_CODES = new byte[E81b.POINTS];
+    static final MemorySegment FIELDS = Arena.global().allocate(512, 64);
 
     private static final VectorSpecies<Float> F = FloatVector.SPECIES_512;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
@@ -78,17 +64,22 @@ final class ProductTables {
     private static final int[][] PAIRS = {{1, 1}, {3, 1}, {1, 3}, {3, 3}, {5, 1}, {1, 5}, {5, 3}, {3, 5}};
 
     /**
-     * Four kinds of tables of 256 bytes: the factors of the first x in the entries 0, 2, .. 30, then in 1, 3, .. 31, then
-     * those of the second x. The kinds are the first pair, the second and fourth, the third, the residual.
+     * Three kinds of tables of 256 bytes: the factors of the first x in the entries 0, 2, .. 30, then in 1, 3, .. 31, then
+     * those of the second x. The kinds are the first pair, the second and fourth, the third.
      */
-    private static final MemorySegment FACTORS = Arena.global().allocate(4 * 256, 64);
+    private static final MemorySegment FACTORS = Arena.global().allocate(3 * 256, 64);
+
+    private static final long FACTORS_AT = FACTORS.address();
+    private static final MemorySegment MEMORY = NativeMemory.ALL;
+
+    /** What no address has: C2 then knows that address + constant lies in {@link #MEMORY}. */
+    private static final long ADDRESS = (1L << 62) - 1;
 
     /** Added to a float so that its low bits are the nearest integer. */
     private static final float ROUND = 12582912f;
 
     static {
         fillPoints();
-        fillResidual();
     }
 
     private ProductTables() {}
@@ -118,43 +109,6 @@ final class ProductTables {
         }
     }
 
-    private static void fillResidual() {
-        List<List<Integer>> known = new ArrayList<>();
-        byte[] doubled = E81b.doubledPoints();
-        int integers = 0;
-        for (int code = 0; code < E81b.POINTS; code++) {
-            int[] v = new int[8];
-            for (int c = 0; c < 8; c++) {
-                v[c] = doubled[8 * code + c];
-            }
-            boolean halves = (v[0] & 1) == 1;
-            int[] pair = new int[4];
-            for (int p = 0; p < 4; p++) {
-                List<Integer> values = List.of(v[2 * p], v[2 * p + 1]);
-                if (halves) {
-                    pair[p] = (v[2 * p] < 0 ? 1 : 0) | (v[2 * p + 1] < 0 ? 2 : 0);
-                } else if (known.contains(values)) {
-                    pair[p] = known.indexOf(values);
-                } else {
-                    pair[p] = known.size();
-                    known.add(values);
-                }
-            }
-            int index = halves ? 0x80 | pair[0] | pair[2] << 2 | pair[1] << 4 | (pair[3] & 1) << 6 : integers++;
-            RESIDUAL_CODES[code] = (byte) index;
-            if (!halves) {
-                FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + index, (byte) (pair[0] | pair[1] << 4));
-            }
-            FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + 128 + index, (byte) (pair[2] | pair[3] << 4));
-        }
-        for (int i = 0; i < known.size(); i++) {
-            setFactors(3, i, new int[] {known.get(i).get(0), known.get(i).get(1)}, 0, 0);
-        }
-        for (int i = 0; i < 16; i++) {
-            setFactors(3, 16 + i, new int[] {1, 1}, i & 1, i >> 1 & 1);
-        }
-    }
-
     private static void setFactors(int kind, int entry, int[] doubled, int sign1, int sign2) {
         long at = 256L * kind + 64L * (entry & 1) + 4L * (entry >> 1);
         FACTORS.set(FLOAT, at, (sign1 == 0 ? 0.5f : -0.5f) * doubled[0]);
@@ -163,7 +117,7 @@ final class ProductTables {
 
     /** Bytes of the prepared form of one x. */
     static long bytes(Codebook codebook, int groups) {
-        return HEADER + (long) groups * GROUP_BYTES * (codebook.bits() == 3 ? 2 : 1);
+        return HEADER + (long) groups * (GROUP_BYTES + (codebook.bits() == 3 ? ResidualTables.GROUP_BYTES : 0));
     }
 
     /**
@@ -173,17 +127,24 @@ final class ProductTables {
      * @param out {@link #bytes} bytes from {@code at} on
      */
     static void build(Codebook codebook, MemorySegment x, int groups, MemorySegment out, long at) {
-        double squared = largestSquaredNorm(x, groups);
-        // Squares that float32 cannot hold are rare: they are formed again in float64.
-        double norm = Math.sqrt(squared > 1e-30 && squared < 1e38 ? squared : slowSquaredNorm(x, groups));
-        // A scale that float32 cannot hold is cut: what is lost then is below 1e-25.
-        double scale = Math.min(LIMIT / (POINT_NORM * norm), 0x1p100);
-        double residualScale = Math.min(LIMIT / (RESIDUAL_NORM * norm), 0x1p100);
-        out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
-        out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
-        points(x, groups, (float) scale, out, at + HEADER);
-        if (codebook.bits() == 3) {
-            residuals(x, groups, (float) residualScale, out, at + HEADER + (long) GROUP_BYTES * groups);
+        long from = NativeMemory.readable(x, 0, 32L * groups);
+        long to = NativeMemory.writable(out, at, bytes(codebook, groups));
+        try {
+            double squared = largestSquaredNorm(from, groups);
+            // Squares that float32 cannot hold are rare: they are formed again in float64.
+            double norm = Math.sqrt(squared > 1e-30 && squared < 1e38 ? squared : slowSquaredNorm(x, groups));
+            // A scale that float32 cannot hold is cut: what is lost then is below 1e-25.
+            double scale = Math.min(LIMIT / (POINT_NORM * norm), 0x1p100);
+            out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
+            points(from, groups, (float) scale, to + HEADER);
+            if (codebook.bits() == 3) {
+                double residualScale = Math.min(LIMIT / (ResidualTables.NORM * norm), 0x1p100);
+                out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
+                long tables = to + HEADER + (long) GROUP_BYTES * groups;
+                ResidualTables.build(from, groups, (float) residualScale, tables);
+            }
+        } finally {
+            NativeMemory.keep(x, out);
         }
     }
 
@@ -205,22 +166,21 @@ final class ProductTables {
     }
 
     // As in VectorTransform: every method that holds a vector is longer than 325 bytecodes, loops inside and calls
-    // nothing
-    // but the Vector API, so that C2 compiles it on its own and boxes nothing.
+    // nothing but the Vector API, so that C2 compiles it on its own and boxes nothing.
 
     /** {@code max_g |x_g|^2}; infinite or NaN where an x is. */
-    private static float largestSquaredNorm(MemorySegment x, int groups) {
+    private static float largestSquaredNorm(long x, int groups) {
         FloatVector m0 = FloatVector.zero(F);
         FloatVector m1 = m0;
         FloatVector m2 = m0;
         FloatVector m3 = m0;
         int g = 0;
         for (; g <= groups - 8; g += 8) {
-            long p = 32L * g;
-            FloatVector a = FloatVector.fromMemorySegment(F, x, p, ORDER);
-            FloatVector b = FloatVector.fromMemorySegment(F, x, p + 64, ORDER);
-            FloatVector c = FloatVector.fromMemorySegment(F, x, p + 128, ORDER);
-            FloatVector d = FloatVector.fromMemorySegment(F, x, p + 192, ORDER);
+            long p = x + 32L * g & ADDRESS;
+            FloatVector a = FloatVector.fromMemorySegment(F, MEMORY, p, ORDER);
+            FloatVector b = FloatVector.fromMemorySegment(F, MEMORY, p + 64, ORDER);
+            FloatVector c = FloatVector.fromMemorySegment(F, MEMORY, p + 128, ORDER);
+            FloatVector d = FloatVector.fromMemorySegment(F, MEMORY, p + 192, ORDER);
             a = a.mul(a);
             b = b.mul(b);
             c = c.mul(c);
@@ -241,8 +201,8 @@ final class ProductTables {
         float max = m0.max(m1).max(m2.max(m3)).reduceLanes(VectorOperators.MAX);
         for (; g < groups; g++) {
             float sum = 0;
-            for (long p = 32L * g; p < 32L * g + 32; p += 4) {
-                sum = Math.fma(x.get(FLOAT, p), x.get(FLOAT, p), sum);
+            for (long p = x + 32L * g, end = p + 32; p < end; p += 4) {
+                sum = Math.fma(MEMORY.get(FLOAT, p), MEMORY.get(FLOAT, p), sum);
             }
             max = Math.max(max, sum);
         }
@@ -250,93 +210,59 @@ final class ProductTables {
     }
 
     /** The tables of the points: per entry two FMAs and the addition that rounds; VPSLLD and VPTERNLOGD make pairs of shorts. */
-    private static void points(MemorySegment x, int groups, float scale, MemorySegment out, long at) {
-        FloatVector a0 = FloatVector.fromMemorySegment(F, FACTORS, 0, ORDER);
-        FloatVector a1 = FloatVector.fromMemorySegment(F, FACTORS, 64, ORDER);
-        FloatVector b0 = FloatVector.fromMemorySegment(F, FACTORS, 128, ORDER);
-        FloatVector b1 = FloatVector.fromMemorySegment(F, FACTORS, 192, ORDER);
-        FloatVector c0 = FloatVector.fromMemorySegment(F, FACTORS, 256, ORDER);
-        FloatVector c1 = FloatVector.fromMemorySegment(F, FACTORS, 320, ORDER);
-        FloatVector d0 = FloatVector.fromMemorySegment(F, FACTORS, 384, ORDER);
-        FloatVector d1 = FloatVector.fromMemorySegment(F, FACTORS, 448, ORDER);
-        FloatVector e0 = FloatVector.fromMemorySegment(F, FACTORS, 512, ORDER);
-        FloatVector e1 = FloatVector.fromMemorySegment(F, FACTORS, 576, ORDER);
-        FloatVector f0 = FloatVector.fromMemorySegment(F, FACTORS, 640, ORDER);
-        FloatVector f1 = FloatVector.fromMemorySegment(F, FACTORS, 704, ORDER);
+    private static void points(long x, int groups, float scale, long out) {
+        FloatVector a0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT, ORDER);
+        FloatVector a1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 64, ORDER);
+        FloatVector b0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 128, ORDER);
+        FloatVector b1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 192, ORDER);
+        FloatVector c0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 256, ORDER);
+        FloatVector c1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 320, ORDER);
+        FloatVector d0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 384, ORDER);
+        FloatVector d1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 448, ORDER);
+        FloatVector e0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 512, ORDER);
+        FloatVector e1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 576, ORDER);
+        FloatVector f0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 640, ORDER);
+        FloatVector f1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 704, ORDER);
         FloatVector round = FloatVector.broadcast(F, ROUND);
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
-            long p = 32L * g;
-            long q = at + (long) GROUP_BYTES * g;
-            float x0 = x.get(FLOAT, p) * scale;
-            float x1 = x.get(FLOAT, p + 4) * scale;
-            float x2 = x.get(FLOAT, p + 8) * scale;
-            float x3 = x.get(FLOAT, p + 12) * scale;
-            float x4 = x.get(FLOAT, p + 16) * scale;
-            float x5 = x.get(FLOAT, p + 20) * scale;
-            float x6 = x.get(FLOAT, p + 24) * scale;
-            float x7 = x.get(FLOAT, p + 28) * scale;
+            long p = x + 32L * g & ADDRESS;
+            long q = out + (long) GROUP_BYTES * g & ADDRESS;
+            float x0 = MEMORY.get(FLOAT, p) * scale;
+            float x1 = MEMORY.get(FLOAT, p + 4) * scale;
+            float x2 = MEMORY.get(FLOAT, p + 8) * scale;
+            float x3 = MEMORY.get(FLOAT, p + 12) * scale;
+            float x4 = MEMORY.get(FLOAT, p + 16) * scale;
+            float x5 = MEMORY.get(FLOAT, p + 20) * scale;
+            float x6 = MEMORY.get(FLOAT, p + 24) * scale;
+            float x7 = MEMORY.get(FLOAT, p + 28) * scale;
             float shift = 0.25f * (((x0 + x1) + (x2 + x3)) + ((x4 + x5) + (x6 + x7)));
             FloatVector v = FloatVector.broadcast(F, x0);
             FloatVector w = FloatVector.broadcast(F, x1);
             FloatVector s = FloatVector.broadcast(F, shift);
             IntVector even = v.fma(a0, w.fma(b0, s)).add(biased).reinterpretAsInts();
             IntVector odd = v.fma(a1, w.fma(b1, s)).add(biased).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q, ORDER);
             v = FloatVector.broadcast(F, -x0);
             s = FloatVector.broadcast(F, -shift);
             even = v.fma(a0, w.fma(b0, s)).add(biased).reinterpretAsInts();
             odd = v.fma(a1, w.fma(b1, s)).add(biased).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 64, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 64, ORDER);
             v = FloatVector.broadcast(F, x2);
             w = FloatVector.broadcast(F, x3);
             even = v.fma(c0, w.mul(d0)).add(round).reinterpretAsInts();
             odd = v.fma(c1, w.mul(d1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 128, ORDER);
             v = FloatVector.broadcast(F, x4);
             w = FloatVector.broadcast(F, x5);
             even = v.fma(e0, w.mul(f0)).add(round).reinterpretAsInts();
             odd = v.fma(e1, w.mul(f1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 192, ORDER);
             v = FloatVector.broadcast(F, x6);
             w = FloatVector.broadcast(F, x7);
             even = v.fma(c0, w.mul(d0)).add(round).reinterpretAsInts();
             odd = v.fma(c1, w.mul(d1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
-        }
-    }
-
-    /** The tables of the residual. */
-    private static void residuals(MemorySegment x, int groups, float scale, MemorySegment out, long at) {
-        FloatVector a0 = FloatVector.fromMemorySegment(F, FACTORS, 768, ORDER);
-        FloatVector a1 = FloatVector.fromMemorySegment(F, FACTORS, 832, ORDER);
-        FloatVector b0 = FloatVector.fromMemorySegment(F, FACTORS, 896, ORDER);
-        FloatVector b1 = FloatVector.fromMemorySegment(F, FACTORS, 960, ORDER);
-        FloatVector round = FloatVector.broadcast(F, ROUND);
-        FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
-        for (int g = 0; g < groups; g++) {
-            long p = 32L * g;
-            long q = at + (long) GROUP_BYTES * g;
-            FloatVector v = FloatVector.broadcast(F, x.get(FLOAT, p) * scale);
-            FloatVector w = FloatVector.broadcast(F, x.get(FLOAT, p + 4) * scale);
-            IntVector even = v.fma(a0, w.mul(b0)).add(biased).reinterpretAsInts();
-            IntVector odd = v.fma(a1, w.mul(b1)).add(biased).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q, ORDER);
-            v = FloatVector.broadcast(F, x.get(FLOAT, p + 8) * scale);
-            w = FloatVector.broadcast(F, x.get(FLOAT, p + 12) * scale);
-            even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
-            odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
-            v = FloatVector.broadcast(F, x.get(FLOAT, p + 16) * scale);
-            w = FloatVector.broadcast(F, x.get(FLOAT, p + 20) * scale);
-            even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
-            odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
-            v = FloatVector.broadcast(F, x.get(FLOAT, p + 24) * scale);
-            w = FloatVector.broadcast(F, x.get(FLOAT, p + 28) * scale);
-            even = v.fma(a0, w.mul(b0)).add(round).reinterpretAsInts();
-            odd = v.fma(a1, w.mul(b1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 256, ORDER);
         }
     }
 }

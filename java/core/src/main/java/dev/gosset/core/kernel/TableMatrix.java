@@ -26,7 +26,7 @@ import java.util.stream.IntStream;
  *
  * <p>A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and
  * the signs of coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the
- * magnitudes. The bytes of E81B are in {@link ProductTables#RESIDUAL_CODES}.
+ * magnitudes. Residual codes of 8 bits are those of E81B.
  *
  * <p>Sums are formed in 16 and 32 bit integers, so they are exact whatever the order.
  */
@@ -103,11 +103,8 @@ final class TableMatrix implements PreparedMatrix {
                     packPoints(from, residual + 2 * row, count, second + r);
                 } else if (bits == 3) {
                     for (int g = 0; g < count; g++) {
-                        int code = from.get(ValueLayout.JAVA_BYTE, residual + row + g) & 0xff;
-                        data.set(
-                                ValueLayout.JAVA_BYTE,
-                                second + r + (long) BLOCK * g,
-                                ProductTables.RESIDUAL_CODES[code]);
+                        byte code = from.get(ValueLayout.JAVA_BYTE, residual + row + g);
+                        data.set(ValueLayout.JAVA_BYTE, second + r + (long) BLOCK * g, code);
                     }
                 }
             }
@@ -159,9 +156,9 @@ final class TableMatrix implements PreparedMatrix {
         return (long) chunk * PLANE_BYTES;
     }
 
-    /** Bytes of the sums of a block and an input: those of the points and those of the residual. */
+    /** Bytes of the sums of a block and an input: of the points, at 3 bits byte sums of the residual, of the residual. */
     private long sumBytes() {
-        return (bits == 2 ? 1 : 2) * (long) SUM_BYTES;
+        return (bits == 2 ? 1 : bits == 3 ? 3 : 2) * (long) SUM_BYTES;
     }
 
     @Override
@@ -217,13 +214,16 @@ final class TableMatrix implements PreparedMatrix {
                         long at = codesAt + place(block, begin);
                         multiplyPairs(at, begin, inputsAt, pairs, planes, sums + perBlock * (block - first));
                     }
+                    if (bits == 3) {
+                        addResiduals(codesAt, first, last, begin, inputsAt, pairs, sums, perBlock, planes);
+                    }
                 }
             }
             if (pairs < count) {
-                for (int block = first; block < last; block++) {
+                long input = inputsAt + inputBytes() * pairs;
+                for (int block = first; block < last; block += 2) {
                     long to = sums + perBlock * (block - first) + sumBytes() * pairs;
-                    long at = codesAt + place(block, 0);
-                    multiplyOne(at, inputsAt + inputBytes() * pairs, to);
+                    multiplyOne(codesAt, block, Math.min(block + 2, last), input, to, perBlock, planes);
                 }
             }
         } finally {
@@ -241,28 +241,70 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
-    /** Adds the products of a block, whose codes and sums begin at these addresses, with one input. */
-    private void multiplyOne(long at, long input, long sums) {
+    /**
+     * Adds the products of one or two blocks with one input.
+     *
+     * @param sums the address of the first block's sums, {@code perBlock} bytes before those of the second
+     * @param spare that of {@link TableSums#SUM_BYTES} bytes of scratch
+     */
+    private void multiplyOne(long codesAt, int first, int last, long input, long sums, long perBlock, long spare) {
         long tables = input + ProductTables.HEADER;
         if (bits == 2) {
-            int half = groups / 2;
-            TableSums.sumPointsOfHalves(at, tables, half, sums);
-            if (2 * half < groups) {
-                tables += (long) ProductTables.GROUP_BYTES * 2 * half;
-                TableSums.sumPoints(at + place(0, 2 * half), tables, 1, sums);
+            for (int block = first; block < last; block++) {
+                sumHalves(codesAt + place(block, 0), tables, sums + perBlock * (block - first));
             }
             return;
         }
         for (int begin = 0; begin < groups; begin += chunk) {
             int width = Math.min(chunk, groups - begin);
-            long points = at + place(0, begin);
-            long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
-            if (bits == 4) {
-                TableSums.sumPointsTwice(points, tablesAt, width, sums);
-            } else {
-                TableSums.sumPoints(points, tablesAt, width, sums);
-                long residual = points + (long) CODE_BYTES * width;
-                TableSums.sumResiduals(residual, tablesAt + residualTables(), width, sums + SUM_BYTES);
+            for (int block = first; block < last; block++) {
+                long at = codesAt + place(block, begin);
+                long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
+                long to = sums + perBlock * (block - first);
+                if (bits == 4) {
+                    TableSums.sumPointsTwice(at, tablesAt, width, to);
+                } else {
+                    TableSums.sumPoints(at, tablesAt, width, to);
+                }
+            }
+            if (bits == 3) {
+                addResiduals(codesAt, first, last, begin, input, 1, sums, perBlock, spare);
+            }
+        }
+    }
+
+    private void sumHalves(long at, long tables, long sums) {
+        int half = groups / 2;
+        TableSums.sumPointsOfHalves(at, tables, half, sums);
+        if (2 * half < groups) {
+            long rest = tables + (long) ProductTables.GROUP_BYTES * 2 * half;
+            TableSums.sumPoints(at + place(0, 2 * half), rest, 1, sums);
+        }
+    }
+
+    /** Adds the products of the 8-bit residual codes in a chunk of some blocks, of which two at a time share the tables. */
+    private void addResiduals(
+            long codesAt, int first, int last, int begin, long inputs, int count, long sums, long perBlock, long spare) {
+        int width = Math.min(chunk, groups - begin);
+        long behind = (long) CODE_BYTES * width;
+        long tables = inputs
+                + ProductTables.HEADER
+                + (long) ProductTables.GROUP_BYTES * groups
+                + (long) ResidualTables.GROUP_BYTES * begin;
+        boolean full = begin + width == groups || (begin + width) % TableSums.MOST_BYTES == 0;
+        for (int block = first; block < last; block += 2) {
+            boolean single = block + 1 == last;
+            long at = codesAt + place(block, begin) + behind;
+            long at2 = single ? at : codesAt + place(block + 1, begin) + behind;
+            for (int t = 0; t < count; t++) {
+                long to = sums + perBlock * (block - first) + sumBytes() * t + SUM_BYTES;
+                long to2 = single ? spare : to + perBlock;
+                TableSums.sumResiduals(at, at2, tables + inputBytes() * t, width, to, to2);
+            }
+        }
+        if (full) {
+            for (int t = 0; t < count; t++) {
+                TableSums.foldBytes(sums + sumBytes() * t + SUM_BYTES, perBlock, last - first, 8);
             }
         }
     }
@@ -280,10 +322,7 @@ final class TableMatrix implements PreparedMatrix {
         TableSums.indexPoints(at, width, planes);
         lookUp(tables, count, width, planes, sums);
         long residual = at + (long) CODE_BYTES * width;
-        if (bits == 3) {
-            TableSums.indexResiduals(residual, width, planes);
-            lookUp(tables + residualTables(), count, width, planes, sums + SUM_BYTES);
-        } else if (bits == 4) {
+        if (bits == 4) {
             TableSums.indexPoints(residual, width, planes);
             lookUp(tables, count, width, planes, sums + SUM_BYTES);
         }
@@ -295,11 +334,6 @@ final class TableMatrix implements PreparedMatrix {
             long to = sums + sumBytes() * t;
             TableSums.lookUpTwo(planes, input, input + inputBytes(), width, to, to + sumBytes());
         }
-    }
-
-    /** How far the tables of the residual lie behind those of the points. */
-    private long residualTables() {
-        return (long) ProductTables.GROUP_BYTES * groups;
     }
 
     private void check(
@@ -351,7 +385,9 @@ final class TableMatrix implements PreparedMatrix {
         int offset = ProductTables.OFFSET * groups;
         for (int r = 0; r < rows; r++) {
             double value = (sum(sums, at, r) - offset) * inverse;
-            if (bits != 2) {
+            if (bits == 3) {
+                value += (foldedSum(sums, at + 2 * SUM_BYTES, r) - offset) * second;
+            } else if (bits == 4) {
                 value += (sum(sums, at + SUM_BYTES, r) - offset) * second;
             }
             y.set(FLOAT, to + 4L * (row + r), (float) value);
@@ -362,5 +398,10 @@ final class TableMatrix implements PreparedMatrix {
         long i = at + 64L * (r & 1) + (r & ~3);
         int upper = sums.get(INT, i + 128);
         return (r & 2) != 0 ? upper : sums.get(INT, i) - (upper << 16);
+    }
+
+    /** As {@link TableSums#foldBytes} leaves it: row 4 i + j in int i of vector j. */
+    private static int foldedSum(MemorySegment sums, long at, int r) {
+        return sums.get(INT, at + 64L * (r & 3) + (r & ~3));
     }
 }

@@ -87,7 +87,7 @@ class TableMatvecTest {
         double points = 2.04 * codes.groups() * ProductTables.POINT_NORM * unit;
         double rest = switch (codes.codebook().bits()) {
             case 2 -> 0;
-            case 3 -> 2.04 * codes.groups() * ProductTables.RESIDUAL_NORM * unit / 2.04;
+            case 3 -> 1.02 * codes.groups() * ResidualTables.NORM * unit / 2.04;
             default -> points / 3.45;
         };
         return points + rest + 1e-7 * Math.sqrt(norm * codes.cols());
@@ -236,6 +236,7 @@ class TableMatvecTest {
     @Test
     void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
         assertThat(VectorMethods.shorterThanTheInliningLimit(TableSums.class)).isEmpty();
+        assertThat(VectorMethods.shorterThanTheInliningLimit(ResidualTables.class)).isEmpty();
         assertThat(VectorMethods.shorterThanTheInliningLimit(ProductTables.class))
                 .isEmpty();
     }
