@@ -94,7 +94,8 @@ final class ResidualTables {
      * @param x the address of {@code 8 * groups} floats
      * @param out that of {@code groups * } {@value #GROUP_BYTES} bytes
      */
-    // One long method without calls, see TableSums. Four FMAs, the addition that rounds and half a pair of shorts for 16
+    // One long method without calls, see TableSums. Four FMAs, the addition that rounds and half a pair of shorts for
+    // 16
     // halves; two VPERMI2W and an addition for 32 codes.
     static void build(long x, int groups, float scale, long out) {
         FloatVector round = FloatVector.broadcast(F, ROUND);
@@ -114,9 +115,8 @@ final class ResidualTables {
             FloatVector f1 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 64, ORDER);
             FloatVector f2 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 128, ORDER);
             FloatVector f3 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 192, ORDER);
-            IntVector a0 = v0.fma(f0, v1.fma(f1, v2.fma(f2, v3.mul(f3))))
-                    .add(biased)
-                    .reinterpretAsInts();
+            IntVector a0 =
+                    v0.fma(f0, v1.fma(f1, v2.fma(f2, v3.mul(f3)))).add(biased).reinterpretAsInts();
             IntVector b0 =
                     w0.fma(f0, w1.fma(f1, w2.fma(f2, w3.mul(f3)))).add(round).reinterpretAsInts();
             f0 = FloatVector.fromMemorySegment(F, MEMORY, FACTORS_AT + 256, ORDER);

@@ -21,8 +21,8 @@ import java.util.stream.IntStream;
  * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16
  * at 4 bits. A chunk holds for each group 128 bytes, the magnitude bytes of 64 rows and then their sign bytes; behind those
  * of all groups the residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
- * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. The rows of the last
- * block beyond the matrix are zero codes.
+ * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. At 3 bits, whose tables
+ * are large, chunks of four blocks alternate. The rows of the last block beyond the matrix are zero codes.
  *
  * <p>A sign byte holds the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and
  * the signs of coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the
@@ -40,6 +40,9 @@ final class TableMatrix implements PreparedMatrix {
 
     /** Bytes of a memory page: prefetchers follow a stream within one. */
     private static final int PAGE = 4096;
+
+    /** Blocks that lie together at 3 bits: what they all need of the tables is in the first-level cache after the first. */
+    private static final int SPAN = 4;
 
     private static final byte[] SIGNS = new byte[256];
     private static final byte[] PARITY = new byte[256];
@@ -67,6 +70,9 @@ final class TableMatrix implements PreparedMatrix {
     private final int blocks;
     private final int chunk;
 
+    /** How many blocks lie together. */
+    private final int span;
+
     TableMatrix(CodeMatrix codes, Arena arena) {
         this.codes = codes;
         this.groups = codes.groups();
@@ -74,6 +80,7 @@ final class TableMatrix implements PreparedMatrix {
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
         // 4 KB of codes, but 6 KB at 3 bits: shorter loops are felt there, each chunk takes two.
         this.chunk = bits == 4 ? 16 : 32;
+        this.span = bits == 3 ? SPAN : 1;
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
         // Memory of a confined arena is open to this thread alone.
         Thread other = Thread.ofPlatform().unstarted(() -> {});
@@ -84,7 +91,9 @@ final class TableMatrix implements PreparedMatrix {
 
     /** Where the chunk of a block lies that begins with a group of columns. */
     private long place(int block, int begin) {
-        return (long) BLOCK * bits * ((long) block * groups + begin);
+        int base = block / span * span;
+        long before = (long) base * groups + (long) begin * Math.min(span, blocks - base);
+        return (long) BLOCK * bits * (before + (long) (block - base) * Math.min(chunk, groups - begin));
     }
 
     private void pack(int block) {
@@ -133,7 +142,7 @@ final class TableMatrix implements PreparedMatrix {
 
     @Override
     public int rowStep() {
-        return BLOCK;
+        return BLOCK * span;
     }
 
     /** {@inheritDoc} Never: a lookup serves two products, BLAS needs an FMA for each. */
@@ -156,7 +165,7 @@ final class TableMatrix implements PreparedMatrix {
         return (long) chunk * PLANE_BYTES;
     }
 
-    /** Bytes of the sums of a block and an input: of the points, at 3 bits byte sums of the residual, of the residual. */
+    /** Bytes of the sums of a block and an input: those of the points, at 3 bits the residual's byte sums, and its sums. */
     private long sumBytes() {
         return (bits == 2 ? 1 : bits == 3 ? 3 : 2) * (long) SUM_BYTES;
     }
@@ -177,8 +186,9 @@ final class TableMatrix implements PreparedMatrix {
         if (bits == 4) {
             return;
         }
-        long from = place(firstRow / BLOCK, 0);
-        long bytes = place(Math.ceilDiv(lastRow, BLOCK), 0) - from;
+        int first = firstRow / BLOCK;
+        long from = place(first, 0);
+        long bytes = (long) BLOCK * bits * groups * (Math.ceilDiv(lastRow, BLOCK) - first);
         // The sum goes somewhere, or the compiler would drop the reads.
         scratch.set(
                 ValueLayout.JAVA_LONG_UNALIGNED,
@@ -221,9 +231,9 @@ final class TableMatrix implements PreparedMatrix {
             }
             if (pairs < count) {
                 long input = inputsAt + inputBytes() * pairs;
-                for (int block = first; block < last; block += 2) {
+                for (int block = first; block < last; block += span) {
                     long to = sums + perBlock * (block - first) + sumBytes() * pairs;
-                    multiplyOne(codesAt, block, Math.min(block + 2, last), input, to, perBlock, planes);
+                    multiplyOne(codesAt, block, Math.min(block + span, last), input, to, perBlock, planes);
                 }
             }
         } finally {
@@ -242,7 +252,7 @@ final class TableMatrix implements PreparedMatrix {
     }
 
     /**
-     * Adds the products of one or two blocks with one input.
+     * Adds the products of the blocks that lie together with one input.
      *
      * @param sums the address of the first block's sums, {@code perBlock} bytes before those of the second
      * @param spare that of {@link TableSums#SUM_BYTES} bytes of scratch
@@ -259,8 +269,8 @@ final class TableMatrix implements PreparedMatrix {
             int width = Math.min(chunk, groups - begin);
             for (int block = first; block < last; block++) {
                 long at = codesAt + place(block, begin);
-                long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
                 long to = sums + perBlock * (block - first);
+                long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
                 if (bits == 4) {
                     TableSums.sumPointsTwice(at, tablesAt, width, to);
                 } else {
@@ -278,20 +288,27 @@ final class TableMatrix implements PreparedMatrix {
         TableSums.sumPointsOfHalves(at, tables, half, sums);
         if (2 * half < groups) {
             long rest = tables + (long) ProductTables.GROUP_BYTES * 2 * half;
-            TableSums.sumPoints(at + place(0, 2 * half), rest, 1, sums);
+            TableSums.sumPoints(at + (long) CODE_BYTES * 2 * half, rest, 1, sums);
         }
     }
 
     /** Adds the products of the 8-bit residual codes in a chunk of some blocks, of which two at a time share the tables. */
     private void addResiduals(
-            long codesAt, int first, int last, int begin, long inputs, int count, long sums, long perBlock, long spare) {
+            long codesAt,
+            int first,
+            int last,
+            int begin,
+            long inputs,
+            int count,
+            long sums,
+            long perBlock,
+            long spare) {
         int width = Math.min(chunk, groups - begin);
         long behind = (long) CODE_BYTES * width;
         long tables = inputs
                 + ProductTables.HEADER
                 + (long) ProductTables.GROUP_BYTES * groups
                 + (long) ResidualTables.GROUP_BYTES * begin;
-        boolean full = begin + width == groups || (begin + width) % TableSums.MOST_BYTES == 0;
         for (int block = first; block < last; block += 2) {
             boolean single = block + 1 == last;
             long at = codesAt + place(block, begin) + behind;
@@ -302,9 +319,9 @@ final class TableMatrix implements PreparedMatrix {
                 TableSums.sumResiduals(at, at2, tables + inputBytes() * t, width, to, to2);
             }
         }
-        if (full) {
+        if (begin + width == groups || (begin + width) % TableSums.MOST_BYTES == 0) {
             for (int t = 0; t < count; t++) {
-                TableSums.foldBytes(sums + sumBytes() * t + SUM_BYTES, perBlock, last - first, 8);
+                TableSums.foldBytes(sums + sumBytes() * t + SUM_BYTES, perBlock, last - first);
             }
         }
     }
@@ -321,9 +338,8 @@ final class TableMatrix implements PreparedMatrix {
         long tables = inputs + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
         TableSums.indexPoints(at, width, planes);
         lookUp(tables, count, width, planes, sums);
-        long residual = at + (long) CODE_BYTES * width;
         if (bits == 4) {
-            TableSums.indexPoints(residual, width, planes);
+            TableSums.indexPoints(at + (long) CODE_BYTES * width, width, planes);
             lookUp(tables, count, width, planes, sums + SUM_BYTES);
         }
     }
@@ -346,12 +362,12 @@ final class TableMatrix implements PreparedMatrix {
             MemorySegment scratch) {
         if (count < 1
                 || firstRow < 0
-                || firstRow % BLOCK != 0
+                || firstRow % rowStep() != 0
                 || lastRow < firstRow
                 || lastRow > codes.rows()
-                || (lastRow % BLOCK != 0 && lastRow != codes.rows())) {
+                || (lastRow % rowStep() != 0 && lastRow != codes.rows())) {
             throw new IllegalArgumentException(count + " products with rows " + firstRow + " to " + lastRow + " of "
-                    + codes.rows() + ": ranges begin and end at multiples of " + BLOCK);
+                    + codes.rows() + ": ranges begin and end at multiples of " + rowStep());
         }
         if (inputs.byteSize() < inputBytes() * count
                 || y.byteSize() < yStride * (count - 1) + 4L * lastRow

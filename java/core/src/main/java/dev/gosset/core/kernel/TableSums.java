@@ -398,25 +398,21 @@ final class TableSums {
             ByteVector lower = c.selectFrom(a0, a1).blend(c.selectFrom(a2, a3), high);
             ByteVector upper = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), high);
             u = u.add(lower.reinterpretAsShorts());
-            upperU = upperU.add(lower.reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts());
+            upperU = upperU.add(
+                    lower.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
             v = v.add(upper.reinterpretAsShorts());
-            upperV = upperV.add(upper.reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts());
+            upperV = upperV.add(
+                    upper.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
             ByteVector c2 = ByteVector.fromMemorySegment(B, MEMORY, r, ORDER);
             VectorMask<Byte> high2 = c2.compare(VectorOperators.LT, (byte) 0);
             ByteVector lower2 = c2.selectFrom(a0, a1).blend(c2.selectFrom(a2, a3), high2);
             ByteVector upper2 = c2.selectFrom(b0, b1).blend(c2.selectFrom(b2, b3), high2);
             u2 = u2.add(lower2.reinterpretAsShorts());
-            upperU2 = upperU2.add(lower2.reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts());
+            upperU2 = upperU2.add(
+                    lower2.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
             v2 = v2.add(upper2.reinterpretAsShorts());
-            upperV2 = upperV2.add(upper2.reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts());
+            upperV2 = upperV2.add(
+                    upper2.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
         }
         u.intoMemorySegment(MEMORY, sums, ORDER);
         upperU.intoMemorySegment(MEMORY, sums + 64, ORDER);
@@ -435,9 +431,8 @@ final class TableSums {
      *
      * @param sums where the byte sums of the first block begin
      * @param step bytes from the byte sums of one block to those of the next
-     * @param scale what the sums of the lower and of the upper bytes are multiplied by is 1 and {@code 1 << scale}
      */
-    static void foldBytes(long sums, long step, int count, int scale) {
+    static void foldBytes(long sums, long step, int count) {
         IntVector zero = IntVector.zero(I);
         for (int i = 0; i < count; i++) {
             long p = sums + step * i & ADDRESS;
@@ -457,27 +452,25 @@ final class TableSums {
             IntVector v2 = v.lanewise(VectorOperators.LSHR, 16)
                     .sub(v3.lanewise(VectorOperators.LSHL, 8))
                     .and(0xffff);
-            IntVector u1 =
-                    upperU.sub(u2.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
-            IntVector v1 =
-                    upperV.sub(v2.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
+            IntVector u1 = upperU.sub(u2.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
+            IntVector v1 = upperV.sub(v2.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
             IntVector u0 = u.sub(u1.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
             IntVector v0 = v.sub(v1.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
             IntVector.fromMemorySegment(I, MEMORY, p + 256, ORDER)
                     .add(u0)
-                    .add(v0.lanewise(VectorOperators.LSHL, scale))
+                    .add(v0.lanewise(VectorOperators.LSHL, 8))
                     .intoMemorySegment(MEMORY, p + 256, ORDER);
             IntVector.fromMemorySegment(I, MEMORY, p + 320, ORDER)
                     .add(u1)
-                    .add(v1.lanewise(VectorOperators.LSHL, scale))
+                    .add(v1.lanewise(VectorOperators.LSHL, 8))
                     .intoMemorySegment(MEMORY, p + 320, ORDER);
             IntVector.fromMemorySegment(I, MEMORY, p + 384, ORDER)
                     .add(u2)
-                    .add(v2.lanewise(VectorOperators.LSHL, scale))
+                    .add(v2.lanewise(VectorOperators.LSHL, 8))
                     .intoMemorySegment(MEMORY, p + 384, ORDER);
             IntVector.fromMemorySegment(I, MEMORY, p + 448, ORDER)
                     .add(u3)
-                    .add(v3.lanewise(VectorOperators.LSHL, scale))
+                    .add(v3.lanewise(VectorOperators.LSHL, 8))
                     .intoMemorySegment(MEMORY, p + 448, ORDER);
         }
     }
