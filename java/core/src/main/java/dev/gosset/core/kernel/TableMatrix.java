@@ -70,7 +70,7 @@ final class TableMatrix implements PreparedMatrix {
     private final int blocks;
     private final int chunk;
 
-    /** How many blocks lie together. */
+    /** How many blocks lie together, a power of two. */
     private final int span;
 
     TableMatrix(CodeMatrix codes, Arena arena) {
@@ -91,7 +91,7 @@ final class TableMatrix implements PreparedMatrix {
 
     /** Where the chunk of a block lies that begins with a group of columns. */
     private long place(int block, int begin) {
-        int base = block / span * span;
+        int base = block & -span;
         long before = (long) base * groups + (long) begin * Math.min(span, blocks - base);
         return (long) BLOCK * bits * (before + (long) (block - base) * Math.min(chunk, groups - begin));
     }

@@ -149,6 +149,31 @@ class TableMatvecTest {
         }
     }
 
+    /** Residual points 2 e_0 and -2 e_0 against x along e_0: the largest and the smallest entries, more groups than are folded at once. */
+    @Test
+    void byteSumsOfExtremeResidualsDoNotOverflow() {
+        assumeItRunsHere();
+        try (Arena arena = Arena.ofConfined()) {
+            CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(3), 130, 8 * 600);
+            for (int i = 0; i < 130; i++) {
+                for (int g = 0; g < 600; g++) {
+                    codes.setCode(i, g, (i % 3 == 0 ? 241 : 249) | 1000 << 16);
+                }
+            }
+            MemorySegment x = arena.allocate(4L * 8 * 600);
+            for (int g = 0; g < 600; g++) {
+                x.setAtIndex(FLOAT, 8L * g, 1);
+            }
+            MemorySegment oracle = arena.allocate(4 * 130);
+            new ScalarMatvec().matvec(codes, x, oracle, 0, 130);
+            MemorySegment y = product(arena, kernel.prepare(codes, arena), x, 1, 0, 130);
+            double bound = bound(codes, x);
+            for (int i = 0; i < 130; i++) {
+                assertThat((double) y.getAtIndex(FLOAT, i)).isCloseTo(oracle.getAtIndex(FLOAT, i), within(bound));
+            }
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4})
     void bitsDependNeitherOnSplitsNorOnOtherInputs(int bits) {
