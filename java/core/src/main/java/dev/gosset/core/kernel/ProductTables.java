@@ -24,10 +24,10 @@ import jdk.incubator.vector.VectorSpecies;
  * is {@code round(scale * product)}, those of the first pair plus 32768. For 3 bits then the {@link ResidualTables}.
  *
  * <p><b>Error.</b> {@code scale = 32700 / (N max_g |x_g|)} with the Euclidean norm of a group of eight and N the largest
- * norm of a point, sqrt(17) for E8P and 2 for E81B: no sum of four entries overflows 16 bits. An entry is wrong by at most
+ * norm of a point, sqrt(17) for E8P: no sum of four entries overflows 16 bits. An entry is wrong by at most
  * 0.51 of its unit, so a row of G groups by at most {@code 4 * 0.51 G / scale}, of the order of {@code 0.58 sqrt(G) /
  * scale} for random roundings: 1.3e-4 of y for Gaussian x. For 3 and 4 bits the residual's error, divided by the residual
- * scale, adds to it.
+ * scale, adds to it; {@link ResidualTables} state that of 3 bits.
  */
 final class ProductTables {
     /** Bytes before the tables of a prepared input. */

@@ -19,8 +19,8 @@ import jdk.incubator.vector.FloatVector;
  *
  * <p>Entries of the tables are rounded to 16 bits, so y differs from the exact product: by at most {@code 2.04 G / scale}
  * with G groups of eight columns and {@code scale = 32700 / (sqrt(17) max_g |x_g|)}, and by about 1.3e-4 of itself for
- * Gaussian x; for 3 and 4 bits the residual's error adds to it, about half as much again. Sums are exact integers, so a row
- * depends on nothing but its codes and x.
+ * Gaussian x; for 3 and 4 bits the residual's error adds to it, at most an eighth and a third as much again. Sums are
+ * exact integers, so a row depends on nothing but its codes and x.
  *
  * <p>{@link #matvec} and {@link #decode}, on codes as they are stored, are those of {@link VectorMatvec}. Stateless,
  * thread-safe; products allocate nothing.
