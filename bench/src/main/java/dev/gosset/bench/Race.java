@@ -32,6 +32,10 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
     private static final long POLL_NANOS = 20_000_000;
     /** Nanoseconds for each millisecond of {@link #warmMillis} after which a contender counts as warm in any case. */
     private static final long LONGEST_WARM = 15_000_000;
+    /** On a busy machine the first run, with its classes to load, may take that long: so many runs there are all the same. */
+    private static final int LEAST_RUNS = 20;
+    /** Runs longer than this are not repeated for their number alone. */
+    private static final long LONG_RUN_NANOS = 1_000_000_000;
 
     /** Nanoseconds for one unit of work: the best, the median and the worst slice. */
     record Timing(double best, double median, double worst) {
@@ -76,6 +80,7 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
         long polled = start;
         long compiled = compilerNanos();
         long fastest = Long.MAX_VALUE;
+        int runs = 0;
         while (true) {
             long t = System.nanoTime();
             body.run();
@@ -93,7 +98,9 @@ record Race(int warmMillis, int rounds, int sliceMillis, boolean cpuTime) {
                 }
             }
             long quiet = Math.max(warmMillis * 350_000L, (now - start) / 4);
-            if (now - start >= warmMillis * LONGEST_WARM) {
+            runs++;
+            boolean slow = now - t > LONG_RUN_NANOS;
+            if (now - start >= warmMillis * LONGEST_WARM && now != improved && (slow || runs >= LEAST_RUNS)) {
                 return fastest;
             }
             if (now - start >= warmMillis * 1_000_000L && (warmMillis < 100 || now - improved >= quiet)) {

@@ -34,12 +34,59 @@ interface BlockCodes {
     /** The same for two runs of codes, one behind the other, which share the tables; the sums of the second are behind the first's. */
     void sumPointsTwice(long at, long tables, int groups, long sums);
 
-    /** Adds the products of E81B codes to the sums of a block. */
-    void sumResiduals(long at, long tables, int groups, long sums);
-
     /** Writes the planes of E8P codes for {@link TableSums#lookUpTwo}. */
     void indexPoints(long at, int groups, long planes);
 
-    /** Writes the planes of E81B codes. */
-    void indexResiduals(long at, int groups, long planes);
+    /** How many blocks lie together at 3 bits, chunk by chunk; a power of two. */
+    int residualSpan();
+
+    /** Bytes of the tables of E81B for one group of columns. */
+    int residualTableBytes();
+
+    /**
+     * Builds the tables of E81B for one x.
+     *
+     * @param x the address of {@code 8 * groups} floats
+     * @param scale what products are multiplied by before they are rounded
+     * @param tables the address of {@code groups} times {@link #residualTableBytes} bytes
+     */
+    void buildResiduals(long x, int groups, float scale, long tables);
+
+    /** Bytes of the sums of E81B of a block and an input. */
+    int residualSumBytes();
+
+    /**
+     * Adds the products of E81B codes in a chunk of blocks that lie together. {@link #foldResiduals} has to follow after
+     * {@link TableSums#MOST_BYTES} groups at most, and after the last.
+     *
+     * @param at the codes of the first block; those of the next follow a chunk later
+     * @param tables of the first input
+     * @param nextTables bytes to those of the next input
+     * @param inputs their number: 1, or an even one
+     * @param sums of the first block and input
+     * @param nextSums bytes to those of the next input
+     * @param nextBlock bytes to those of the next block
+     * @param spare scratch, {@link TableSums#PLANE_BYTES} for each group
+     */
+    void sumResiduals(
+            long at,
+            int blocks,
+            int groups,
+            long tables,
+            long nextTables,
+            int inputs,
+            long sums,
+            long nextSums,
+            long nextBlock,
+            long spare);
+
+    /** Makes room for further sums of E81B of one input in some blocks. */
+    void foldResiduals(long sums, long nextBlock, int blocks);
+
+    /**
+     * The sum of E81B of a row of a block, {@link ProductTables#OFFSET} for each group too large.
+     *
+     * @param at where the sums of the block begin
+     */
+    int residualSum(MemorySegment sums, long at, int row);
 }

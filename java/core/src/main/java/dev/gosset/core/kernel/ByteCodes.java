@@ -1,12 +1,9 @@
 package dev.gosset.core.kernel;
 
-import dev.gosset.core.codebook.E81b;
 import dev.gosset.core.codebook.E8p;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * Codes as bytes, for processors that permute and count bytes of 512 bits (AVX-512 VBMI and BITALG); the loops are in {@link
@@ -14,28 +11,24 @@ import java.util.List;
  *
  * <p>Of a group's codes of E8P the magnitude bytes of the 64 rows come first and then their sign bytes. A sign byte holds
  * the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and the signs of
- * coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the magnitudes. The bytes
- * of E81B are in {@link #RESIDUAL_CODES}.
+ * coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the magnitudes.
+ *
+ * <p>Codes of E81B are stored as they are and looked up in {@link ResidualTables}. Those are large, so the chunks of {@value
+ * #SPAN} blocks lie together: what they all need of the tables is in the first-level cache after the first. A block has {@link
+ * TableSums#SUM_BYTES} bytes of byte sums, and behind them as many of the sums that they are folded to.
  */
 final class ByteCodes implements BlockCodes {
     static final ByteCodes INSTANCE = new ByteCodes();
 
+    /** Blocks that lie together at 3 bits. */
+    private static final int SPAN = 4;
+
     /**
      * Two tables of 256 bytes indexed by the magnitude byte of an E8P code: bit 0 of the first is the parity of the row of S,
      * bits 1, 3 and 4 the first pair, bits 5 to 7 the second; bits 2 to 4 of the second table are the third pair, bits 5 to 7
-     * the fourth. From byte {@link #RESIDUAL_FIELDS} on, indexed by {@link #RESIDUAL_CODES}: 128 bytes with the first pair in
-     * the lower nibble and the second in the upper one, for the codes of integers; 256 bytes with the third and the fourth.
+     * the fourth.
      */
-    static final MemorySegment FIELDS = Arena.global().allocate(512 + 384, 64);
-
-    static final int RESIDUAL_FIELDS = 512;
-
-    /**
-     * The bytes that stand for the codes of E81B here. The 128 points of integers are numbered from 0 on. Of the others bit 7
-     * is set, bits 0, 1, 4, 5, 2, 3 and 6 are the signs of coordinates 0 to 6, and the last sign makes their number even; so
-     * either nibble, its upper two bits ignored, says what the signs of the first and the second pair are.
-     */
-    private static final byte[] RESIDUAL_CODES = new byte[E81b.POINTS];
+    static final MemorySegment FIELDS = Arena.global().allocate(512, 64);
 
     private static final ProductFactors FACTORS = new ProductFactors();
     private static final byte[] SIGNS = new byte[256];
@@ -44,7 +37,6 @@ final class ByteCodes implements BlockCodes {
     static {
         fillPoints();
         fillSigns();
-        fillResidual();
     }
 
     private ByteCodes() {}
@@ -94,45 +86,6 @@ final class ByteCodes implements BlockCodes {
         }
     }
 
-    private static void fillResidual() {
-        List<List<Integer>> known = new ArrayList<>();
-        byte[] doubled = E81b.doubledPoints();
-        int integers = 0;
-        for (int code = 0; code < E81b.POINTS; code++) {
-            int[] v = new int[8];
-            for (int c = 0; c < 8; c++) {
-                v[c] = doubled[8 * code + c];
-            }
-            boolean halves = (v[0] & 1) == 1;
-            int[] pair = new int[4];
-            for (int p = 0; p < 4; p++) {
-                List<Integer> values = List.of(v[2 * p], v[2 * p + 1]);
-                if (halves) {
-                    pair[p] = (v[2 * p] < 0 ? 1 : 0) | (v[2 * p + 1] < 0 ? 2 : 0);
-                } else if (known.contains(values)) {
-                    pair[p] = known.indexOf(values);
-                } else {
-                    pair[p] = known.size();
-                    known.add(values);
-                }
-            }
-            int index = halves ? 0x80 | pair[0] | pair[2] << 2 | pair[1] << 4 | (pair[3] & 1) << 6 : integers++;
-            RESIDUAL_CODES[code] = (byte) index;
-            if (!halves) {
-                FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + index, (byte) (pair[0] | pair[1] << 4));
-            }
-            FIELDS.set(ValueLayout.JAVA_BYTE, RESIDUAL_FIELDS + 128 + index, (byte) (pair[2] | pair[3] << 4));
-        }
-        for (int pair = 0; pair < 4; pair++) {
-            for (int i = 0; i < known.size(); i++) {
-                FACTORS.residual(pair, i, known.get(i).get(0), known.get(i).get(1));
-            }
-            for (int i = 0; i < 16; i++) {
-                FACTORS.residual(pair, 16 + i, 1 - 2 * (i & 1), 1 - (i & 2));
-            }
-        }
-    }
-
     @Override
     public ProductFactors factors() {
         return FACTORS;
@@ -147,7 +100,7 @@ final class ByteCodes implements BlockCodes {
 
     @Override
     public void packResidual(MemorySegment data, long at, int row, int code) {
-        data.set(ValueLayout.JAVA_BYTE, at + row, RESIDUAL_CODES[code]);
+        data.set(ValueLayout.JAVA_BYTE, at + row, (byte) code);
     }
 
     @Override
@@ -166,17 +119,67 @@ final class ByteCodes implements BlockCodes {
     }
 
     @Override
-    public void sumResiduals(long at, long tables, int groups, long sums) {
-        TableSums.sumResiduals(at, tables, groups, sums);
-    }
-
-    @Override
     public void indexPoints(long at, int groups, long planes) {
         TableSums.indexPoints(at, groups, planes);
     }
 
     @Override
-    public void indexResiduals(long at, int groups, long planes) {
-        TableSums.indexResiduals(at, groups, planes);
+    public int residualSpan() {
+        return SPAN;
+    }
+
+    @Override
+    public int residualTableBytes() {
+        return ResidualTables.GROUP_BYTES;
+    }
+
+    @Override
+    public void buildResiduals(long x, int groups, float scale, long tables) {
+        ResidualTables.build(x, groups, scale, tables);
+    }
+
+    @Override
+    public int residualSumBytes() {
+        return 2 * TableSums.SUM_BYTES;
+    }
+
+    /** {@inheritDoc} Two blocks at a time share the loads of the tables. */
+    @Override
+    public void sumResiduals(
+            long at,
+            int blocks,
+            int groups,
+            long tables,
+            long nextTables,
+            int inputs,
+            long sums,
+            long nextSums,
+            long nextBlock,
+            long spare) {
+        long step = (long) (TableSums.CODE_BYTES + TableSums.BLOCK) * groups;
+        for (int t = 0; t < inputs; t++) {
+            for (int b = 0; b < blocks; b += 2) {
+                boolean single = b + 1 == blocks;
+                long from = at + step * b;
+                long to = sums + nextSums * t + nextBlock * b;
+                TableSums.sumResiduals(
+                        from,
+                        single ? from : from + step,
+                        tables + nextTables * t,
+                        groups,
+                        to,
+                        single ? spare : to + nextBlock);
+            }
+        }
+    }
+
+    @Override
+    public void foldResiduals(long sums, long nextBlock, int blocks) {
+        TableSums.foldBytes(sums, nextBlock, blocks);
+    }
+
+    @Override
+    public int residualSum(MemorySegment sums, long at, int row) {
+        return TableSums.foldedSum(sums, at + TableSums.SUM_BYTES, row);
     }
 }

@@ -16,18 +16,19 @@ import jdk.incubator.vector.VectorSpecies;
  * <p>Eight coordinates are four pairs. The magnitudes of a pair of E8P, doubled, are one of eight: {1, 3} x {1, 3}, or a 5
  * beside a 1 or a 3. With two signs that is an index of 5 bits, so the 32 products of a pair with its two x fill a vector
  * of 512 bits; the first pair has 64, for it also carries the shift of +-1/4 times the sum of the eight x. The residual
- * E81B has 17 different pairs: 13 of integers and, from entry 16 on, the four of halves.
+ * E81B has 17 different pairs: 13 of integers and four of halves.
  *
  * <p><b>Layout of a prepared input.</b> 64 bytes: the double {@code 1 / scale} of the points at 0 and of the residual at 8.
- * Then for each group of eight columns {@value #GROUP_BYTES} bytes: 64 shorts of the first pair, 32 of each other. For 3
- * bits then the same of the residual, where the second half of the first pair's is left out. Every entry is {@code round(scale * product)},
- * those of the first pair plus 32768.
+ * Then for each group of eight columns {@value #GROUP_BYTES} bytes: 64 shorts of the first pair, 32 of each other. Every entry
+ * is {@code round(scale * product)}, those of the first pair plus 32768. For 3 bits then the tables of the residual, as the
+ * {@link BlockCodes} want them: either the same of its pairs, where the second half of the first pair's is left out, or {@link
+ * ResidualTables}.
  *
  * <p><b>Error.</b> {@code scale = 32700 / (N max_g |x_g|)} with the Euclidean norm of a group of eight and N the largest
  * norm of a point, sqrt(17) for E8P and 2 for E81B: no sum of four entries overflows 16 bits. An entry is wrong by at most
  * 0.51 of its unit, so a row of G groups by at most {@code 4 * 0.51 G / scale}, of the order of {@code 0.58 sqrt(G) /
  * scale} for random roundings: 1.3e-4 of y for Gaussian x. For 3 and 4 bits the residual's error, divided by the residual
- * scale, adds to it.
+ * scale, adds to it; {@link ResidualTables} state theirs.
  */
 final class ProductTables {
     /** Bytes before the tables of a prepared input. */
@@ -71,36 +72,35 @@ final class ProductTables {
     }
 
     /** Bytes of the prepared form of one x. */
-    static long bytes(Codebook codebook, int groups) {
-        return HEADER + (long) groups * GROUP_BYTES * (codebook.bits() == 3 ? 2 : 1);
+    static long bytes(Codebook codebook, int groups, BlockCodes form) {
+        return HEADER + (long) groups * (GROUP_BYTES + (codebook.bits() == 3 ? form.residualTableBytes() : 0));
     }
 
     /**
      * Builds the tables of one x.
      *
      * @param x {@code 32 * groups} bytes of floats
-     * @param factors the order of the entries
+     * @param form whose order the entries have, and whose tables the residual
      * @param out {@link #bytes} bytes from {@code at} on
      */
-    static void build(
-            Codebook codebook, MemorySegment x, int groups, ProductFactors factors, MemorySegment out, long at) {
-        double squared = largestSquaredNorm(x, groups);
-        // Squares that float32 cannot hold are rare: they are formed again in float64.
-        double norm = Math.sqrt(squared > 1e-30 && squared < 1e38 ? squared : slowSquaredNorm(x, groups));
-        // A scale that float32 cannot hold is cut: what is lost then is below 1e-25.
-        double scale = Math.min(LIMIT / (POINT_NORM * norm), 0x1p100);
-        double residualScale = Math.min(LIMIT / (RESIDUAL_NORM * norm), 0x1p100);
-        out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
-        out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
-        points(x, groups, factors.data.address(), (float) scale, out, at + HEADER);
-        if (codebook.bits() == 3) {
-            residuals(
-                    x,
-                    groups,
-                    factors.data.address(),
-                    (float) residualScale,
-                    out,
-                    at + HEADER + (long) GROUP_BYTES * groups);
+    static void build(Codebook codebook, MemorySegment x, int groups, BlockCodes form, MemorySegment out, long at) {
+        long from = NativeMemory.readable(x, 0, 32L * groups);
+        long to = NativeMemory.writable(out, at, bytes(codebook, groups, form));
+        try {
+            double squared = largestSquaredNorm(from, groups);
+            // Squares that float32 cannot hold are rare: they are formed again in float64.
+            double norm = Math.sqrt(squared > 1e-30 && squared < 1e38 ? squared : slowSquaredNorm(x, groups));
+            // A scale that float32 cannot hold is cut: what is lost then is below 1e-25.
+            double scale = Math.min(LIMIT / (POINT_NORM * norm), 0x1p100);
+            out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
+            points(from, groups, form.factors().data.address(), (float) scale, to + HEADER);
+            if (codebook.bits() == 3) {
+                double residualScale = Math.min(LIMIT / (RESIDUAL_NORM * norm), 0x1p100);
+                out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at + 8, inverse(residualScale));
+                form.buildResiduals(from, groups, (float) residualScale, to + HEADER + (long) GROUP_BYTES * groups);
+            }
+        } finally {
+            NativeMemory.keep(x, out);
         }
     }
 
@@ -122,22 +122,21 @@ final class ProductTables {
     }
 
     // As in VectorTransform: every method that holds a vector is longer than 325 bytecodes, loops inside and calls
-    // nothing
-    // but the Vector API, so that C2 compiles it on its own and boxes nothing.
+    // nothing but the Vector API, so that C2 compiles it on its own and boxes nothing.
 
     /** {@code max_g |x_g|^2}; infinite or NaN where an x is. */
-    private static float largestSquaredNorm(MemorySegment x, int groups) {
+    private static float largestSquaredNorm(long x, int groups) {
         FloatVector m0 = FloatVector.zero(F);
         FloatVector m1 = m0;
         FloatVector m2 = m0;
         FloatVector m3 = m0;
         int g = 0;
         for (; g <= groups - 8; g += 8) {
-            long p = 32L * g;
-            FloatVector a = FloatVector.fromMemorySegment(F, x, p, ORDER);
-            FloatVector b = FloatVector.fromMemorySegment(F, x, p + 64, ORDER);
-            FloatVector c = FloatVector.fromMemorySegment(F, x, p + 128, ORDER);
-            FloatVector d = FloatVector.fromMemorySegment(F, x, p + 192, ORDER);
+            long p = x + 32L * g & NativeMemory.ADDRESS;
+            FloatVector a = FloatVector.fromMemorySegment(F, MEMORY, p, ORDER);
+            FloatVector b = FloatVector.fromMemorySegment(F, MEMORY, p + 64, ORDER);
+            FloatVector c = FloatVector.fromMemorySegment(F, MEMORY, p + 128, ORDER);
+            FloatVector d = FloatVector.fromMemorySegment(F, MEMORY, p + 192, ORDER);
             a = a.mul(a);
             b = b.mul(b);
             c = c.mul(c);
@@ -158,8 +157,8 @@ final class ProductTables {
         float max = m0.max(m1).max(m2.max(m3)).reduceLanes(VectorOperators.MAX);
         for (; g < groups; g++) {
             float sum = 0;
-            for (long p = 32L * g; p < 32L * g + 32; p += 4) {
-                sum = Math.fma(x.get(FLOAT, p), x.get(FLOAT, p), sum);
+            for (long p = x + 32L * g, end = p + 32; p < end; p += 4) {
+                sum = Math.fma(MEMORY.get(FLOAT, p), MEMORY.get(FLOAT, p), sum);
             }
             max = Math.max(max, sum);
         }
@@ -167,7 +166,7 @@ final class ProductTables {
     }
 
     /** The tables of the points: per entry the FMAs and the addition that rounds; VPSLLD and VPTERNLOGD make pairs of shorts. */
-    private static void points(MemorySegment x, int groups, long factors, float scale, MemorySegment out, long at) {
+    private static void points(long x, int groups, long factors, float scale, long out) {
         FloatVector a0 = FloatVector.fromMemorySegment(F, MEMORY, factors, ORDER);
         FloatVector a1 = FloatVector.fromMemorySegment(F, MEMORY, factors + 64, ORDER);
         FloatVector b0 = FloatVector.fromMemorySegment(F, MEMORY, factors + 128, ORDER);
@@ -195,46 +194,52 @@ final class ProductTables {
         FloatVector round = FloatVector.broadcast(F, ROUND);
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
-            long p = 32L * g;
-            long q = at + (long) GROUP_BYTES * g;
-            float x0 = x.get(FLOAT, p) * scale;
-            float x1 = x.get(FLOAT, p + 4) * scale;
-            float x2 = x.get(FLOAT, p + 8) * scale;
-            float x3 = x.get(FLOAT, p + 12) * scale;
-            float x4 = x.get(FLOAT, p + 16) * scale;
-            float x5 = x.get(FLOAT, p + 20) * scale;
-            float x6 = x.get(FLOAT, p + 24) * scale;
-            float x7 = x.get(FLOAT, p + 28) * scale;
+            long p = x + 32L * g & NativeMemory.ADDRESS;
+            long q = out + (long) GROUP_BYTES * g & NativeMemory.ADDRESS;
+            float x0 = MEMORY.get(FLOAT, p) * scale;
+            float x1 = MEMORY.get(FLOAT, p + 4) * scale;
+            float x2 = MEMORY.get(FLOAT, p + 8) * scale;
+            float x3 = MEMORY.get(FLOAT, p + 12) * scale;
+            float x4 = MEMORY.get(FLOAT, p + 16) * scale;
+            float x5 = MEMORY.get(FLOAT, p + 20) * scale;
+            float x6 = MEMORY.get(FLOAT, p + 24) * scale;
+            float x7 = MEMORY.get(FLOAT, p + 28) * scale;
             float shift = 0.25f * (((x0 + x1) + (x2 + x3)) + ((x4 + x5) + (x6 + x7)));
             FloatVector v = FloatVector.broadcast(F, x0);
             FloatVector w = FloatVector.broadcast(F, x1);
             FloatVector s = FloatVector.broadcast(F, shift);
             IntVector even = v.fma(a0, w.fma(b0, s.mul(h0))).add(biased).reinterpretAsInts();
             IntVector odd = v.fma(a1, w.fma(b1, s.mul(h1))).add(biased).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q, ORDER);
             even = v.fma(i0, w.fma(j0, s.mul(k0))).add(biased).reinterpretAsInts();
             odd = v.fma(i1, w.fma(j1, s.mul(k1))).add(biased).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 64, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 64, ORDER);
             v = FloatVector.broadcast(F, x2);
             w = FloatVector.broadcast(F, x3);
             even = v.fma(c0, w.mul(d0)).add(round).reinterpretAsInts();
             odd = v.fma(c1, w.mul(d1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 128, ORDER);
             v = FloatVector.broadcast(F, x4);
             w = FloatVector.broadcast(F, x5);
             even = v.fma(e0, w.mul(f0)).add(round).reinterpretAsInts();
             odd = v.fma(e1, w.mul(f1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 192, ORDER);
             v = FloatVector.broadcast(F, x6);
             w = FloatVector.broadcast(F, x7);
             even = v.fma(l0, w.mul(m0)).add(round).reinterpretAsInts();
             odd = v.fma(l1, w.mul(m1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 256, ORDER);
         }
     }
 
-    /** The tables of the residual. */
-    private static void residuals(MemorySegment x, int groups, long factors, float scale, MemorySegment out, long at) {
+    /**
+     * The tables of the pairs of the residual.
+     *
+     * @param x the address of {@code 8 * groups} floats
+     * @param factors that of {@link ProductFactors}
+     * @param out that of {@code groups * } {@value #GROUP_BYTES} bytes
+     */
+    static void residuals(long x, int groups, long factors, float scale, long out) {
         FloatVector a0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS, ORDER);
         FloatVector a1 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 64, ORDER);
         FloatVector b0 = FloatVector.fromMemorySegment(F, MEMORY, factors + ProductFactors.RESIDUALS + 128, ORDER);
@@ -254,28 +259,28 @@ final class ProductTables {
         FloatVector round = FloatVector.broadcast(F, ROUND);
         FloatVector biased = FloatVector.broadcast(F, ROUND + OFFSET);
         for (int g = 0; g < groups; g++) {
-            long p = 32L * g;
-            long q = at + (long) GROUP_BYTES * g;
-            FloatVector v = FloatVector.broadcast(F, x.get(FLOAT, p) * scale);
-            FloatVector w = FloatVector.broadcast(F, x.get(FLOAT, p + 4) * scale);
+            long p = x + 32L * g & NativeMemory.ADDRESS;
+            long q = out + (long) GROUP_BYTES * g & NativeMemory.ADDRESS;
+            FloatVector v = FloatVector.broadcast(F, MEMORY.get(FLOAT, p) * scale);
+            FloatVector w = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 4) * scale);
             IntVector even = v.fma(a0, w.mul(b0)).add(biased).reinterpretAsInts();
             IntVector odd = v.fma(a1, w.mul(b1)).add(biased).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q, ORDER);
-            v = FloatVector.broadcast(F, x.get(FLOAT, p + 8) * scale);
-            w = FloatVector.broadcast(F, x.get(FLOAT, p + 12) * scale);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q, ORDER);
+            v = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 8) * scale);
+            w = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 12) * scale);
             even = v.fma(c0, w.mul(d0)).add(round).reinterpretAsInts();
             odd = v.fma(c1, w.mul(d1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 128, ORDER);
-            v = FloatVector.broadcast(F, x.get(FLOAT, p + 16) * scale);
-            w = FloatVector.broadcast(F, x.get(FLOAT, p + 20) * scale);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 128, ORDER);
+            v = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 16) * scale);
+            w = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 20) * scale);
             even = v.fma(e0, w.mul(f0)).add(round).reinterpretAsInts();
             odd = v.fma(e1, w.mul(f1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 192, ORDER);
-            v = FloatVector.broadcast(F, x.get(FLOAT, p + 24) * scale);
-            w = FloatVector.broadcast(F, x.get(FLOAT, p + 28) * scale);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 192, ORDER);
+            v = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 24) * scale);
+            w = FloatVector.broadcast(F, MEMORY.get(FLOAT, p + 28) * scale);
             even = v.fma(l0, w.mul(m0)).add(round).reinterpretAsInts();
             odd = v.fma(l1, w.mul(m1)).add(round).reinterpretAsInts();
-            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(out, q + 256, ORDER);
+            even.and(0xffff).or(odd.lanewise(VectorOperators.LSHL, 16)).intoMemorySegment(MEMORY, q + 256, ORDER);
         }
     }
 }

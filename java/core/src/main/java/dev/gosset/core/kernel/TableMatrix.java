@@ -20,8 +20,8 @@ import java.util.stream.IntStream;
  * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16
  * at 4 bits. A chunk holds for each group 128 bytes, the codes of the points of 64 rows; behind those of all groups the
  * residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
- * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. The rows of the last
- * block beyond the matrix are zeros.
+ * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. At 3 bits the chunks of
+ * several blocks may alternate, see {@link BlockCodes#residualSpan}. The rows of the last block beyond the matrix are zeros.
  *
  * <p>Sums are formed in 16 and 32 bit integers, so they are exact whatever the order.
  */
@@ -31,7 +31,6 @@ final class TableMatrix implements PreparedMatrix {
 
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
-    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     /** Bytes of a memory page: prefetchers follow a stream within one. */
@@ -45,6 +44,9 @@ final class TableMatrix implements PreparedMatrix {
     private final int blocks;
     private final int chunk;
 
+    /** How many blocks lie together, a power of two. */
+    private final int span;
+
     TableMatrix(CodeMatrix codes, BlockCodes form, Arena arena) {
         this.codes = codes;
         this.form = form;
@@ -53,6 +55,7 @@ final class TableMatrix implements PreparedMatrix {
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
         // 4 KB of codes, but 6 KB at 3 bits: shorter loops are felt there, each chunk takes two.
         this.chunk = bits == 4 ? 16 : 32;
+        this.span = bits == 3 ? form.residualSpan() : 1;
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
         // Memory of a confined arena is open to this thread alone.
         Thread other = Thread.ofPlatform().unstarted(() -> {});
@@ -63,7 +66,9 @@ final class TableMatrix implements PreparedMatrix {
 
     /** Where the chunk of a block lies that begins with a group of columns. */
     private long place(int block, int begin) {
-        return (long) BLOCK * bits * ((long) block * groups + begin);
+        int base = block & -span;
+        long before = (long) base * groups + (long) begin * Math.min(span, blocks - base);
+        return (long) BLOCK * bits * (before + (long) (block - base) * Math.min(chunk, groups - begin));
     }
 
     private void pack(int block) {
@@ -109,7 +114,7 @@ final class TableMatrix implements PreparedMatrix {
 
     @Override
     public int rowStep() {
-        return BLOCK;
+        return BLOCK * span;
     }
 
     /** {@inheritDoc} Never: a lookup serves two products, BLAS needs an FMA for each. */
@@ -120,7 +125,7 @@ final class TableMatrix implements PreparedMatrix {
 
     @Override
     public long inputBytes() {
-        return ProductTables.bytes(codes.codebook(), groups);
+        return ProductTables.bytes(codes.codebook(), groups, form);
     }
 
     @Override
@@ -134,7 +139,7 @@ final class TableMatrix implements PreparedMatrix {
 
     /** Bytes of the sums of a block and an input: those of the points and those of the residual. */
     private long sumBytes() {
-        return (bits == 2 ? 1 : 2) * (long) SUM_BYTES;
+        return (long) SUM_BYTES + (bits == 2 ? 0 : bits == 3 ? form.residualSumBytes() : SUM_BYTES);
     }
 
     @Override
@@ -144,7 +149,7 @@ final class TableMatrix implements PreparedMatrix {
                     + " bytes and room for " + inputBytes() + ", found " + x.byteSize() + " and "
                     + (inputs.byteSize() - offset));
         }
-        ProductTables.build(codes.codebook(), x, groups, form.factors(), inputs, offset);
+        ProductTables.build(codes.codebook(), x, groups, form, inputs, offset);
     }
 
     /** {@inheritDoc} Not at 4 bits, whose product asks for no more than memory delivers to it as it is. */
@@ -153,8 +158,9 @@ final class TableMatrix implements PreparedMatrix {
         if (bits == 4) {
             return;
         }
-        long from = place(firstRow / BLOCK, 0);
-        long bytes = place(Math.ceilDiv(lastRow, BLOCK), 0) - from;
+        int first = firstRow / BLOCK;
+        long from = place(first, 0);
+        long bytes = (long) BLOCK * bits * groups * (Math.ceilDiv(lastRow, BLOCK) - first);
         // The sum goes somewhere, or the compiler would drop the reads.
         scratch.set(
                 ValueLayout.JAVA_LONG_UNALIGNED,
@@ -186,17 +192,19 @@ final class TableMatrix implements PreparedMatrix {
             if (pairs > 0) {
                 // Chunk by chunk, so that the tables of all inputs stay in the cache.
                 for (int begin = 0; begin < groups; begin += chunk) {
-                    for (int block = first; block < last; block++) {
+                    for (int block = first; block < last; block += span) {
                         long at = codesAt + place(block, begin);
-                        multiplyPairs(at, begin, inputsAt, pairs, planes, sums + perBlock * (block - first));
+                        long to = sums + perBlock * (block - first);
+                        multiplyPairs(at, Math.min(span, last - block), begin, inputsAt, pairs, planes, to, perBlock);
                     }
                 }
             }
             if (pairs < count) {
-                for (int block = first; block < last; block++) {
-                    long to = sums + perBlock * (block - first) + sumBytes() * pairs;
+                long input = inputsAt + inputBytes() * pairs;
+                for (int block = first; block < last; block += span) {
                     long at = codesAt + place(block, 0);
-                    multiplyOne(at, inputsAt + inputBytes() * pairs, to);
+                    long to = sums + perBlock * (block - first) + sumBytes() * pairs;
+                    multiplyOne(at, Math.min(span, last - block), input, to, perBlock, planes);
                 }
             }
         } finally {
@@ -214,65 +222,85 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
-    /** Adds the products of a block, whose codes and sums begin at these addresses, with one input. */
-    private void multiplyOne(long at, long input, long sums) {
+    /**
+     * Adds the products of blocks that lie together with one input.
+     *
+     * @param at the address of the first chunk of the first block
+     * @param sums that of the sums of the first block, {@code perBlock} bytes before those of the second
+     */
+    private void multiplyOne(long at, int count, long input, long sums, long perBlock, long spare) {
         long tables = input + ProductTables.HEADER;
         if (bits == 2) {
-            int half = groups / 2;
-            form.sumPointsOfHalves(at, tables, half, sums);
-            if (2 * half < groups) {
-                tables += (long) ProductTables.GROUP_BYTES * 2 * half;
-                form.sumPoints(at + place(0, 2 * half), tables, 1, sums);
-            }
+            multiplyHalves(at, tables, sums);
             return;
         }
         for (int begin = 0; begin < groups; begin += chunk) {
             int width = Math.min(chunk, groups - begin);
-            long points = at + place(0, begin);
+            long chunks = at + (long) BLOCK * bits * count * begin;
             long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
             if (bits == 4) {
-                form.sumPointsTwice(points, tablesAt, width, sums);
+                form.sumPointsTwice(chunks, tablesAt, width, sums);
             } else {
-                form.sumPoints(points, tablesAt, width, sums);
-                long residual = points + (long) CODE_BYTES * width;
-                form.sumResiduals(residual, tablesAt + residualTables(), width, sums + SUM_BYTES);
+                for (int b = 0; b < count; b++) {
+                    form.sumPoints(chunks + (long) BLOCK * bits * width * b, tablesAt, width, sums + perBlock * b);
+                }
+                addResiduals(chunks, count, begin, input, 1, sums, perBlock, spare);
             }
         }
     }
 
+    /** Adds the products of a block of 2-bit codes with one input. */
+    private void multiplyHalves(long at, long tables, long sums) {
+        int half = groups / 2;
+        form.sumPointsOfHalves(at, tables, half, sums);
+        if (2 * half < groups) {
+            long rest = tables + (long) ProductTables.GROUP_BYTES * 2 * half;
+            form.sumPoints(at + (long) CODE_BYTES * 2 * half, rest, 1, sums);
+        }
+    }
+
     /**
-     * Adds the products of a chunk with an even number of inputs, of which two at a time share the indices; those are formed
-     * once.
+     * Adds the products of the chunks of blocks that lie together with an even number of inputs, of which two at a time share
+     * the indices; those are formed once.
      *
-     * @param at the address of the chunk
-     * @param sums the address of the block's sums, those of each input behind those of the one before
+     * @param at the address of the chunk of the first block
+     * @param sums that of the sums of the first block, those of each input behind those of the one before
      */
-    private void multiplyPairs(long at, int begin, long inputs, int count, long planes, long sums) {
+    private void multiplyPairs(
+            long at, int count, int begin, long input, int inputs, long planes, long sums, long perBlock) {
         int width = Math.min(chunk, groups - begin);
-        long tables = inputs + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
-        form.indexPoints(at, width, planes);
-        lookUp(tables, count, width, planes, sums);
-        long residual = at + (long) CODE_BYTES * width;
+        long tables = input + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
+        for (int b = 0; b < count; b++) {
+            long points = at + (long) BLOCK * bits * width * b;
+            long to = sums + perBlock * b;
+            form.indexPoints(points, width, planes);
+            TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, to, sumBytes());
+            if (bits == 4) {
+                form.indexPoints(points + (long) CODE_BYTES * width, width, planes);
+                TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, to + SUM_BYTES, sumBytes());
+            }
+        }
         if (bits == 3) {
-            form.indexResiduals(residual, width, planes);
-            lookUp(tables + residualTables(), count, width, planes, sums + SUM_BYTES);
-        } else if (bits == 4) {
-            form.indexPoints(residual, width, planes);
-            lookUp(tables, count, width, planes, sums + SUM_BYTES);
+            addResiduals(at, count, begin, input, inputs, sums, perBlock, planes);
         }
     }
 
-    private void lookUp(long tables, int count, int width, long planes, long sums) {
-        for (int t = 0; t < count; t += 2) {
-            long input = tables + inputBytes() * t;
-            long to = sums + sumBytes() * t;
-            TableSums.lookUpTwo(planes, input, input + inputBytes(), width, to, to + sumBytes());
+    /** Adds the products of the 8-bit residual codes in the chunks of blocks that lie together, as {@link #multiplyPairs}. */
+    private void addResiduals(
+            long at, int count, int begin, long input, int inputs, long sums, long perBlock, long spare) {
+        int width = Math.min(chunk, groups - begin);
+        long tables = input
+                + ProductTables.HEADER
+                + (long) ProductTables.GROUP_BYTES * groups
+                + (long) form.residualTableBytes() * begin;
+        long residual = at + (long) CODE_BYTES * width;
+        long to = sums + SUM_BYTES;
+        form.sumResiduals(residual, count, width, tables, inputBytes(), inputs, to, sumBytes(), perBlock, spare);
+        if (begin + width == groups || (begin + width) % TableSums.MOST_BYTES == 0) {
+            for (int t = 0; t < inputs; t++) {
+                form.foldResiduals(to + sumBytes() * t, perBlock, count);
+            }
         }
-    }
-
-    /** How far the tables of the residual lie behind those of the points. */
-    private long residualTables() {
-        return (long) ProductTables.GROUP_BYTES * groups;
     }
 
     private void check(
@@ -285,12 +313,12 @@ final class TableMatrix implements PreparedMatrix {
             MemorySegment scratch) {
         if (count < 1
                 || firstRow < 0
-                || firstRow % BLOCK != 0
+                || firstRow % rowStep() != 0
                 || lastRow < firstRow
                 || lastRow > codes.rows()
-                || (lastRow % BLOCK != 0 && lastRow != codes.rows())) {
+                || (lastRow % rowStep() != 0 && lastRow != codes.rows())) {
             throw new IllegalArgumentException(count + " products with rows " + firstRow + " to " + lastRow + " of "
-                    + codes.rows() + ": ranges begin and end at multiples of " + BLOCK);
+                    + codes.rows() + ": ranges begin and end at multiples of " + rowStep());
         }
         if (inputs.byteSize() < inputBytes() * count
                 || y.byteSize() < yStride * (count - 1) + 4L * lastRow
@@ -303,10 +331,7 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
-    /**
-     * From the sums of a block to y. Row 4 i is {@code u[i] - (upperU[i] << 16)}, row 4 i + 1 the same of v, row 4 i + 2 is
-     * {@code upperU[i]} and row 4 i + 3 is {@code upperV[i]}.
-     */
+    /** From the sums of a block to y. */
     private void finish(
             MemorySegment sums,
             long at,
@@ -323,17 +348,13 @@ final class TableMatrix implements PreparedMatrix {
                         / codes.codebook().residualScale();
         int offset = ProductTables.OFFSET * groups;
         for (int r = 0; r < rows; r++) {
-            double value = (sum(sums, at, r) - offset) * inverse;
-            if (bits != 2) {
-                value += (sum(sums, at + SUM_BYTES, r) - offset) * second;
+            double value = (TableSums.sum(sums, at, r) - offset) * inverse;
+            if (bits == 3) {
+                value += (form.residualSum(sums, at + SUM_BYTES, r) - offset) * second;
+            } else if (bits == 4) {
+                value += (TableSums.sum(sums, at + SUM_BYTES, r) - offset) * second;
             }
             y.set(FLOAT, to + 4L * (row + r), (float) value);
         }
-    }
-
-    private static int sum(MemorySegment sums, long at, int r) {
-        long i = at + 64L * (r & 1) + (r & ~3);
-        int upper = sums.get(INT, i + 128);
-        return (r & 2) != 0 ? upper : sums.get(INT, i) - (upper << 16);
     }
 }

@@ -16,12 +16,12 @@ import jdk.incubator.vector.FloatVector;
  * Matrix-vector products without multiplications, for 512-bit vectors: x becomes tables of 16-bit products that the bits of
  * the codes index. {@link #prepare} repacks a matrix into blocks of 64 rows, at the same number of bits per weight, at most
  * 63 rows of padding. There are two forms: {@link #bytes} needs byte permutations (AVX-512 VBMI and BITALG), {@link #words}
- * those of words alone (AVX-512 BW) and takes a little longer. Their results differ in nothing.
+ * those of words alone (AVX-512 BW) and takes a little longer. At 2 and 4 bits their results differ in nothing.
  *
  * <p>Entries of the tables are rounded to 16 bits, so y differs from the exact product: by at most {@code 2.04 G / scale}
  * with G groups of eight columns and {@code scale = 32700 / (sqrt(17) max_g |x_g|)}, and by about 1.3e-4 of itself for
- * Gaussian x; for 3 and 4 bits the residual's error adds to it, about half as much again. Sums are exact integers, so a row
- * depends on nothing but its codes and x.
+ * Gaussian x. The residual's error adds to it: at 3 bits at most an eighth as much again by bytes, a quarter by words; at 4
+ * bits a third. Sums are exact integers, so a row depends on nothing but its codes and x.
  *
  * <p>{@link #matvec} and {@link #decode}, on codes as they are stored, are those of {@link VectorMatvec}. Stateless,
  * thread-safe; products allocate nothing.

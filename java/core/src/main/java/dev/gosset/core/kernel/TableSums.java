@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.IntVector;
@@ -39,22 +40,24 @@ final class TableSums {
     /** Bytes of the planes of a block for one group of columns. */
     static final int PLANE_BYTES = 4 * BLOCK;
 
+    /** Groups whose bytes add up to shorts. */
+    static final int MOST_BYTES = 256;
+
     private static final VectorSpecies<Byte> B = ByteVector.SPECIES_512;
     private static final VectorSpecies<Short> S = ShortVector.SPECIES_512;
     private static final VectorSpecies<Integer> I = IntVector.SPECIES_512;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
     private static final MemorySegment MEMORY = NativeMemory.ALL;
     private static final long POINT_FIELDS = ByteCodes.FIELDS.address();
-    private static final long RESIDUAL_FIELDS = POINT_FIELDS + ByteCodes.RESIDUAL_FIELDS;
 
     /** What no address has: C2 then knows that address + constant lies in {@link #MEMORY}. */
     private static final long ADDRESS = (1L << 62) - 1;
 
-    // Which bits of a byte of a plane are those of the sign byte, and which those of the nibbles of a residual code.
+    // Which bits of a byte of a plane are those of the sign byte.
     private static final int FIRST_SIGNS = 0x24242424;
     private static final int UPPER_SIGNS = 0x18181818;
     private static final int LOWER_SIGNS = 0x03030303;
-    private static final int NIBBLES = 0x0f0f0f0f;
 
     private TableSums() {}
 
@@ -365,63 +368,113 @@ final class TableSums {
         upperV2.intoMemorySegment(MEMORY, sums + 448, ORDER);
     }
 
-    /** As {@link #sumPoints} for residual codes of 8 bits: three VPERMI2B and eight VPERMW. */
-    static void sumResiduals(long at, long tables, int groups, long sums) {
-        ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 128, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 192, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 256, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 320, ORDER);
-        IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
+    /**
+     * Adds the products of residual codes of 8 bits to the byte sums of two blocks, which share the loads of the tables: for
+     * 64 codes four VPERMI2B. A block has a byte sum of the lower bytes and one of the upper, 128 bytes each: the sum of all
+     * bytes as shorts, and that of each int's upper three bytes. After {@link #MOST_BYTES} groups {@link #foldBytes} has to
+     * follow.
+     */
+    static void sumResiduals(long at, long at2, long tables, int groups, long sums, long sums2) {
+        ShortVector u = ShortVector.fromMemorySegment(S, MEMORY, sums, ORDER);
+        ShortVector upperU = ShortVector.fromMemorySegment(S, MEMORY, sums + 64, ORDER);
+        ShortVector v = ShortVector.fromMemorySegment(S, MEMORY, sums + 128, ORDER);
+        ShortVector upperV = ShortVector.fromMemorySegment(S, MEMORY, sums + 192, ORDER);
+        ShortVector u2 = ShortVector.fromMemorySegment(S, MEMORY, sums2, ORDER);
+        ShortVector upperU2 = ShortVector.fromMemorySegment(S, MEMORY, sums2 + 64, ORDER);
+        ShortVector v2 = ShortVector.fromMemorySegment(S, MEMORY, sums2 + 128, ORDER);
+        ShortVector upperV2 = ShortVector.fromMemorySegment(S, MEMORY, sums2 + 192, ORDER);
         for (int g = 0; g < groups; g++) {
             long p = at + (long) BLOCK * g & ADDRESS;
-            long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
+            long r = at2 + (long) BLOCK * g & ADDRESS;
+            long q = tables + (long) ResidualTables.GROUP_BYTES * g & ADDRESS;
+            ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, q, ORDER);
+            ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, q + 64, ORDER);
+            ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, q + 128, ORDER);
+            ByteVector a3 = ByteVector.fromMemorySegment(B, MEMORY, q + 192, ORDER);
+            ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, q + 256, ORDER);
+            ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, q + 320, ORDER);
+            ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, q + 384, ORDER);
+            ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, q + 448, ORDER);
             ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
-            VectorMask<Byte> half = c.compare(VectorOperators.LT, (byte) 0);
-            IntVector m = c.selectFrom(a0, a1).blend(c, half).reinterpretAsInts();
-            IntVector n = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), half).reinterpretAsInts();
-            IntVector flag = c.reinterpretAsInts().lanewise(VectorOperators.LSHR, 3);
-            IntVector p0 = flag.lanewise(VectorOperators.BITWISE_BLEND, m, NIBBLES);
-            IntVector p1 = flag.lanewise(VectorOperators.BITWISE_BLEND, m.lanewise(VectorOperators.LSHR, 4), NIBBLES);
-            IntVector p2 = flag.lanewise(VectorOperators.BITWISE_BLEND, n, NIBBLES);
-            IntVector p3 = flag.lanewise(VectorOperators.BITWISE_BLEND, n.lanewise(VectorOperators.LSHR, 4), NIBBLES);
-            ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, MEMORY, q + 192, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, MEMORY, q + 256, ORDER);
-            IntVector even = p0.reinterpretAsShorts()
-                    .selectFrom(x0)
-                    .add(p1.reinterpretAsShorts().selectFrom(x1))
-                    .add(p2.reinterpretAsShorts()
-                            .selectFrom(x2)
-                            .add(p3.reinterpretAsShorts().selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(even);
-            upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts()
-                    .selectFrom(x0)
-                    .add(p1.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x1))
-                    .add(p2.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x2)
-                            .add(p3.lanewise(VectorOperators.LSHR, 8)
-                                    .reinterpretAsShorts()
-                                    .selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(odd);
-            upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
+            VectorMask<Byte> high = c.compare(VectorOperators.LT, (byte) 0);
+            ByteVector lower = c.selectFrom(a0, a1).blend(c.selectFrom(a2, a3), high);
+            ByteVector upper = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), high);
+            u = u.add(lower.reinterpretAsShorts());
+            upperU = upperU.add(
+                    lower.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
+            v = v.add(upper.reinterpretAsShorts());
+            upperV = upperV.add(
+                    upper.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
+            ByteVector c2 = ByteVector.fromMemorySegment(B, MEMORY, r, ORDER);
+            VectorMask<Byte> high2 = c2.compare(VectorOperators.LT, (byte) 0);
+            ByteVector lower2 = c2.selectFrom(a0, a1).blend(c2.selectFrom(a2, a3), high2);
+            ByteVector upper2 = c2.selectFrom(b0, b1).blend(c2.selectFrom(b2, b3), high2);
+            u2 = u2.add(lower2.reinterpretAsShorts());
+            upperU2 = upperU2.add(
+                    lower2.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
+            v2 = v2.add(upper2.reinterpretAsShorts());
+            upperV2 = upperV2.add(
+                    upper2.reinterpretAsInts().lanewise(VectorOperators.LSHR, 8).reinterpretAsShorts());
         }
         u.intoMemorySegment(MEMORY, sums, ORDER);
-        v.intoMemorySegment(MEMORY, sums + 64, ORDER);
-        upperU.intoMemorySegment(MEMORY, sums + 128, ORDER);
+        upperU.intoMemorySegment(MEMORY, sums + 64, ORDER);
+        v.intoMemorySegment(MEMORY, sums + 128, ORDER);
         upperV.intoMemorySegment(MEMORY, sums + 192, ORDER);
+        u2.intoMemorySegment(MEMORY, sums2, ORDER);
+        upperU2.intoMemorySegment(MEMORY, sums2 + 64, ORDER);
+        v2.intoMemorySegment(MEMORY, sums2 + 128, ORDER);
+        upperV2.intoMemorySegment(MEMORY, sums2 + 192, ORDER);
+    }
+
+    /**
+     * Adds the byte sums of {@code count} blocks to the sums that lie {@value #SUM_BYTES} bytes behind them, and clears
+     * them. The byte sums of an int's four bytes b follow from the last to the first: those of all bytes are {@code b0 + 256
+     * b1} and {@code b2 + 256 b3}, those of the upper three {@code b1 + 256 b2} and {@code b3}, all modulo 65536.
+     *
+     * @param sums where the byte sums of the first block begin
+     * @param step bytes from the byte sums of one block to those of the next
+     */
+    static void foldBytes(long sums, long step, int count) {
+        IntVector zero = IntVector.zero(I);
+        for (int i = 0; i < count; i++) {
+            long p = sums + step * i & ADDRESS;
+            IntVector u = IntVector.fromMemorySegment(I, MEMORY, p, ORDER);
+            IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, p + 64, ORDER);
+            IntVector v = IntVector.fromMemorySegment(I, MEMORY, p + 128, ORDER);
+            IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, p + 192, ORDER);
+            zero.intoMemorySegment(MEMORY, p, ORDER);
+            zero.intoMemorySegment(MEMORY, p + 64, ORDER);
+            zero.intoMemorySegment(MEMORY, p + 128, ORDER);
+            zero.intoMemorySegment(MEMORY, p + 192, ORDER);
+            IntVector u3 = upperU.lanewise(VectorOperators.LSHR, 16);
+            IntVector v3 = upperV.lanewise(VectorOperators.LSHR, 16);
+            IntVector u2 = u.lanewise(VectorOperators.LSHR, 16)
+                    .sub(u3.lanewise(VectorOperators.LSHL, 8))
+                    .and(0xffff);
+            IntVector v2 = v.lanewise(VectorOperators.LSHR, 16)
+                    .sub(v3.lanewise(VectorOperators.LSHL, 8))
+                    .and(0xffff);
+            IntVector u1 = upperU.sub(u2.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
+            IntVector v1 = upperV.sub(v2.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
+            IntVector u0 = u.sub(u1.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
+            IntVector v0 = v.sub(v1.lanewise(VectorOperators.LSHL, 8)).and(0xffff);
+            IntVector.fromMemorySegment(I, MEMORY, p + 256, ORDER)
+                    .add(u0)
+                    .add(v0.lanewise(VectorOperators.LSHL, 8))
+                    .intoMemorySegment(MEMORY, p + 256, ORDER);
+            IntVector.fromMemorySegment(I, MEMORY, p + 320, ORDER)
+                    .add(u1)
+                    .add(v1.lanewise(VectorOperators.LSHL, 8))
+                    .intoMemorySegment(MEMORY, p + 320, ORDER);
+            IntVector.fromMemorySegment(I, MEMORY, p + 384, ORDER)
+                    .add(u2)
+                    .add(v2.lanewise(VectorOperators.LSHL, 8))
+                    .intoMemorySegment(MEMORY, p + 384, ORDER);
+            IntVector.fromMemorySegment(I, MEMORY, p + 448, ORDER)
+                    .add(u3)
+                    .add(v3.lanewise(VectorOperators.LSHL, 8))
+                    .intoMemorySegment(MEMORY, p + 448, ORDER);
+        }
     }
 
     /** The first half of {@link #sumPoints}: writes the planes. */
@@ -457,35 +510,21 @@ final class TableSums {
         }
     }
 
-    /** The first half of {@link #sumResiduals}, in a form that {@link #lookUpTwo} takes. */
-    static void indexResiduals(long at, int groups, long planes) {
-        ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 128, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 192, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 256, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, RESIDUAL_FIELDS + 320, ORDER);
-        for (int g = 0; g < groups; g++) {
-            long p = at + (long) BLOCK * g & ADDRESS;
-            long q = planes + (long) PLANE_BYTES * g & ADDRESS;
-            ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
-            VectorMask<Byte> half = c.compare(VectorOperators.LT, (byte) 0);
-            IntVector m = c.selectFrom(a0, a1).blend(c, half).reinterpretAsInts();
-            IntVector n = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), half).reinterpretAsInts();
-            IntVector flag = c.reinterpretAsInts().lanewise(VectorOperators.LSHR, 3);
-            IntVector p0 =
-                    flag.lanewise(VectorOperators.BITWISE_BLEND, m, NIBBLES).and(0x1f1f1f1f);
-            IntVector p1 = flag.lanewise(VectorOperators.BITWISE_BLEND, m.lanewise(VectorOperators.LSHR, 4), NIBBLES);
-            IntVector p2 = flag.lanewise(VectorOperators.BITWISE_BLEND, n, NIBBLES);
-            IntVector p3 = flag.lanewise(VectorOperators.BITWISE_BLEND, n.lanewise(VectorOperators.LSHR, 4), NIBBLES);
-            p0.intoMemorySegment(MEMORY, q, ORDER);
-            p1.intoMemorySegment(MEMORY, q + 64, ORDER);
-            p2.intoMemorySegment(MEMORY, q + 128, ORDER);
-            p3.intoMemorySegment(MEMORY, q + 192, ORDER);
+    /**
+     * {@link #lookUpTwo} for an even number of inputs.
+     *
+     * @param nextTables bytes from the tables of an input to those of the next, as {@code nextSums} between their sums
+     */
+    static void lookUpPairs(
+            long planes, long tables, long nextTables, int inputs, int groups, long sums, long nextSums) {
+        for (int t = 0; t < inputs; t += 2) {
+            long from = tables + nextTables * t;
+            long to = sums + nextSums * t;
+            lookUpTwo(planes, from, from + nextTables, groups, to, to + nextSums);
         }
     }
 
-    /** The second half of {@link #sumPoints} or {@link #sumResiduals} for two inputs, which share the loads and shifts of planes. */
+    /** The second half of {@link #sumPoints} for two inputs, which share the loads and shifts of planes. */
     static void lookUpTwo(long planes, long tables, long tables2, int groups, long sums, long sums2) {
         IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
         IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);
@@ -570,5 +609,22 @@ final class TableSums {
         v2.intoMemorySegment(MEMORY, sums2 + 64, ORDER);
         upperU2.intoMemorySegment(MEMORY, sums2 + 128, ORDER);
         upperV2.intoMemorySegment(MEMORY, sums2 + 192, ORDER);
+    }
+
+    /**
+     * The sum of a row of a block: of row 4 i it is {@code u[i] - (upperU[i] << 16)}, of row 4 i + 1 the same of v, of row
+     * 4 i + 2 {@code upperU[i]} and of row 4 i + 3 {@code upperV[i]}.
+     *
+     * @param at where the sums of the block begin
+     */
+    static int sum(MemorySegment sums, long at, int row) {
+        long i = at + 64L * (row & 1) + (row & ~3);
+        int upper = sums.get(INT, i + 128);
+        return (row & 2) != 0 ? upper : sums.get(INT, i) - (upper << 16);
+    }
+
+    /** The sum of a row of a block as {@link #foldBytes} leaves it: row 4 i + j in int i of vector j. */
+    static int foldedSum(MemorySegment sums, long at, int row) {
+        return sums.get(INT, at + 64L * (row & 3) + (row & ~3));
     }
 }

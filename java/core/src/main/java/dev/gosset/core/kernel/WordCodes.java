@@ -251,17 +251,62 @@ final class WordCodes implements BlockCodes {
     }
 
     @Override
-    public void sumResiduals(long at, long tables, int groups, long sums) {
-        WordSums.sumResiduals(at, tables, groups, sums);
-    }
-
-    @Override
     public void indexPoints(long at, int groups, long planes) {
         WordSums.indexPoints(at, groups, planes);
     }
 
     @Override
-    public void indexResiduals(long at, int groups, long planes) {
-        WordSums.indexResiduals(at, groups, planes);
+    public int residualSpan() {
+        return 1;
+    }
+
+    @Override
+    public int residualTableBytes() {
+        return ProductTables.GROUP_BYTES;
+    }
+
+    @Override
+    public void buildResiduals(long x, int groups, float scale, long tables) {
+        ProductTables.residuals(x, groups, FACTORS.data.address(), scale, tables);
+    }
+
+    @Override
+    public int residualSumBytes() {
+        return TableSums.SUM_BYTES;
+    }
+
+    /** {@inheritDoc} Two inputs at a time share the indices of a block. */
+    @Override
+    public void sumResiduals(
+            long at,
+            int blocks,
+            int groups,
+            long tables,
+            long nextTables,
+            int inputs,
+            long sums,
+            long nextSums,
+            long nextBlock,
+            long spare) {
+        long step = (long) (TableSums.CODE_BYTES + TableSums.BLOCK) * groups;
+        for (int b = 0; b < blocks; b++) {
+            long from = at + step * b;
+            long to = sums + nextBlock * b;
+            if (inputs == 1) {
+                WordSums.sumResiduals(from, tables, groups, to);
+            } else {
+                WordSums.indexResiduals(from, groups, spare);
+                TableSums.lookUpPairs(spare, tables, nextTables, inputs, groups, to, nextSums);
+            }
+        }
+    }
+
+    /** {@inheritDoc} Nothing: sums are ints from the first group on. */
+    @Override
+    public void foldResiduals(long sums, long nextBlock, int blocks) {}
+
+    @Override
+    public int residualSum(MemorySegment sums, long at, int row) {
+        return TableSums.sum(sums, at, row);
     }
 }

@@ -12,12 +12,14 @@ import org.junit.jupiter.api.io.TempDir;
 /** Products by tables of bytes. */
 class TableMatvecTest extends TableMatvecContract {
     TableMatvecTest() {
-        super(TableMatvec.bytes(), TableMatvec.bytesObstacle());
+        super(TableMatvec.bytes(), TableMatvec.bytesObstacle(), 1.02);
     }
 
     @Test
     void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
         assertThat(VectorMethods.shorterThanTheInliningLimit(TableSums.class)).isEmpty();
+        assertThat(VectorMethods.shorterThanTheInliningLimit(ResidualTables.class))
+                .isEmpty();
         assertThat(VectorMethods.shorterThanTheInliningLimit(ProductTables.class))
                 .isEmpty();
     }
