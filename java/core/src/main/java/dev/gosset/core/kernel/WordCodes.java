@@ -247,7 +247,9 @@ final class WordCodes implements BlockCodes {
 
     @Override
     public void sumPointsTwice(long at, long tables, int groups, long sums) {
-        WordSums.sumPointsTwice(at, tables, groups, sums);
+        // One loop for both was so large that C2 boxed the last vectors of it in some orders of compilation.
+        WordSums.sumPoints(at, tables, groups, sums);
+        WordSums.sumPoints(at + (long) TableSums.CODE_BYTES * groups, tables, groups, sums + TableSums.SUM_BYTES);
     }
 
     @Override
