@@ -42,6 +42,48 @@ final class Arguments {
         }
     }
 
+    /** What {@link PreparedMatrix#prepareInput} of a matrix that repacked its codes asks for. */
+    static void checkInput(PreparedMatrix matrix, MemorySegment x, MemorySegment inputs, long offset) {
+        long bytes = (long) ROW * matrix.codes().groups();
+        if (x.byteSize() < bytes || inputs.byteSize() - offset < matrix.inputBytes()) {
+            throw new IllegalArgumentException("an input of " + matrix.codes().cols() + " columns needs x of " + bytes
+                    + " bytes and room for " + matrix.inputBytes() + ", found " + x.byteSize() + " and "
+                    + (inputs.byteSize() - offset));
+        }
+    }
+
+    /** What {@link PreparedMatrix#multiply} of such a matrix asks for. */
+    static void checkProducts(
+            PreparedMatrix matrix,
+            MemorySegment inputs,
+            int count,
+            MemorySegment y,
+            long yStride,
+            int firstRow,
+            int lastRow,
+            MemorySegment scratch) {
+        CodeMatrix codes = matrix.codes();
+        int step = matrix.rowStep();
+        if (count < 1
+                || firstRow < 0
+                || firstRow % step != 0
+                || lastRow < firstRow
+                || lastRow > codes.rows()
+                || (lastRow % step != 0 && lastRow != codes.rows())) {
+            throw new IllegalArgumentException(count + " products with rows " + firstRow + " to " + lastRow + " of "
+                    + codes.rows() + ": ranges begin and end at multiples of " + step);
+        }
+        long inputBytes = matrix.inputBytes() * count;
+        long outBytes = yStride * (count - 1) + 4L * lastRow;
+        long scratchBytes = matrix.scratchBytes(count, lastRow - firstRow);
+        if (inputs.byteSize() < inputBytes || y.byteSize() < outBytes || scratch.byteSize() < scratchBytes) {
+            throw new IllegalArgumentException(count + " products with " + codes.rows() + " x " + codes.cols()
+                    + " codes need inputs of " + inputBytes + " bytes, y of " + outBytes + " and scratch of "
+                    + scratchBytes + ", found " + inputs.byteSize() + ", " + y.byteSize() + " and "
+                    + scratch.byteSize());
+        }
+    }
+
     private static void checkRows(CodeMatrix codes, int firstRow, int lastRow) {
         if (firstRow < 0 || lastRow < firstRow || lastRow > codes.rows()) {
             throw new IllegalArgumentException(

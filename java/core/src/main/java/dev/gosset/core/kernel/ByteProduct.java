@@ -10,7 +10,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 import java.nio.ByteOrder;
-import java.util.stream.IntStream;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -70,10 +69,8 @@ public final class ByteProduct {
         this.tile = Math.max(8, (1 << 17) / cols);
         this.data = LazyMemory.allocate(arena, (long) rows * cols + VectorAttention.BEHIND);
         this.scales = LazyMemory.allocate(arena, 4L * rows);
-        Thread other = Thread.ofPlatform().unstarted(() -> {});
-        boolean shared = data.isAccessibleBy(other) && weight.data().isAccessibleBy(other);
-        IntStream blocks = IntStream.range(0, Math.ceilDiv(rows, ROUNDED));
-        (shared ? blocks.parallel() : blocks).forEach(i -> round(weight, i * ROUNDED));
+        NativeMemory.inParallel(Math.ceilDiv(rows, ROUNDED), data, weight.data())
+                .forEach(i -> round(weight, i * ROUNDED));
     }
 
     private void round(Tensor weight, int from) {

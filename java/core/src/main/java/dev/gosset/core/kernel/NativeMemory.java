@@ -3,6 +3,8 @@ package dev.gosset.core.kernel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * All native memory as one segment, for the loops of kernels: they read and write through {@link #ALL} at absolute
@@ -72,6 +74,16 @@ final class NativeMemory {
             sum += ALL.get(ValueLayout.JAVA_BYTE, p);
         }
         return sum;
+    }
+
+    /**
+     * The numbers from 0 to {@code count - 1}, for work on these segments that may be done in any order: in parallel, unless one is
+     * open to this thread alone, as memory of a confined arena is.
+     */
+    static IntStream inParallel(int count, MemorySegment... segments) {
+        Thread other = Thread.ofPlatform().unstarted(() -> {});
+        IntStream all = IntStream.range(0, count);
+        return Stream.of(segments).allMatch(s -> s.isAccessibleBy(other)) ? all.parallel() : all;
     }
 
     /** Keeps two segments of an automatic arena from being freed before here: stands behind the loops that use addresses. */

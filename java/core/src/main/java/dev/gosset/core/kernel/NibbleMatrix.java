@@ -11,7 +11,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 import java.nio.ByteOrder;
-import java.util.stream.IntStream;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -50,11 +49,7 @@ final class NibbleMatrix implements PreparedMatrix {
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
-        // Memory of a confined arena is open to this thread alone.
-        Thread other = Thread.ofPlatform().unstarted(() -> {});
-        IntStream all = IntStream.range(0, blocks);
-        boolean shared = codes.data().isAccessibleBy(other) && data.isAccessibleBy(other);
-        (shared ? all.parallel() : all).forEach(this::pack);
+        NativeMemory.inParallel(blocks, codes.data(), data).forEach(this::pack);
     }
 
     private int width(int begin) {
@@ -143,11 +138,7 @@ final class NibbleMatrix implements PreparedMatrix {
 
     @Override
     public void prepareInput(MemorySegment x, MemorySegment inputs, long offset) {
-        if (x.byteSize() < 32L * groups || inputs.byteSize() - offset < inputBytes()) {
-            throw new IllegalArgumentException("an input of " + codes.cols() + " columns needs x of " + 32L * groups
-                    + " bytes and room for " + inputBytes() + ", found " + x.byteSize() + " and "
-                    + (inputs.byteSize() - offset));
-        }
+        Arguments.checkInput(this, x, inputs, offset);
         NibbleTables.build(codes.codebook(), x, groups, inputs, offset);
     }
 
@@ -176,7 +167,7 @@ final class NibbleMatrix implements PreparedMatrix {
             int firstRow,
             int lastRow,
             MemorySegment scratch) {
-        check(inputs, count, y, yStride, firstRow, lastRow, scratch);
+        Arguments.checkProducts(this, inputs, count, y, yStride, firstRow, lastRow, scratch);
         int last = Math.ceilDiv(lastRow, BLOCK);
         int first = firstRow / BLOCK;
         long codesAt = NativeMemory.readable(data, 0, data.byteSize());
@@ -250,34 +241,6 @@ final class NibbleMatrix implements PreparedMatrix {
             NibbleSums.lookUp(planes, tables + inputBytes() * t, width, bytes + (long) SUM_BYTES * t);
         }
         NibbleSums.addUp(bytes, count, sums, sumBytes(), NibbleTables.POINT_RADIX);
-    }
-
-    private void check(
-            MemorySegment inputs,
-            int count,
-            MemorySegment y,
-            long yStride,
-            int firstRow,
-            int lastRow,
-            MemorySegment scratch) {
-        if (count < 1
-                || firstRow < 0
-                || firstRow % BLOCK != 0
-                || lastRow < firstRow
-                || lastRow > codes.rows()
-                || (lastRow % BLOCK != 0 && lastRow != codes.rows())) {
-            throw new IllegalArgumentException(count + " products with rows " + firstRow + " to " + lastRow + " of "
-                    + codes.rows() + ": ranges begin and end at multiples of " + BLOCK);
-        }
-        if (inputs.byteSize() < inputBytes() * count
-                || y.byteSize() < yStride * (count - 1) + 4L * lastRow
-                || scratch.byteSize() < scratchBytes(count, lastRow - firstRow)) {
-            throw new IllegalArgumentException(count + " products with " + codes.rows() + " x " + codes.cols()
-                    + " codes need inputs of " + inputBytes() * count + " bytes, y of "
-                    + (yStride * (count - 1) + 4L * lastRow) + " and scratch of "
-                    + scratchBytes(count, lastRow - firstRow) + ", found " + inputs.byteSize() + ", " + y.byteSize()
-                    + " and " + scratch.byteSize());
-        }
     }
 
     /** From the sums of a block to y. */

@@ -52,7 +52,7 @@ final class NibbleSums {
     private static final long TABLES = NibbleCodes.TABLES.address();
 
     /** What no address has: C2 then knows that address + constant lies in {@link #MEMORY}. */
-    private static final long ADDRESS = (1L << 62) - 1;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
 
     private NibbleSums() {}
 

@@ -61,7 +61,7 @@ final class NibbleTables {
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final MemorySegment MEMORY = NativeMemory.ALL;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-    private static final long ADDRESS = (1L << 62) - 1;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
 
     private static final int POINT_TABLES = 6;
     private static final int RESIDUAL_TABLES = 4;

@@ -38,7 +38,7 @@ final class PaleyProduct {
     private static final long V = 4L * LANES;
 
     /** Masks that tell C2 what addresses and strides are: see {@link VectorSylvester}. */
-    private static final long ADDRESS = (1L << 62) - 1;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
 
     private static final long STRIDE = (1L << 40) - 1;
 

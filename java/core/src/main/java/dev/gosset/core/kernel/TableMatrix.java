@@ -11,7 +11,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 import java.nio.ByteOrder;
-import java.util.stream.IntStream;
 
 /**
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
@@ -57,11 +56,7 @@ final class TableMatrix implements PreparedMatrix {
         this.chunk = bits == 4 ? 16 : 32;
         this.span = bits == 3 ? form.residualSpan() : 1;
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
-        // Memory of a confined arena is open to this thread alone.
-        Thread other = Thread.ofPlatform().unstarted(() -> {});
-        IntStream all = IntStream.range(0, blocks);
-        boolean shared = codes.data().isAccessibleBy(other) && data.isAccessibleBy(other);
-        (shared ? all.parallel() : all).forEach(this::pack);
+        NativeMemory.inParallel(blocks, codes.data(), data).forEach(this::pack);
     }
 
     /** Where the chunk of a block lies that begins with a group of columns. */
@@ -144,11 +139,7 @@ final class TableMatrix implements PreparedMatrix {
 
     @Override
     public void prepareInput(MemorySegment x, MemorySegment inputs, long offset) {
-        if (x.byteSize() < 32L * groups || inputs.byteSize() - offset < inputBytes()) {
-            throw new IllegalArgumentException("an input of " + codes.cols() + " columns needs x of " + 32L * groups
-                    + " bytes and room for " + inputBytes() + ", found " + x.byteSize() + " and "
-                    + (inputs.byteSize() - offset));
-        }
+        Arguments.checkInput(this, x, inputs, offset);
         ProductTables.build(codes.codebook(), x, groups, form, inputs, offset);
     }
 
@@ -178,7 +169,7 @@ final class TableMatrix implements PreparedMatrix {
             int firstRow,
             int lastRow,
             MemorySegment scratch) {
-        check(inputs, count, y, yStride, firstRow, lastRow, scratch);
+        Arguments.checkProducts(this, inputs, count, y, yStride, firstRow, lastRow, scratch);
         int last = Math.ceilDiv(lastRow, BLOCK);
         int first = firstRow / BLOCK;
         long codesAt = NativeMemory.readable(data, 0, data.byteSize());
@@ -300,34 +291,6 @@ final class TableMatrix implements PreparedMatrix {
             for (int t = 0; t < inputs; t++) {
                 form.foldResiduals(to + sumBytes() * t, perBlock, count);
             }
-        }
-    }
-
-    private void check(
-            MemorySegment inputs,
-            int count,
-            MemorySegment y,
-            long yStride,
-            int firstRow,
-            int lastRow,
-            MemorySegment scratch) {
-        if (count < 1
-                || firstRow < 0
-                || firstRow % rowStep() != 0
-                || lastRow < firstRow
-                || lastRow > codes.rows()
-                || (lastRow % rowStep() != 0 && lastRow != codes.rows())) {
-            throw new IllegalArgumentException(count + " products with rows " + firstRow + " to " + lastRow + " of "
-                    + codes.rows() + ": ranges begin and end at multiples of " + rowStep());
-        }
-        if (inputs.byteSize() < inputBytes() * count
-                || y.byteSize() < yStride * (count - 1) + 4L * lastRow
-                || scratch.byteSize() < scratchBytes(count, lastRow - firstRow)) {
-            throw new IllegalArgumentException(count + " products with " + codes.rows() + " x " + codes.cols()
-                    + " codes need inputs of " + inputBytes() * count + " bytes, y of "
-                    + (yStride * (count - 1) + 4L * lastRow) + " and scratch of "
-                    + scratchBytes(count, lastRow - firstRow) + ", found " + inputs.byteSize() + ", " + y.byteSize()
-                    + " and " + scratch.byteSize());
         }
     }
 

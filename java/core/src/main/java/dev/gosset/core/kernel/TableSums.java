@@ -52,7 +52,7 @@ final class TableSums {
     private static final long POINT_FIELDS = ByteCodes.FIELDS.address();
 
     /** What no address has: C2 then knows that address + constant lies in {@link #MEMORY}. */
-    private static final long ADDRESS = (1L << 62) - 1;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
 
     // Which bits of a byte of a plane are those of the sign byte.
     private static final int FIRST_SIGNS = 0x24242424;

@@ -50,7 +50,7 @@ final class VectorSylvester {
      * What addresses and strides are masked with. It changes none, but tells C2 that their sums lie in {@link
      * NativeMemory#ALL}: without it each access in a loop of varying stride keeps a range check.
      */
-    private static final long ADDRESS = (1L << 62) - 1;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
 
     private static final long STRIDE = (1L << 40) - 1;
 

@@ -25,7 +25,7 @@ final class WordSums {
     private static final long RESIDUAL_FIELDS = POINT_FIELDS + WordCodes.RESIDUAL_FIELDS;
 
     /** As {@link TableSums}: what no address has. */
-    private static final long ADDRESS = (1L << 62) - 1;
+    private static final long ADDRESS = NativeMemory.ADDRESS;
 
     // Masks for both halves of an int.
     private static final int VISIBLE = 0x10001 * WordCodes.VISIBLE;
