@@ -25,6 +25,13 @@ final class NativeMemory {
      */
     static final long ADDRESS = (1L << 62) - 1;
 
+    // every vector loop goes through this class, so nothing has compiled one yet
+    static {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
+            VectorOperations.useAll();
+        }
+    }
+
     private NativeMemory() {}
 
     /**

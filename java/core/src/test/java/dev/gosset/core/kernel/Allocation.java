@@ -24,5 +24,8 @@ final class Allocation {
             bytes = THREADS.getCurrentThreadAllocatedBytes() - before;
         } while (bytes > 0 && System.nanoTime() < deadline);
         assertThat(bytes).as("bytes allocated by %d calls of %s", CALLS, what).isZero();
+        assertThat(OperationCaches.unexpected())
+                .as("operations that VectorOperations does not use in advance")
+                .isEmpty();
     }
 }
