@@ -118,17 +118,25 @@ final class Cases {
         PreparedMatrix ours = Kernels.selected().matvec().prepare(codes, arena);
         int tile = Math.ceilDiv(tileRows(padded), ours.rowStep()) * ours.rowStep();
         int tiles = Math.ceilDiv(rows, tile);
-        MemorySegment input = arena.allocate(ours.inputBytes(), 64);
+        long inputBytes = ours.inputBytes();
+        long scratchBytes = ours.scratchBytes(1, tile);
         Workspace workspace = resources.keep(new Workspace(team));
         List<Case.Contender> contenders = new ArrayList<>();
-        contenders.add(new Case.Contender(Case.OURS, weights, () -> {
-            ours.prepareInput(x, input, 0);
-            workspace.run(
-                    tiles,
-                    ours.scratchBytes(1, tile),
-                    (i, scratch) ->
-                            ours.multiply(input, 1, y, 4L * rows, i * tile, Math.min(rows, (i + 1) * tile), scratch));
-        }));
+        contenders.add(new Case.Contender(
+                Case.OURS,
+                weights,
+                () -> workspace.run(
+                        tiles,
+                        inputBytes + scratchBytes,
+                        own -> ours.prepareInput(x, own, 0),
+                        (i, own) -> ours.multiply(
+                                own,
+                                1,
+                                y,
+                                4L * rows,
+                                i * tile,
+                                Math.min(rows, (i + 1) * tile),
+                                own.asSlice(inputBytes, scratchBytes)))));
         MatvecKernel oracle = Kernels.scalar().matvec();
         int few = Math.min(rows, ORACLE_ROWS);
         if (threads == 1) {

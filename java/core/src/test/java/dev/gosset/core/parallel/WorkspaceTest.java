@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import dev.gosset.core.memory.FloatMatrix;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 
@@ -26,8 +27,7 @@ class WorkspaceTest {
                 try (Workspace.Frame inner = workspace.frame()) {
                     assertThat(inner.bytes(100).address()).isEqualTo(address);
                 }
-                assertThat(a.data().get(java.lang.foreign.ValueLayout.JAVA_BYTE, 59))
-                        .isEqualTo((byte) 1);
+                assertThat(a.data().get(ValueLayout.JAVA_BYTE, 59)).isEqualTo((byte) 1);
             }
         }
     }
@@ -79,7 +79,7 @@ class WorkspaceTest {
                 scratch.fill((byte) task);
                 Thread.onSpinWait();
                 for (long i = 0; i < 4096; i++) {
-                    if (scratch.get(java.lang.foreign.ValueLayout.JAVA_BYTE, i) != (byte) task) {
+                    if (scratch.get(ValueLayout.JAVA_BYTE, i) != (byte) task) {
                         wrong.incrementAndGet();
                     }
                 }
@@ -87,6 +87,33 @@ class WorkspaceTest {
             });
             assertThat(wrong).hasValue(0);
             assertThat(ran).hasValue(200);
+        }
+    }
+
+    @Test
+    void eachScratchIsMadeReadyOnceBeforeItsTasks() {
+        for (int threads = 1; threads <= 4; threads++) {
+            try (ThreadTeam team = new ThreadTeam(threads);
+                    Workspace workspace = new Workspace(team)) {
+                for (int tasks = 0; tasks < 40; tasks++) {
+                    AtomicInteger ready = new AtomicInteger();
+                    AtomicInteger done = new AtomicInteger();
+                    int number = 1000 + tasks;
+                    workspace.run(
+                            tasks,
+                            8,
+                            scratch -> {
+                                scratch.set(ValueLayout.JAVA_INT, 0, number);
+                                ready.incrementAndGet();
+                            },
+                            (task, scratch) -> {
+                                assertThat(scratch.get(ValueLayout.JAVA_INT, 0)).isEqualTo(number);
+                                done.incrementAndGet();
+                            });
+                    assertThat(done).hasValue(tasks);
+                    assertThat(ready.get()).isBetween(Math.min(1, tasks), Math.min(threads, tasks));
+                }
+            }
         }
     }
 }
