@@ -118,25 +118,9 @@ final class Cases {
         PreparedMatrix ours = Kernels.selected().matvec().prepare(codes, arena);
         int tile = Math.ceilDiv(tileRows(padded), ours.rowStep()) * ours.rowStep();
         int tiles = Math.ceilDiv(rows, tile);
-        long inputBytes = ours.inputBytes();
-        long scratchBytes = ours.scratchBytes(1, tile);
         Workspace workspace = resources.keep(new Workspace(team));
         List<Case.Contender> contenders = new ArrayList<>();
-        contenders.add(new Case.Contender(
-                Case.OURS,
-                weights,
-                () -> workspace.run(
-                        tiles,
-                        inputBytes + scratchBytes,
-                        own -> ours.prepareInput(x, own, 0),
-                        (i, own) -> ours.multiply(
-                                own,
-                                1,
-                                y,
-                                4L * rows,
-                                i * tile,
-                                Math.min(rows, (i + 1) * tile),
-                                own.asSlice(inputBytes, scratchBytes)))));
+        contenders.add(new Case.Contender(Case.OURS, weights, () -> ours.multiplyOne(x, y, tile, false, workspace)));
         MatvecKernel oracle = Kernels.scalar().matvec();
         int few = Math.min(rows, ORACLE_ROWS);
         if (threads == 1) {

@@ -344,6 +344,10 @@ final class BenchCommand implements Runnable {
             int tile = Math.ceilDiv(Math.max(16, (1 << 19) / cols), prepared.rowStep()) * prepared.rowStep();
             double weights = (double) rows * cols;
             double ours = rate(weights, () -> {
+                if (batch == 1) {
+                    prepared.multiplyOne(x, y.data(), tile, false, workspace);
+                    return;
+                }
                 for (int i = 0; i < batch; i++) {
                     prepared.prepareInput(x, input, i * prepared.inputBytes());
                 }

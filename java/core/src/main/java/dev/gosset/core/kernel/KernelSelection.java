@@ -64,7 +64,7 @@ record KernelSelection(Kernels kernels, List<String> reasons) {
 
     /** Why the Vector API kernels cannot run well in this JVM, or null where they can. */
     private static String vectorObstacle() {
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+        if (!Kernels.hasVectorApi()) {
             return "the module jdk.incubator.vector is not loaded; start java with " + Kernels.FLAG;
         }
         // without C2 every vector operation is a call that allocates: far slower than the scalar kernels

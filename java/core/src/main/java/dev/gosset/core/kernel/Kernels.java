@@ -59,6 +59,11 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
         return KernelSelection.ofThisJvm().reasons();
     }
 
+    /** Whether the module jdk.incubator.vector is loaded, without which no class that links against it may be touched. */
+    static boolean hasVectorApi() {
+        return ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
+    }
+
     /**
      * Fails with a message that names the missing flag where this JVM has no Vector API: for work that has no scalar form.
      *
@@ -66,7 +71,7 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
      * @throws GossetException where the module jdk.incubator.vector is not loaded
      */
     public static void requireVectorApi(String what) {
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+        if (!hasVectorApi()) {
             throw new GossetException(
                     what + " needs the module jdk.incubator.vector, which is not loaded: start java with " + FLAG);
         }

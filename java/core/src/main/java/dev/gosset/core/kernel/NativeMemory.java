@@ -25,9 +25,9 @@ final class NativeMemory {
      */
     static final long ADDRESS = (1L << 62) - 1;
 
-    // every vector loop goes through this class, so nothing has compiled one yet
+    // Before any vector loop, as they all go through this class; but for those of VectorMatvec, which are small.
     static {
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
+        if (Kernels.hasVectorApi()) {
             VectorOperations.useAll();
         }
     }

@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -62,4 +63,29 @@ public interface PreparedMatrix {
             int firstRow,
             int lastRow,
             MemorySegment scratch);
+
+    /**
+     * {@link #multiply} of all rows with one input, by all threads of a workspace. Each prepares the input for itself: that takes as
+     * long as one of them would take, and nobody waits for a tenth of a megabyte from another processor's cache, which costs a
+     * third of a product where the two share none.
+     *
+     * @param x as for {@link #prepareInput}
+     * @param y native; y[i] goes to byte {@code 4 * i}
+     * @param tile rows of one task, a multiple of {@link #rowStep}
+     * @param fetch whether each task calls {@link #fetch} first
+     */
+    default void multiplyOne(MemorySegment x, MemorySegment y, int tile, boolean fetch, Workspace workspace) {
+        int rows = codes().rows();
+        long inputBytes = inputBytes();
+        long scratchBytes = scratchBytes(1, tile);
+        workspace.run(Math.ceilDiv(rows, tile), inputBytes + scratchBytes, own -> prepareInput(x, own, 0), (i, own) -> {
+            MemorySegment scratch = own.asSlice(inputBytes, scratchBytes);
+            int from = i * tile;
+            int to = Math.min(rows, from + tile);
+            if (fetch) {
+                fetch(from, to, scratch);
+            }
+            multiply(own, 1, y, 4L * rows, from, to, scratch);
+        });
+    }
 }

@@ -118,29 +118,11 @@ public final class QuantizedProduct {
         }
     }
 
-    /**
-     * Every thread prepares the input for itself: that takes as long as one of them would take, and then nobody waits for a tenth of a
-     * megabyte from another processor's cache, which costs a third of a product where the two share none.
-     */
     private void multiplyOne(FloatMatrix x, FloatMatrix y, int t, Workspace workspace) {
         try (Workspace.Frame frame = workspace.frame()) {
             MemorySegment row = frame.bytes(rowBytes());
             transformInput(x, t, row, frame.bytes(transforms.scratchBytes(inTransform)));
-            MemorySegment out = y.data().asSlice(4L * t * rows());
-            int tile = tile();
-            long inputBytes = prepared.inputBytes();
-            long scratchBytes = prepared.scratchBytes(1, tile);
-            workspace.run(
-                    Math.ceilDiv(rows(), tile),
-                    inputBytes + scratchBytes,
-                    own -> prepared.prepareInput(row, own, 0),
-                    (i, own) -> {
-                        MemorySegment scratch = own.asSlice(inputBytes, scratchBytes);
-                        int from = i * tile;
-                        int to = Math.min(rows(), from + tile);
-                        prepared.fetch(from, to, scratch);
-                        prepared.multiply(own, 1, out, 4L * rows(), from, to, scratch);
-                    });
+            prepared.multiplyOne(row, y.data().asSlice(4L * t * rows()), tile(), true, workspace);
         }
     }
 

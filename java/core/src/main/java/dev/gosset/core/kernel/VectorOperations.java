@@ -20,8 +20,7 @@ import jdk.incubator.vector.VectorSpecies;
  * use out of compiled code where it has seen none, and one that comes after all is a trap. C2 adds up the traps of a method and of
  * all methods inlined in it, each time they are inlined, and a kernel inlines the look-up of an operation a hundred times: with
  * more than 100 ({@code -XX:PerMethodTrapLimit}) it leaves no path out any more, and vectors that would be handed to a call on
- * such a path are kept on the heap. Before this class that befell the
- * 2-bit product in one JVM of nine: see bench/LOG.md.
+ * such a path are kept on the heap. Before this class that befell the 2-bit product in one JVM of nine: see bench/LOG.md.
  *
  * <p>Links against jdk.incubator.vector: {@link NativeMemory} touches this class only where the module is there.
  */

@@ -32,6 +32,16 @@ public final class Workspace implements AutoCloseable {
         }
     }
 
+    /** Scratch of the tasks of one job that run one after the other; passed on through a queue, which orders their accesses. */
+    private static final class Slot {
+        final MemorySegment scratch;
+        boolean ready;
+
+        Slot(MemorySegment scratch) {
+            this.scratch = scratch;
+        }
+    }
+
     /** One of the tasks of {@link #run}. */
     @FunctionalInterface
     public interface Task {
@@ -146,16 +156,6 @@ public final class Workspace implements AutoCloseable {
                     free.add(slot);
                 }
             });
-        }
-    }
-
-    /** Scratch of the tasks of one job that run one after the other; passed on through a queue, which orders their accesses. */
-    private static final class Slot {
-        final MemorySegment scratch;
-        boolean ready;
-
-        Slot(MemorySegment scratch) {
-            this.scratch = scratch;
         }
     }
 
