@@ -66,6 +66,12 @@ final class PaleyProduct {
         products(scratch, y, yStride);
     }
 
+    /** As {@link #applyWithPairs} of f x in place of x; the rows of f lie as those of x do. */
+    static void applyToProductWithPairs(long x, long f, long xStride, long y, long yStride, long scratch) {
+        splitAndPairOfProduct(x, f, xStride, scratch);
+        products(scratch, y, yStride);
+    }
+
     // The methods that hold vectors are long and hold their own loops: see VectorSylvester.
 
     /**
@@ -177,6 +183,108 @@ final class PaleyProduct {
                                     .reinterpretAsFloats()
                             : c1.rearrange(VectorSylvester.SWAP1));
             FloatVector d1 = FloatVector.fromMemorySegment(S, ALL, j + s14 + V, ORDER);
+            d1 = d1.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? d1.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : d1.rearrange(VectorSylvester.SWAP1));
+            FloatVector e1 = a1.add(b1);
+            FloatVector f1 = a1.sub(b1);
+            FloatVector g1 = c1.add(d1);
+            FloatVector h1 = c1.sub(d1);
+            e1.add(g1).intoMemorySegment(ALL, to + 28 * V, ORDER);
+            f1.add(h1).intoMemorySegment(ALL, to + 29 * V, ORDER);
+            e1.sub(g1).intoMemorySegment(ALL, to + 42 * V, ORDER);
+            f1.sub(h1).intoMemorySegment(ALL, to + 43 * V, ORDER);
+        }
+    }
+
+    /** As {@link #splitAndPair} of f x; the rows of f lie as those of x do. */
+    private static void splitAndPairOfProduct(long x, long f, long stride, long tile) {
+        long s14 = 14 * stride & STRIDE;
+        for (int t = 0; t < 7; t++) {
+            long up = (t + 1) * stride;
+            long down = (t == 0 ? 0 : 14 - t) * stride;
+            long i = x + up & ADDRESS;
+            long j = x + down & ADDRESS;
+            long k = f + up & ADDRESS;
+            long m = f + down & ADDRESS;
+            long to = tile + 2 * V * t & ADDRESS;
+            FloatVector a0 = FloatVector.fromMemorySegment(S, ALL, i, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k, ORDER));
+            a0 = a0.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? a0.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : a0.rearrange(VectorSylvester.SWAP1));
+            FloatVector b0 = FloatVector.fromMemorySegment(S, ALL, j, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, m, ORDER));
+            b0 = b0.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? b0.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : b0.rearrange(VectorSylvester.SWAP1));
+            FloatVector c0 = FloatVector.fromMemorySegment(S, ALL, i + s14, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k + s14, ORDER));
+            c0 = c0.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? c0.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : c0.rearrange(VectorSylvester.SWAP1));
+            FloatVector d0 = FloatVector.fromMemorySegment(S, ALL, j + s14, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, m + s14, ORDER));
+            d0 = d0.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? d0.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : d0.rearrange(VectorSylvester.SWAP1));
+            FloatVector e0 = a0.add(b0);
+            FloatVector f0 = a0.sub(b0);
+            FloatVector g0 = c0.add(d0);
+            FloatVector h0 = c0.sub(d0);
+            e0.add(g0).intoMemorySegment(ALL, to, ORDER);
+            f0.add(h0).intoMemorySegment(ALL, to + V, ORDER);
+            e0.sub(g0).intoMemorySegment(ALL, to + 14 * V, ORDER);
+            f0.sub(h0).intoMemorySegment(ALL, to + 15 * V, ORDER);
+            FloatVector a1 = FloatVector.fromMemorySegment(S, ALL, i + V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k + V, ORDER));
+            a1 = a1.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? a1.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : a1.rearrange(VectorSylvester.SWAP1));
+            FloatVector b1 = FloatVector.fromMemorySegment(S, ALL, j + V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, m + V, ORDER));
+            b1 = b1.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? b1.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : b1.rearrange(VectorSylvester.SWAP1));
+            FloatVector c1 = FloatVector.fromMemorySegment(S, ALL, i + s14 + V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, k + s14 + V, ORDER));
+            c1 = c1.fma(
+                    VectorSylvester.SIGN1,
+                    LANES == 16
+                            ? c1.reinterpretAsLongs()
+                                    .lanewise(VectorOperators.ROL, 32)
+                                    .reinterpretAsFloats()
+                            : c1.rearrange(VectorSylvester.SWAP1));
+            FloatVector d1 = FloatVector.fromMemorySegment(S, ALL, j + s14 + V, ORDER)
+                    .mul(FloatVector.fromMemorySegment(S, ALL, m + s14 + V, ORDER));
             d1 = d1.fma(
                     VectorSylvester.SIGN1,
                     LANES == 16

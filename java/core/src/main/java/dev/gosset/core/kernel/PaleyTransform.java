@@ -16,6 +16,9 @@ final class PaleyTransform {
     /** Columns of a block: 28 KiB of scratch where vectors have 512 bits. */
     private static final int BLOCK = VectorSylvester.GROUP;
 
+    /** In place of an address: no factors. */
+    private static final long NONE = 0;
+
     private PaleyTransform() {}
 
     /** Whether {@link #apply} takes this transform: K = 28, and a strip is at least a block. */
@@ -30,21 +33,58 @@ final class PaleyTransform {
 
     /** In place on 28 strips of p floats. */
     static void apply(long x, int p, float scale, long scratch) {
+        transform(x, NONE, x, NONE, p, scale, scratch);
+    }
+
+    /** {@code y <- scale (H (x) S_p) (f x)}; y is x or apart from it. */
+    static void applyToProduct(long x, long f, long y, int p, float scale, long scratch) {
+        transform(x, f, y, NONE, p, scale, scratch);
+    }
+
+    /** {@code x <- f scale (H (x) S_p) x}. */
+    static void applyThenMultiply(long x, long f, int p, float scale, long scratch) {
+        transform(x, NONE, x, f, p, scale, scratch);
+    }
+
+    private static void transform(long x, long before, long y, long after, int p, float scale, long scratch) {
         long stride = 4L * p;
         long tile = scratch + 4L * K * BLOCK;
         for (int block = 0; block < p; block += BLOCK) {
-            long at = x + 4L * block;
+            long at = 4L * block;
             for (int column = 0; column < BLOCK; column += SmallMatrixProduct.TILE) {
-                PaleyProduct.applyWithPairs(at + 4L * column, stride, scratch + 4L * column, 4L * BLOCK, tile);
+                long from = at + 4L * column;
+                long to = scratch + 4L * column;
+                if (before == NONE) {
+                    PaleyProduct.applyWithPairs(x + from, stride, to, 4L * BLOCK, tile);
+                } else {
+                    PaleyProduct.applyToProductWithPairs(x + from, before + from, stride, to, 4L * BLOCK, tile);
+                }
             }
-            if (p == 2 * BLOCK && block > 0) {
-                VectorSylvester.finishSecondGroups(scratch, K, scale, x, stride);
-            } else {
-                VectorSylvester.finishGroups(scratch, K, scale, at, stride);
-            }
+            finish(scratch, y, after, p, block, scale);
         }
         for (int strip = 0; strip < K && p > 2 * BLOCK; strip++) {
-            VectorSylvester.acrossGroups(x + stride * strip, p);
+            long at = stride * strip;
+            if (after == NONE) {
+                VectorSylvester.acrossGroups(y + at, p);
+            } else {
+                VectorSylvester.acrossGroupsThenMultiply(y + at, after + at, p);
+            }
+        }
+    }
+
+    /** Sylvester's stages inside a block of each strip, and where there are two blocks the stage between them. */
+    private static void finish(long x, long y, long after, int p, int block, float scale) {
+        long stride = 4L * p;
+        if (p == 2 * BLOCK && block > 0) {
+            if (after == NONE) {
+                VectorSylvester.finishSecondGroups(x, K, scale, y, stride);
+            } else {
+                VectorSylvester.finishSecondGroupsThenMultiply(x, K, scale, after, y, stride);
+            }
+        } else if (p == BLOCK && after != NONE) {
+            VectorSylvester.finishGroupsThenMultiply(x, K, scale, after, y, stride);
+        } else {
+            VectorSylvester.finishGroups(x, K, scale, y + 4L * block, stride);
         }
     }
 }

@@ -76,7 +76,7 @@ public final class VectorTransform implements TransformKernel {
         }
     }
 
-    /** {@inheritDoc} The factors enter with the first load where a strip is long enough. Throws as {@link #apply}. */
+    /** {@inheritDoc} The factors enter with the first load where a strip has four vectors or more. Throws as {@link #apply}. */
     @Override
     public void applyToProduct(
             HadamardTransform transform,
@@ -101,19 +101,23 @@ public final class VectorTransform implements TransformKernel {
         try {
             int k = transform.k();
             int p = n / k;
-            if (VectorSylvester.takesFactors(p) && !PaleyTransform.takes(transform)) {
-                float scale = 1 / transform.norm();
-                for (int row = 0; row < rows; row++) {
-                    long at = 4L * n * row;
+            float scale = 1 / transform.norm();
+            boolean paley = PaleyTransform.takes(transform);
+            boolean folded = VectorSylvester.takesFactors(p);
+            for (int row = 0; row < rows; row++) {
+                long at = 4L * n * row;
+                if (paley) {
+                    PaleyTransform.applyToProduct(from + at, factors, to + at, p, scale, work);
+                } else if (folded) {
                     VectorSylvester.applyToProduct(from + at, factors, to + at, p, k, scale);
-                }
-                mix(transform, transpose, to, rows, work);
-            } else {
-                for (int row = 0; row < rows; row++) {
-                    long at = 4L * n * row;
+                } else {
                     VectorSylvester.multiply(from + at, factors, to + at, n);
                 }
+            }
+            if (!paley && !folded) {
                 transform(transform, transpose, to, rows, work);
+            } else if (!paley) {
+                mix(transform, transpose, to, rows, work);
             }
         } finally {
             NativeMemory.keep(x, f);
@@ -121,7 +125,10 @@ public final class VectorTransform implements TransformKernel {
         }
     }
 
-    /** {@inheritDoc} A row is multiplied when it is done, out of the cache. Throws as {@link #apply}. */
+    /**
+     * {@inheritDoc} The factors enter with the last store where a strip has four vectors or more: M_K and the stages across vectors come
+     * before the last stages inside them, with which they commute. Throws as {@link #apply}.
+     */
     @Override
     public void applyThenMultiply(
             HadamardTransform transform,
@@ -137,17 +144,31 @@ public final class VectorTransform implements TransformKernel {
         ScalarTransform.check(transform, x, rows, scratch, scratchBytes(transform));
         ScalarTransform.checkFactors(transform, f);
         int n = transform.n();
-        // strips narrower than a tile are mixed several rows at a time
-        int step = n / transform.k() < TILE ? rows : 1;
+        int k = transform.k();
+        int p = n / k;
         long data = NativeMemory.writable(x, 0, 4L * n * rows);
         long factors = NativeMemory.readable(f, 0, 4L * n);
         long work = NativeMemory.writable(scratch, 0, scratchBytes(transform));
         try {
+            float scale = 1 / transform.norm();
+            boolean paley = PaleyTransform.takes(transform);
+            boolean folded = VectorSylvester.takesFactors(p);
+            // strips narrower than a tile are mixed several rows at a time
+            int step = p < TILE ? rows : 1;
             for (int row = 0; row < rows; row += step) {
-                transform(transform, transpose, data + 4L * n * row, step, work);
-                for (int done = row; done < row + step; done++) {
-                    long at = data + 4L * n * done;
-                    VectorSylvester.multiply(at, factors, at, n);
+                long at = data + 4L * n * row;
+                if (paley) {
+                    PaleyTransform.applyThenMultiply(at, factors, p, scale, work);
+                } else if (folded) {
+                    VectorSylvester.begin(at, p, k, scale);
+                    mix(transform, transpose, at, 1, work);
+                    VectorSylvester.finishThenMultiply(at, factors, p, n);
+                } else {
+                    transform(transform, transpose, at, step, work);
+                    for (int done = 0; done < step; done++) {
+                        long of = at + 4L * n * done;
+                        VectorSylvester.multiply(of, factors, of, n);
+                    }
                 }
             }
         } finally {

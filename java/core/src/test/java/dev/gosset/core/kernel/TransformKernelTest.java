@@ -176,7 +176,7 @@ class TransformKernelTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void survivesExtremes(TransformKernel kernel) {
-        for (int n : new int[] {64, 37, 384, 4096, 18944}) {
+        for (int n : new int[] {64, 37, 384, 4096, 14336, 18944}) {
             HadamardTransform u = HadamardTransform.of(n);
             float[] zero = new float[n];
             assertThat(applied(kernel, u, false, zero, 0)).containsOnly(0f);
@@ -228,6 +228,27 @@ class TransformKernelTest {
         return y;
     }
 
+    /** The scale comes first, so nothing overflows whose result does not. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void multipliesLargeNumbersAfter(TransformKernel kernel) {
+        for (int n : new int[] {64, 384, 4096, 5120, 11008, 16384}) {
+            HadamardTransform u = HadamardTransform.of(n);
+            float[] x = new float[n];
+            Arrays.fill(x, 1e36f);
+            float[] f = ones(n);
+            f[n - 1] = -1;
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment in = arena.allocateFrom(JAVA_FLOAT_UNALIGNED, x);
+                MemorySegment factors = arena.allocateFrom(JAVA_FLOAT_UNALIGNED, f);
+                kernel.applyThenMultiply(u, false, in, factors, 1, arena.allocate(kernel.scratchBytes(u)));
+                assertThat(in.toArray(JAVA_FLOAT_UNALIGNED))
+                        .as("%s, %s", kernel, u)
+                        .containsExactly(oracle(u, false, ones(n), x, f), within(1e33f));
+            }
+        }
+    }
+
     private static float[] ones(int n) {
         float[] ones = new float[n];
         Arrays.fill(ones, 1);
@@ -239,8 +260,8 @@ class TransformKernelTest {
     void takesFactorsBeforeAndAfter(TransformKernel kernel) {
         RandomGenerator random = fresh("factors");
         int[] sizes = {
-            1, 3, 7, 16, 24, 37, 48, 64, 96, 148, 256, 384, 896, 1024, 2752, 4096, 5120, 7168, 8192, 11008, 14336,
-            16384, 28672, 65536
+            1, 3, 7, 16, 24, 32, 37, 48, 64, 96, 128, 148, 256, 384, 896, 1024, 1792, 2752, 3584, 4096, 5120, 7168,
+            8192, 11008, 14336, 16384, 22016, 28672, 57344, 65536
         };
         for (int n : sizes) {
             HadamardTransform u = HadamardTransform.of(n);
@@ -339,8 +360,9 @@ class TransformKernelTest {
     void methodsThatHoldVectorsAreTooLongToBeInlined() throws IOException {
         assertThat(VectorMethods.shorterThanTheInliningLimit(VectorSylvester.class))
                 .allMatch(m -> m.startsWith("sign "));
-        assertThat(VectorMethods.shorterThanTheInliningLimit(SmallMatrixProduct.class))
-                .isEmpty();
+        for (Class<?> passes : new Class<?>[] {RadixPasses.class, SmallMatrixProduct.class}) {
+            assertThat(VectorMethods.shorterThanTheInliningLimit(passes)).isEmpty();
+        }
     }
 
     /** The door: addresses are used behind it, so what is wrong must be found before. */
