@@ -8,7 +8,7 @@ import java.lang.foreign.MemorySegment;
  * columns, and {@link TableSums#BLOCK} for those of E81B. Stateless, thread-safe.
  *
  * <p>The loops take addresses of {@link NativeMemory}, checked by the caller: of the codes of a group, of its tables of x, of
- * the sums of a block. The next group's codes and tables follow those of the one before.
+ * the sums of a block. The next group's codes and tables follow those of the one before, the codes as {@link CodeRegions#place} says.
  */
 interface BlockCodes {
     /** The order of the entries of the tables of x that the indices of this form ask for. */
@@ -26,19 +26,20 @@ interface BlockCodes {
     void packResidual(MemorySegment data, long at, int row, int code);
 
     /** Adds the products of E8P codes to the sums of a block. */
-    void sumPoints(long at, long tables, int groups, long sums);
+    void sumPoints(long at, int region, long tables, int groups, long sums);
 
-    /** The same for {@code 2 * half} groups, of which the second half is read together with the first. */
-    void sumPointsOfHalves(long at, long tables, int half, long sums);
+    /**
+     * The same for two codes of each group, one behind the other in a unit, which share the tables; the sums of the second are behind
+     * the first's.
+     */
+    void sumPointsTwice(long at, int region, long tables, int groups, long sums);
 
-    /** The same for two runs of codes, one behind the other, which share the tables; the sums of the second are behind the first's. */
-    void sumPointsTwice(long at, long tables, int groups, long sums);
-
-    /** Writes the planes of E8P codes for {@link TableSums#lookUpTwo}. */
-    void indexPoints(long at, int groups, long planes);
-
-    /** How many blocks lie together at 3 bits, chunk by chunk; a power of two. */
-    int residualSpan();
+    /**
+     * Writes the planes of E8P codes for {@link TableSums#lookUpTwo}.
+     *
+     * @param unit log2 of the bytes from one group to the next
+     */
+    void indexPoints(long at, int unit, int region, int groups, long planes);
 
     /** Bytes of the tables of E81B for one group of columns. */
     int residualTableBytes();
@@ -59,7 +60,8 @@ interface BlockCodes {
      * Adds the products of E81B codes in a chunk of blocks that lie together. {@link #foldResiduals} has to follow after
      * {@link TableSums#MOST_BYTES} groups at most, and after the last.
      *
-     * @param at the codes of the first block; those of the next follow a chunk later
+     * @param at the codes of the first two blocks, those of a group in one unit; those of the next two follow a chunk later
+     * @param blocks their number; where it is odd, codes of nothing lie beside the last
      * @param tables of the first input
      * @param nextTables bytes to those of the next input
      * @param inputs their number: 1, or an even one
@@ -70,6 +72,7 @@ interface BlockCodes {
      */
     void sumResiduals(
             long at,
+            int region,
             int blocks,
             int groups,
             long tables,

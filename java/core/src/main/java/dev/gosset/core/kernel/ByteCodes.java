@@ -13,15 +13,11 @@ import java.lang.foreign.ValueLayout;
  * the true signs of coordinates 4, 5, 1, 2, 3 in bits 0 to 4, in bit 5 whether the shift is -1/4, and the signs of
  * coordinates 6 and 7 in bits 6 and 7; the sign of coordinate 0 follows from them and the parity of the magnitudes.
  *
- * <p>Codes of E81B are stored as they are and looked up in {@link ResidualTables}. Those are large, so the chunks of {@value
- * #SPAN} blocks lie together: what they all need of the tables is in the first-level cache after the first. A block has {@link
+ * <p>Codes of E81B are stored as they are and looked up in {@link ResidualTables}. A block has {@link
  * TableSums#SUM_BYTES} bytes of byte sums, and behind them as many of the sums that they are folded to.
  */
 final class ByteCodes implements BlockCodes {
     static final ByteCodes INSTANCE = new ByteCodes();
-
-    /** Blocks that lie together at 3 bits. */
-    private static final int SPAN = 4;
 
     /**
      * Two tables of 256 bytes indexed by the magnitude byte of an E8P code: bit 0 of the first is the parity of the row of S,
@@ -104,28 +100,18 @@ final class ByteCodes implements BlockCodes {
     }
 
     @Override
-    public void sumPoints(long at, long tables, int groups, long sums) {
-        TableSums.sumPoints(at, tables, groups, sums);
+    public void sumPoints(long at, int region, long tables, int groups, long sums) {
+        TableSums.sumPoints(at, region, tables, groups, sums);
     }
 
     @Override
-    public void sumPointsOfHalves(long at, long tables, int half, long sums) {
-        TableSums.sumPointsOfHalves(at, tables, half, sums);
+    public void sumPointsTwice(long at, int region, long tables, int groups, long sums) {
+        TableSums.sumPointsTwice(at, region, tables, groups, sums);
     }
 
     @Override
-    public void sumPointsTwice(long at, long tables, int groups, long sums) {
-        TableSums.sumPointsTwice(at, tables, groups, sums);
-    }
-
-    @Override
-    public void indexPoints(long at, int groups, long planes) {
-        TableSums.indexPoints(at, groups, planes);
-    }
-
-    @Override
-    public int residualSpan() {
-        return SPAN;
+    public void indexPoints(long at, int unit, int region, int groups, long planes) {
+        TableSums.indexPoints(at, unit, region, groups, planes);
     }
 
     @Override
@@ -147,6 +133,7 @@ final class ByteCodes implements BlockCodes {
     @Override
     public void sumResiduals(
             long at,
+            int region,
             int blocks,
             int groups,
             long tables,
@@ -156,19 +143,12 @@ final class ByteCodes implements BlockCodes {
             long nextSums,
             long nextBlock,
             long spare) {
-        long step = (long) (TableSums.CODE_BYTES + TableSums.BLOCK) * groups;
         for (int t = 0; t < inputs; t++) {
             for (int b = 0; b < blocks; b += 2) {
-                boolean single = b + 1 == blocks;
-                long from = at + step * b;
                 long to = sums + nextSums * t + nextBlock * b;
-                TableSums.sumResiduals(
-                        from,
-                        single ? from : from + step,
-                        tables + nextTables * t,
-                        groups,
-                        to,
-                        single ? spare : to + nextBlock);
+                long codes = at + (long) TableSums.BLOCK * groups * b;
+                long second = b + 1 < blocks ? to + nextBlock : spare;
+                TableSums.sumResiduals(codes, region, tables + nextTables * t, groups, to, second);
             }
         }
     }

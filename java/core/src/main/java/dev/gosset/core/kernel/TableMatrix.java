@@ -4,23 +4,24 @@ import static dev.gosset.core.kernel.TableSums.BLOCK;
 import static dev.gosset.core.kernel.TableSums.CODE_BYTES;
 import static dev.gosset.core.kernel.TableSums.PLANE_BYTES;
 import static dev.gosset.core.kernel.TableSums.SUM_BYTES;
+import static dev.gosset.core.kernel.TableSums.UNIT;
 
 import dev.gosset.core.codebook.CodeMatrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.ref.Reference;
 import java.nio.ByteOrder;
 
 /**
  * Codes in blocks of 64 rows, for products without multiplications: the bits of 64 codes become indices into the
  * {@link ProductTables} of x, four lookups for eight weights. How they do is up to the {@link BlockCodes}.
  *
- * <p><b>Layout.</b> Block after block, in each chunk after chunk of groups of eight columns: 32 groups at 2 and 3 bits, 16
- * at 4 bits. A chunk holds for each group 128 bytes, the codes of the points of 64 rows; behind those of all groups the
- * residual codes, at 3 bits 64 bytes for each group, at 4 bits 128 in the form of the points. So a product
- * with one input reads its codes from front to back, and the two streams of 4 bits lie in one page. At 3 bits the chunks of
- * several blocks may alternate, see {@link BlockCodes#residualSpan}. The rows of the last block beyond the matrix are zeros.
+ * <p><b>Layout.</b> Codes lie in the order in which a product with one input reads them, as {@link CodeRegions} says. At 2 and 3 bits a
+ * unit holds the codes of the points of 64 rows for a group of eight columns, 128 bytes; at 4 bits the residual codes lie behind them, 256
+ * bytes. Group follows group and block follows block. At 3 bits the residual codes lie apart: 64 bytes for each
+ * of two neighbouring blocks are a unit, and four blocks lie together, chunk after chunk of {@value #CHUNK} groups, so that what all need of
+ * the tables of a chunk, which are large, stays in the first-level cache. What the last blocks and regions have beyond the
+ * matrix are zeros.
  *
  * <p>Sums are formed in 16 and 32 bit integers, so they are exact whatever the order.
  */
@@ -32,19 +33,30 @@ final class TableMatrix implements PreparedMatrix {
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-    /** Bytes of a memory page: prefetchers follow a stream within one. */
-    private static final int PAGE = 4096;
+    /** Groups between two uses of the tables of several inputs, or of several blocks. */
+    private static final int CHUNK = 32;
+
+    /** Blocks whose residual codes lie together at 3 bits. */
+    private static final int SPAN = 4;
 
     private final CodeMatrix codes;
     private final BlockCodes form;
-    private final MemorySegment data;
     private final int groups;
     private final int bits;
     private final int blocks;
-    private final int chunk;
 
-    /** How many blocks lie together, a power of two. */
-    private final int span;
+    /** The points, at 4 bits with the residual codes beside them. */
+    private final MemorySegment points;
+
+    /** log2 of the bytes of a unit of the points. */
+    private final int unit;
+
+    private final int region;
+
+    /** The residual codes of 3 bits, else empty; their units have {@link TableSums#CODE_BYTES} bytes. */
+    private final MemorySegment residuals;
+
+    private final int residualRegion;
 
     TableMatrix(CodeMatrix codes, BlockCodes form, Arena arena) {
         this.codes = codes;
@@ -52,48 +64,62 @@ final class TableMatrix implements PreparedMatrix {
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
-        // 4 KB of codes, but 6 KB at 3 bits: shorter loops are felt there, each chunk takes two.
-        this.chunk = bits == 4 ? 16 : 32;
-        this.span = bits == 3 ? form.residualSpan() : 1;
-        this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
-        NativeMemory.inParallel(blocks, codes.data(), data).forEach(this::pack);
+        this.unit = bits == 4 ? UNIT + 1 : UNIT;
+        long bytes = pointsOf(blocks);
+        this.region = CodeRegions.region(bytes, unit);
+        this.points = arena.allocate(CodeRegions.size(bytes, region), 1L << region);
+        bytes = bits == 3 ? residualsOf(blocks + (blocks & 1), 0) : 0;
+        this.residualRegion = CodeRegions.region(bytes, UNIT);
+        this.residuals = arena.allocate(CodeRegions.size(bytes, residualRegion), 1L << residualRegion);
+        int spans = Math.ceilDiv(blocks, SPAN);
+        NativeMemory.inParallel(spans, codes.data(), points, residuals).forEach(this::pack);
     }
 
-    /** Where the chunk of a block lies that begins with a group of columns. */
-    private long place(int block, int begin) {
-        int base = block & -span;
-        long before = (long) base * groups + (long) begin * Math.min(span, blocks - base);
-        return (long) BLOCK * bits * (before + (long) (block - base) * Math.min(chunk, groups - begin));
+    /** Where the points of a block begin. */
+    private long pointsOf(int block) {
+        return (long) block * groups << unit;
     }
 
-    private void pack(int block) {
-        MemorySegment from = codes.data();
-        long residual = codes.residualOffset();
-        int first = block * BLOCK;
-        int rows = Math.min(BLOCK, codes.rows() - first);
-        for (int begin = 0; begin < groups; begin += chunk) {
-            int count = Math.min(chunk, groups - begin);
-            long points = place(block, begin);
-            long second = points + (long) CODE_BYTES * count;
-            for (int r = 0; r < rows; r++) {
-                long row = (long) (first + r) * groups + begin;
-                packPoints(from, 2 * row, count, points, r);
+    /** Where the residual codes of 3 bits begin, of the blocks that lie together from this one on, in the chunk that begins with a group. */
+    private long residualsOf(int block, int begin) {
+        int together = Math.min(SPAN, blocks - block);
+        return (long) BLOCK * ((long) block * groups + (long) begin * (together + (together & 1)));
+    }
+
+    /** Neighbouring blocks share the units of residual codes, so one thread packs all that lie together. */
+    private void pack(int span) {
+        for (int block = span * SPAN; block < Math.min(blocks, (span + 1) * SPAN); block++) {
+            int first = block * BLOCK;
+            for (int r = 0; r < Math.min(BLOCK, codes.rows() - first); r++) {
+                long row = (long) (first + r) * groups;
+                packPoints(2 * row, pointsOf(block), r);
                 if (bits == 4) {
-                    packPoints(from, residual + 2 * row, count, second, r);
+                    packPoints(codes.residualOffset() + 2 * row, pointsOf(block) + CODE_BYTES, r);
                 } else if (bits == 3) {
-                    for (int g = 0; g < count; g++) {
-                        int code = from.get(ValueLayout.JAVA_BYTE, residual + row + g) & 0xff;
-                        form.packResidual(data, second + (long) BLOCK * g, r, code);
-                    }
+                    packResiduals(codes.residualOffset() + row, block, r);
                 }
             }
         }
     }
 
-    private void packPoints(MemorySegment from, long at, int count, long to, int row) {
-        for (int g = 0; g < count; g++) {
-            int code = from.get(SHORT, at + 2L * g) & 0xffff;
-            form.packPoint(data, to + (long) CODE_BYTES * g, row, code);
+    private void packPoints(long from, long to, int row) {
+        for (int g = 0; g < groups; g++) {
+            int code = codes.data().get(SHORT, from + 2L * g) & 0xffff;
+            form.packPoint(points, CodeRegions.place(to + ((long) g << unit), unit, region), row, code);
+        }
+    }
+
+    private void packResiduals(long from, int block, int row) {
+        int first = block & -SPAN;
+        int among = block - first;
+        for (int begin = 0; begin < groups; begin += CHUNK) {
+            int width = Math.min(CHUNK, groups - begin);
+            long to = residualsOf(first, begin) + (long) BLOCK * (width * (among & -2) + (among & 1));
+            for (int g = 0; g < width; g++) {
+                int code = codes.data().get(ValueLayout.JAVA_BYTE, from + begin + g) & 0xff;
+                long place = CodeRegions.place(to + (long) CODE_BYTES * g, UNIT, residualRegion);
+                form.packResidual(residuals, place, row, code);
+            }
         }
     }
 
@@ -104,12 +130,12 @@ final class TableMatrix implements PreparedMatrix {
 
     @Override
     public long bytes() {
-        return data.byteSize();
+        return points.byteSize() + residuals.byteSize();
     }
 
     @Override
     public int rowStep() {
-        return BLOCK * span;
+        return bits == 3 ? BLOCK * SPAN : BLOCK;
     }
 
     /** {@inheritDoc} Never: a lookup serves two products, BLAS needs an FMA for each. */
@@ -129,7 +155,7 @@ final class TableMatrix implements PreparedMatrix {
     }
 
     private long planeBytes() {
-        return (long) chunk * PLANE_BYTES;
+        return (long) CHUNK * PLANE_BYTES;
     }
 
     /** Bytes of the sums of a block and an input: those of the points and those of the residual. */
@@ -141,23 +167,6 @@ final class TableMatrix implements PreparedMatrix {
     public void prepareInput(MemorySegment x, MemorySegment inputs, long offset) {
         Arguments.checkInput(this, x, inputs, offset);
         ProductTables.build(codes.codebook(), x, groups, form, inputs, offset);
-    }
-
-    /** {@inheritDoc} Not at 4 bits, whose product asks for no more than memory delivers to it as it is. */
-    @Override
-    public void fetch(int firstRow, int lastRow, MemorySegment scratch) {
-        if (bits == 4) {
-            return;
-        }
-        int first = firstRow / BLOCK;
-        long from = place(first, 0);
-        long bytes = (long) BLOCK * bits * groups * (Math.ceilDiv(lastRow, BLOCK) - first);
-        // The sum goes somewhere, or the compiler would drop the reads.
-        scratch.set(
-                ValueLayout.JAVA_LONG_UNALIGNED,
-                0,
-                NativeMemory.touch(NativeMemory.readable(data, from, bytes), bytes));
-        Reference.reachabilityFence(data);
     }
 
     @Override
@@ -172,7 +181,8 @@ final class TableMatrix implements PreparedMatrix {
         Arguments.checkProducts(this, inputs, count, y, yStride, firstRow, lastRow, scratch);
         int last = Math.ceilDiv(lastRow, BLOCK);
         int first = firstRow / BLOCK;
-        long codesAt = NativeMemory.readable(data, 0, data.byteSize());
+        NativeMemory.readable(points, 0, points.byteSize());
+        NativeMemory.readable(residuals, 0, residuals.byteSize());
         long inputsAt = NativeMemory.readable(inputs, 0, inputBytes() * count);
         long planes = NativeMemory.writable(scratch, 0, scratchBytes(count, lastRow - firstRow));
         long perBlock = sumBytes() * count;
@@ -182,26 +192,31 @@ final class TableMatrix implements PreparedMatrix {
             int pairs = count & -2;
             if (pairs > 0) {
                 // Chunk by chunk, so that the tables of all inputs stay in the cache.
-                for (int begin = 0; begin < groups; begin += chunk) {
-                    for (int block = first; block < last; block += span) {
-                        long at = codesAt + place(block, begin);
+                for (int begin = 0; begin < groups; begin += CHUNK) {
+                    for (int block = first; block < last; block++) {
+                        multiplyPairs(block, begin, inputsAt, pairs, planes, sums + perBlock * (block - first));
+                    }
+                    for (int block = first; block < last && bits == 3; block += SPAN) {
                         long to = sums + perBlock * (block - first);
-                        multiplyPairs(at, Math.min(span, last - block), begin, inputsAt, pairs, planes, to, perBlock);
+                        addResiduals(block, Math.min(SPAN, last - block), begin, inputsAt, pairs, to, perBlock, planes);
                     }
                 }
             }
             if (pairs < count) {
                 long input = inputsAt + inputBytes() * pairs;
-                for (int block = first; block < last; block += span) {
-                    long at = codesAt + place(block, 0);
+                for (int block = first; block < last; block++) {
+                    multiplyOne(block, input, sums + perBlock * (block - first) + sumBytes() * pairs);
+                }
+                for (int block = first; block < last && bits == 3; block += SPAN) {
                     long to = sums + perBlock * (block - first) + sumBytes() * pairs;
-                    multiplyOne(at, Math.min(span, last - block), input, to, perBlock, planes);
+                    for (int begin = 0; begin < groups; begin += CHUNK) {
+                        addResiduals(block, Math.min(SPAN, last - block), begin, input, 1, to, perBlock, planes);
+                    }
                 }
             }
         } finally {
-            Reference.reachabilityFence(data);
-            Reference.reachabilityFence(inputs);
-            Reference.reachabilityFence(scratch);
+            NativeMemory.keep(points, residuals);
+            NativeMemory.keep(inputs, scratch);
         }
         for (int block = first; block < last; block++) {
             int row = block * BLOCK;
@@ -213,80 +228,53 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
-    /**
-     * Adds the products of blocks that lie together with one input.
-     *
-     * @param at the address of the first chunk of the first block
-     * @param sums that of the sums of the first block, {@code perBlock} bytes before those of the second
-     */
-    private void multiplyOne(long at, int count, long input, long sums, long perBlock, long spare) {
+    /** Adds the products of the 16-bit codes of a block with one input. */
+    private void multiplyOne(int block, long input, long sums) {
+        long at = points.address() + pointsOf(block);
         long tables = input + ProductTables.HEADER;
-        if (bits == 2) {
-            multiplyHalves(at, tables, sums);
-            return;
-        }
-        for (int begin = 0; begin < groups; begin += chunk) {
-            int width = Math.min(chunk, groups - begin);
-            long chunks = at + (long) BLOCK * bits * count * begin;
-            long tablesAt = tables + (long) ProductTables.GROUP_BYTES * begin;
-            if (bits == 4) {
-                form.sumPointsTwice(chunks, tablesAt, width, sums);
-            } else {
-                for (int b = 0; b < count; b++) {
-                    form.sumPoints(chunks + (long) BLOCK * bits * width * b, tablesAt, width, sums + perBlock * b);
-                }
-                addResiduals(chunks, count, begin, input, 1, sums, perBlock, spare);
-            }
-        }
-    }
-
-    /** Adds the products of a block of 2-bit codes with one input. */
-    private void multiplyHalves(long at, long tables, long sums) {
-        int half = groups / 2;
-        form.sumPointsOfHalves(at, tables, half, sums);
-        if (2 * half < groups) {
-            long rest = tables + (long) ProductTables.GROUP_BYTES * 2 * half;
-            form.sumPoints(at + (long) CODE_BYTES * 2 * half, rest, 1, sums);
+        if (bits == 4) {
+            form.sumPointsTwice(at, region, tables, groups, sums);
+        } else {
+            form.sumPoints(at, region, tables, groups, sums);
         }
     }
 
     /**
-     * Adds the products of the chunks of blocks that lie together with an even number of inputs, of which two at a time share
+     * Adds the products of the 16-bit codes of a chunk of a block with an even number of inputs, of which two at a time share
      * the indices; those are formed once.
      *
-     * @param at the address of the chunk of the first block
-     * @param sums that of the sums of the first block, those of each input behind those of the one before
+     * @param sums those of each input behind those of the one before
      */
-    private void multiplyPairs(
-            long at, int count, int begin, long input, int inputs, long planes, long sums, long perBlock) {
-        int width = Math.min(chunk, groups - begin);
+    private void multiplyPairs(int block, int begin, long input, int inputs, long planes, long sums) {
+        int width = Math.min(CHUNK, groups - begin);
+        long at = points.address() + pointsOf(block) + ((long) begin << unit);
         long tables = input + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
-        for (int b = 0; b < count; b++) {
-            long points = at + (long) BLOCK * bits * width * b;
-            long to = sums + perBlock * b;
-            form.indexPoints(points, width, planes);
-            TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, to, sumBytes());
-            if (bits == 4) {
-                form.indexPoints(points + (long) CODE_BYTES * width, width, planes);
-                TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, to + SUM_BYTES, sumBytes());
-            }
-        }
-        if (bits == 3) {
-            addResiduals(at, count, begin, input, inputs, sums, perBlock, planes);
+        form.indexPoints(at, unit, region, width, planes);
+        TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, sums, sumBytes());
+        if (bits == 4) {
+            form.indexPoints(at + CODE_BYTES, unit, region, width, planes);
+            TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, sums + SUM_BYTES, sumBytes());
         }
     }
 
-    /** Adds the products of the 8-bit residual codes in the chunks of blocks that lie together, as {@link #multiplyPairs}. */
+    /**
+     * Adds the products of the 8-bit residual codes in a chunk of blocks that lie together with one input or an even number of them.
+     *
+     * @param block the first of them
+     * @param count their number
+     * @param sums of the first block, {@code perBlock} bytes before those of the second
+     */
     private void addResiduals(
-            long at, int count, int begin, long input, int inputs, long sums, long perBlock, long spare) {
-        int width = Math.min(chunk, groups - begin);
+            int block, int count, int begin, long input, int inputs, long sums, long perBlock, long spare) {
+        int width = Math.min(CHUNK, groups - begin);
         long tables = input
                 + ProductTables.HEADER
                 + (long) ProductTables.GROUP_BYTES * groups
                 + (long) form.residualTableBytes() * begin;
-        long residual = at + (long) CODE_BYTES * width;
+        long at = residuals.address() + residualsOf(block, begin);
         long to = sums + SUM_BYTES;
-        form.sumResiduals(residual, count, width, tables, inputBytes(), inputs, to, sumBytes(), perBlock, spare);
+        form.sumResiduals(
+                at, residualRegion, count, width, tables, inputBytes(), inputs, to, sumBytes(), perBlock, spare);
         if (begin + width == groups || (begin + width) % TableSums.MOST_BYTES == 0) {
             for (int t = 0; t < inputs; t++) {
                 form.foldResiduals(to + sumBytes() * t, perBlock, count);

@@ -12,7 +12,7 @@ import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The loops of {@link TableMatrix} over {@link ByteCodes}: from the codes of 64 rows to indices, and from indices to sums of products.
- * Addresses are those of {@link NativeMemory}, checked by the caller.
+ * Addresses are those of {@link NativeMemory}, checked by the caller; those of codes are the ones that {@link CodeRegions#place} takes.
  *
  * <p><b>Planes.</b> The 64 codes of a group of columns become four vectors of 64 bytes, a byte for each row: the index of its
  * first pair of coordinates in the tables of x, that of its second, third and fourth pair. VPERMW looks up 32 rows at a time:
@@ -33,6 +33,9 @@ final class TableSums {
 
     /** Bytes of a block's E8P codes for one group of columns: magnitudes and signs. */
     static final int CODE_BYTES = 2 * BLOCK;
+
+    /** log2 of {@link #CODE_BYTES}: see {@link CodeRegions}. */
+    static final int UNIT = 7;
 
     /** Bytes of the sums of a block: u, v, upperU and upperV. */
     static final int SUM_BYTES = 4 * BLOCK;
@@ -66,7 +69,10 @@ final class TableSums {
      * fields of 64 magnitude bytes; masks and shifts put them and the signs together to the planes; six VPERMW and two
      * VPERMI2W look up products.
      */
-    static void sumPoints(long at, long tables, int groups, long sums) {
+    static void sumPoints(long at, int region, long tables, int groups, long sums) {
+        long top = CodeRegions.top(region);
+        long middle = CodeRegions.middle(UNIT, region);
+        int up = CodeRegions.up(UNIT, region);
         ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
         ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
         ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
@@ -80,7 +86,8 @@ final class TableSums {
         IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
         IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) CODE_BYTES * g & ADDRESS;
+            long a = at + (long) CODE_BYTES * g;
+            long p = (a & top | (a & 3L << UNIT) << up | (a & middle) >>> 2) & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
             ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
             IntVector s = IntVector.fromMemorySegment(I, MEMORY, p + BLOCK, ORDER);
@@ -132,129 +139,13 @@ final class TableSums {
     }
 
     /**
-     * {@link #sumPoints} of {@code 2 * half} groups, of which the second half is read together with the first: prefetchers
-     * bring two streams from memory faster than one.
-     */
-    static void sumPointsOfHalves(long at, long tables, int half, long sums) {
-        long second = at + (long) CODE_BYTES * half;
-        long secondTables = tables + (long) ProductTables.GROUP_BYTES * half;
-        ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
-        ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
-        ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
-        ByteVector a3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 192, ORDER);
-        ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 256, ORDER);
-        ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 320, ORDER);
-        ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 384, ORDER);
-        ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 448, ORDER);
-        IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
-        for (int g = 0; g < half; g++) {
-            long p = at + (long) CODE_BYTES * g & ADDRESS;
-            long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            long r = second + (long) CODE_BYTES * g & ADDRESS;
-            long q2 = secondTables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
-            IntVector s = IntVector.fromMemorySegment(I, MEMORY, p + BLOCK, ORDER);
-            VectorMask<Byte> high = c.compare(VectorOperators.LT, (byte) 0);
-            IntVector m = c.selectFrom(a0, a1).blend(c.selectFrom(a2, a3), high).reinterpretAsInts();
-            IntVector n = c.selectFrom(b0, b1).blend(c.selectFrom(b2, b3), high).reinterpretAsInts();
-            IntVector ones =
-                    s.reinterpretAsBytes().lanewise(VectorOperators.BIT_COUNT).reinterpretAsInts();
-            IntVector p0 = m.lanewise(VectorOperators.BITWISE_BLEND, s, FIRST_SIGNS)
-                    .lanewise(VectorOperators.XOR, ones.and(0x01010101));
-            IntVector p1 = m.lanewise(VectorOperators.LSHR, 5).lanewise(VectorOperators.BITWISE_BLEND, s, UPPER_SIGNS);
-            IntVector p2 = n.lanewise(VectorOperators.BITWISE_BLEND, s, LOWER_SIGNS);
-            IntVector p3 = n.lanewise(VectorOperators.LSHR, 5)
-                    .lanewise(VectorOperators.BITWISE_BLEND, s.lanewise(VectorOperators.LSHR, 3), UPPER_SIGNS);
-            ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
-            ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, MEMORY, q + 192, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, MEMORY, q + 256, ORDER);
-            IntVector even = p0.reinterpretAsShorts()
-                    .selectFrom(x0, y0)
-                    .add(p1.reinterpretAsShorts().selectFrom(x1))
-                    .add(p2.reinterpretAsShorts()
-                            .selectFrom(x2)
-                            .add(p3.reinterpretAsShorts().selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(even);
-            upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts()
-                    .selectFrom(x0, y0)
-                    .add(p1.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x1))
-                    .add(p2.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x2)
-                            .add(p3.lanewise(VectorOperators.LSHR, 8)
-                                    .reinterpretAsShorts()
-                                    .selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(odd);
-            upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
-            ByteVector c2 = ByteVector.fromMemorySegment(B, MEMORY, r, ORDER);
-            IntVector s2 = IntVector.fromMemorySegment(I, MEMORY, r + BLOCK, ORDER);
-            VectorMask<Byte> high2 = c2.compare(VectorOperators.LT, (byte) 0);
-            IntVector m2 =
-                    c2.selectFrom(a0, a1).blend(c2.selectFrom(a2, a3), high2).reinterpretAsInts();
-            IntVector n2 =
-                    c2.selectFrom(b0, b1).blend(c2.selectFrom(b2, b3), high2).reinterpretAsInts();
-            IntVector ones2 =
-                    s2.reinterpretAsBytes().lanewise(VectorOperators.BIT_COUNT).reinterpretAsInts();
-            IntVector p02 = m2.lanewise(VectorOperators.BITWISE_BLEND, s2, FIRST_SIGNS)
-                    .lanewise(VectorOperators.XOR, ones2.and(0x01010101));
-            IntVector p12 =
-                    m2.lanewise(VectorOperators.LSHR, 5).lanewise(VectorOperators.BITWISE_BLEND, s2, UPPER_SIGNS);
-            IntVector p22 = n2.lanewise(VectorOperators.BITWISE_BLEND, s2, LOWER_SIGNS);
-            IntVector p32 = n2.lanewise(VectorOperators.LSHR, 5)
-                    .lanewise(VectorOperators.BITWISE_BLEND, s2.lanewise(VectorOperators.LSHR, 3), UPPER_SIGNS);
-            ShortVector x02 = ShortVector.fromMemorySegment(S, MEMORY, q2, ORDER);
-            ShortVector y02 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 64, ORDER);
-            ShortVector x12 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 128, ORDER);
-            ShortVector x22 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 192, ORDER);
-            ShortVector x32 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 256, ORDER);
-            IntVector even2 = p02.reinterpretAsShorts()
-                    .selectFrom(x02, y02)
-                    .add(p12.reinterpretAsShorts().selectFrom(x12))
-                    .add(p22.reinterpretAsShorts()
-                            .selectFrom(x22)
-                            .add(p32.reinterpretAsShorts().selectFrom(x32)))
-                    .reinterpretAsInts();
-            u = u.add(even2);
-            upperU = upperU.add(even2.lanewise(VectorOperators.LSHR, 16));
-            IntVector odd2 = p02.lanewise(VectorOperators.LSHR, 8)
-                    .reinterpretAsShorts()
-                    .selectFrom(x02, y02)
-                    .add(p12.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x12))
-                    .add(p22.lanewise(VectorOperators.LSHR, 8)
-                            .reinterpretAsShorts()
-                            .selectFrom(x22)
-                            .add(p32.lanewise(VectorOperators.LSHR, 8)
-                                    .reinterpretAsShorts()
-                                    .selectFrom(x32)))
-                    .reinterpretAsInts();
-            v = v.add(odd2);
-            upperV = upperV.add(odd2.lanewise(VectorOperators.LSHR, 16));
-        }
-        u.intoMemorySegment(MEMORY, sums, ORDER);
-        v.intoMemorySegment(MEMORY, sums + 64, ORDER);
-        upperU.intoMemorySegment(MEMORY, sums + 128, ORDER);
-        upperV.intoMemorySegment(MEMORY, sums + 192, ORDER);
-    }
-
-    /**
-     * {@link #sumPoints} of codes and of residual codes of 16 bits, which lie behind those of all groups; both share the
+     * {@link #sumPoints} of codes and of residual codes of 16 bits, which lie behind those of the same group; both share the
      * loads of products. The sums of the residual go behind the others.
      */
-    static void sumPointsTwice(long at, long tables, int groups, long sums) {
-        long second = at + (long) CODE_BYTES * groups;
+    static void sumPointsTwice(long at, int region, long tables, int groups, long sums) {
+        long top = CodeRegions.top(region);
+        long middle = CodeRegions.middle(UNIT + 1, region);
+        int up = CodeRegions.up(UNIT + 1, region);
         ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
         ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
         ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
@@ -272,9 +163,10 @@ final class TableSums {
         IntVector upperU2 = IntVector.fromMemorySegment(I, MEMORY, sums + 384, ORDER);
         IntVector upperV2 = IntVector.fromMemorySegment(I, MEMORY, sums + 448, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) CODE_BYTES * g & ADDRESS;
+            long b = at + 2L * CODE_BYTES * g;
+            long p = (b & top | (b & 3L << UNIT + 1) << up | (b & middle) >>> 2) & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            long r = second + (long) CODE_BYTES * g & ADDRESS;
+            long r = p + CODE_BYTES & ADDRESS;
             ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
             ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
             ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
@@ -369,12 +261,15 @@ final class TableSums {
     }
 
     /**
-     * Adds the products of residual codes of 8 bits to the byte sums of two blocks, which share the loads of the tables: for
-     * 64 codes four VPERMI2B. A block has a byte sum of the lower bytes and one of the upper, 128 bytes each: the sum of all
+     * Adds the products of residual codes of 8 bits to the byte sums of two blocks, which share the loads of the tables and whose codes
+     * of a group lie together: for 64 codes four VPERMI2B. A block has a byte sum of the lower bytes and one of the upper, 128 bytes each: the sum of all
      * bytes as shorts, and that of each int's upper three bytes. After {@link #MOST_BYTES} groups {@link #foldBytes} has to
      * follow.
      */
-    static void sumResiduals(long at, long at2, long tables, int groups, long sums, long sums2) {
+    static void sumResiduals(long at, int region, long tables, int groups, long sums, long sums2) {
+        long top = CodeRegions.top(region);
+        long middle = CodeRegions.middle(UNIT, region);
+        int up = CodeRegions.up(UNIT, region);
         ShortVector u = ShortVector.fromMemorySegment(S, MEMORY, sums, ORDER);
         ShortVector upperU = ShortVector.fromMemorySegment(S, MEMORY, sums + 64, ORDER);
         ShortVector v = ShortVector.fromMemorySegment(S, MEMORY, sums + 128, ORDER);
@@ -384,8 +279,9 @@ final class TableSums {
         ShortVector v2 = ShortVector.fromMemorySegment(S, MEMORY, sums2 + 128, ORDER);
         ShortVector upperV2 = ShortVector.fromMemorySegment(S, MEMORY, sums2 + 192, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) BLOCK * g & ADDRESS;
-            long r = at2 + (long) BLOCK * g & ADDRESS;
+            long b = at + 2L * BLOCK * g;
+            long p = (b & top | (b & 3L << UNIT) << up | (b & middle) >>> 2) & ADDRESS;
+            long r = p + BLOCK & ADDRESS;
             long q = tables + (long) ResidualTables.GROUP_BYTES * g & ADDRESS;
             ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, q, ORDER);
             ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, q + 64, ORDER);
@@ -478,7 +374,11 @@ final class TableSums {
     }
 
     /** The first half of {@link #sumPoints}: writes the planes. */
-    static void indexPoints(long at, int groups, long planes) {
+    static void indexPoints(long at, int unit, int region, int groups, long planes) {
+        long kept = CodeRegions.top(region) | (1L << unit) - 1;
+        long middle = CodeRegions.middle(unit, region);
+        long lowest = 3L << unit;
+        int up = CodeRegions.up(unit, region);
         ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
         ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
         ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
@@ -488,7 +388,8 @@ final class TableSums {
         ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 384, ORDER);
         ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 448, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) CODE_BYTES * g & ADDRESS;
+            long b = at + ((long) g << unit);
+            long p = (b & kept | (b & lowest) << up | (b & middle) >>> 2) & ADDRESS;
             long q = planes + (long) PLANE_BYTES * g & ADDRESS;
             ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
             IntVector s = IntVector.fromMemorySegment(I, MEMORY, p + BLOCK, ORDER);

@@ -236,30 +236,21 @@ final class WordCodes implements BlockCodes {
     }
 
     @Override
-    public void sumPoints(long at, long tables, int groups, long sums) {
-        WordSums.sumPoints(at, tables, groups, sums);
+    public void sumPoints(long at, int region, long tables, int groups, long sums) {
+        WordSums.sumPoints(at, TableSums.UNIT, region, tables, groups, sums);
     }
 
     @Override
-    public void sumPointsOfHalves(long at, long tables, int half, long sums) {
-        WordSums.sumPointsOfHalves(at, tables, half, sums);
-    }
-
-    @Override
-    public void sumPointsTwice(long at, long tables, int groups, long sums) {
+    public void sumPointsTwice(long at, int region, long tables, int groups, long sums) {
         // One loop for both was so large that C2 boxed the last vectors of it in some orders of compilation.
-        WordSums.sumPoints(at, tables, groups, sums);
-        WordSums.sumPoints(at + (long) TableSums.CODE_BYTES * groups, tables, groups, sums + TableSums.SUM_BYTES);
+        int unit = TableSums.UNIT + 1;
+        WordSums.sumPoints(at, unit, region, tables, groups, sums);
+        WordSums.sumPoints(at + TableSums.CODE_BYTES, unit, region, tables, groups, sums + TableSums.SUM_BYTES);
     }
 
     @Override
-    public void indexPoints(long at, int groups, long planes) {
-        WordSums.indexPoints(at, groups, planes);
-    }
-
-    @Override
-    public int residualSpan() {
-        return 1;
+    public void indexPoints(long at, int unit, int region, int groups, long planes) {
+        WordSums.indexPoints(at, unit, region, groups, planes);
     }
 
     @Override
@@ -281,6 +272,7 @@ final class WordCodes implements BlockCodes {
     @Override
     public void sumResiduals(
             long at,
+            int region,
             int blocks,
             int groups,
             long tables,
@@ -290,14 +282,13 @@ final class WordCodes implements BlockCodes {
             long nextSums,
             long nextBlock,
             long spare) {
-        long step = (long) (TableSums.CODE_BYTES + TableSums.BLOCK) * groups;
         for (int b = 0; b < blocks; b++) {
-            long from = at + step * b;
+            long from = at + (long) TableSums.BLOCK * (groups * (b & -2) + (b & 1));
             long to = sums + nextBlock * b;
             if (inputs == 1) {
-                WordSums.sumResiduals(from, tables, groups, to);
+                WordSums.sumResiduals(from, region, tables, groups, to);
             } else {
-                WordSums.indexResiduals(from, groups, spare);
+                WordSums.indexResiduals(from, region, groups, spare);
                 TableSums.lookUpPairs(spare, tables, nextTables, inputs, groups, to, nextSums);
             }
         }

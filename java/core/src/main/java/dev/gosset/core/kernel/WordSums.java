@@ -40,7 +40,11 @@ final class WordSums {
     private WordSums() {}
 
     /** As {@link TableSums#sumPoints}: per group of columns, 512 weights, six VPERMI2W look up fields, six VPERMW and two VPERMI2W products. */
-    static void sumPoints(long at, long tables, int groups, long sums) {
+    static void sumPoints(long at, int unit, int region, long tables, int groups, long sums) {
+        long kept = CodeRegions.top(region) | (1L << unit) - 1;
+        long middle = CodeRegions.middle(unit, region);
+        long lowest = 3L << unit;
+        int up = CodeRegions.up(unit, region);
         ShortVector a0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS, ORDER);
         ShortVector a1 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 64, ORDER);
         ShortVector b0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 128, ORDER);
@@ -52,7 +56,8 @@ final class WordSums {
         IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
         IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) TableSums.CODE_BYTES * g & ADDRESS;
+            long b = at + ((long) g << unit);
+            long p = (b & kept | (b & lowest) << up | (b & middle) >>> 2) & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
             ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
             ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
@@ -103,130 +108,6 @@ final class WordSums {
                     .reinterpretAsInts();
             v = v.add(sum2);
             upperV = upperV.add(sum2.lanewise(VectorOperators.LSHR, 16));
-        }
-        u.intoMemorySegment(MEMORY, sums, ORDER);
-        v.intoMemorySegment(MEMORY, sums + 64, ORDER);
-        upperU.intoMemorySegment(MEMORY, sums + 128, ORDER);
-        upperV.intoMemorySegment(MEMORY, sums + 192, ORDER);
-    }
-
-    /** As {@link TableSums#sumPointsOfHalves}. */
-    static void sumPointsOfHalves(long at, long tables, int half, long sums) {
-        long at2 = at + (long) TableSums.CODE_BYTES * half;
-        long tables2 = tables + (long) ProductTables.GROUP_BYTES * half;
-        ShortVector a0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS, ORDER);
-        ShortVector a1 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 64, ORDER);
-        ShortVector b0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 128, ORDER);
-        ShortVector b1 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 192, ORDER);
-        ShortVector c0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 256, ORDER);
-        ShortVector c1 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 320, ORDER);
-        IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
-        IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);
-        IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
-        IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
-        for (int g = 0; g < half; g++) {
-            long p = at + (long) TableSums.CODE_BYTES * g & ADDRESS;
-            long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            long p2 = at2 + (long) TableSums.CODE_BYTES * g & ADDRESS;
-            long q2 = tables2 + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
-            ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
-            ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
-            ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
-            ShortVector x2 = ShortVector.fromMemorySegment(S, MEMORY, q + 192, ORDER);
-            ShortVector x3 = ShortVector.fromMemorySegment(S, MEMORY, q + 256, ORDER);
-            IntVector code = IntVector.fromMemorySegment(I, MEMORY, p, ORDER);
-            ShortVector word = code.reinterpretAsShorts();
-            ShortVector row = code.lanewise(VectorOperators.LSHR, 2).reinterpretAsShorts();
-            IntVector fields = row.selectFrom(a0, a1)
-                    .blend(row.selectFrom(b0, b1), word.compare(VectorOperators.LT, (short) 0))
-                    .blend(row.selectFrom(c0, c1), word.compare(VectorOperators.UGE, FIVES))
-                    .reinterpretAsInts();
-            IntVector second = code.and(VISIBLE).lanewise(VectorOperators.XOR, fields);
-            IntVector third = second.lanewise(VectorOperators.LSHR, 5);
-            IntVector first = second.lanewise(VectorOperators.LSHR, 10);
-            IntVector parity = second.lanewise(VectorOperators.XOR, first).and(Z);
-            ShortVector fourth = code.lanewise(VectorOperators.BITWISE_BLEND, fields, FOURTH)
-                    .lanewise(VectorOperators.LSHR, 9)
-                    .reinterpretAsShorts()
-                    .lanewise(VectorOperators.XOR, parity.reinterpretAsShorts());
-            IntVector sum = first.reinterpretAsShorts()
-                    .selectFrom(x0, y0)
-                    .add(second.reinterpretAsShorts().selectFrom(x1))
-                    .add(third.reinterpretAsShorts().selectFrom(x2).add(fourth.selectFrom(x3)))
-                    .reinterpretAsInts();
-            u = u.add(sum);
-            upperU = upperU.add(sum.lanewise(VectorOperators.LSHR, 16));
-            IntVector code2 = IntVector.fromMemorySegment(I, MEMORY, p + 64, ORDER);
-            ShortVector word2 = code2.reinterpretAsShorts();
-            ShortVector row2 = code2.lanewise(VectorOperators.LSHR, 2).reinterpretAsShorts();
-            IntVector fields2 = row2.selectFrom(a0, a1)
-                    .blend(row2.selectFrom(b0, b1), word2.compare(VectorOperators.LT, (short) 0))
-                    .blend(row2.selectFrom(c0, c1), word2.compare(VectorOperators.UGE, FIVES))
-                    .reinterpretAsInts();
-            IntVector second2 = code2.and(VISIBLE).lanewise(VectorOperators.XOR, fields2);
-            IntVector third2 = second2.lanewise(VectorOperators.LSHR, 5);
-            IntVector first2 = second2.lanewise(VectorOperators.LSHR, 10);
-            IntVector parity2 = second2.lanewise(VectorOperators.XOR, first2).and(Z);
-            ShortVector fourth2 = code2.lanewise(VectorOperators.BITWISE_BLEND, fields2, FOURTH)
-                    .lanewise(VectorOperators.LSHR, 9)
-                    .reinterpretAsShorts()
-                    .lanewise(VectorOperators.XOR, parity2.reinterpretAsShorts());
-            IntVector sum2 = first2.reinterpretAsShorts()
-                    .selectFrom(x0, y0)
-                    .add(second2.reinterpretAsShorts().selectFrom(x1))
-                    .add(third2.reinterpretAsShorts().selectFrom(x2).add(fourth2.selectFrom(x3)))
-                    .reinterpretAsInts();
-            v = v.add(sum2);
-            upperV = upperV.add(sum2.lanewise(VectorOperators.LSHR, 16));
-            ShortVector x02 = ShortVector.fromMemorySegment(S, MEMORY, q2, ORDER);
-            ShortVector y02 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 64, ORDER);
-            ShortVector x12 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 128, ORDER);
-            ShortVector x22 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 192, ORDER);
-            ShortVector x32 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 256, ORDER);
-            IntVector code3 = IntVector.fromMemorySegment(I, MEMORY, p2, ORDER);
-            ShortVector word3 = code3.reinterpretAsShorts();
-            ShortVector row3 = code3.lanewise(VectorOperators.LSHR, 2).reinterpretAsShorts();
-            IntVector fields3 = row3.selectFrom(a0, a1)
-                    .blend(row3.selectFrom(b0, b1), word3.compare(VectorOperators.LT, (short) 0))
-                    .blend(row3.selectFrom(c0, c1), word3.compare(VectorOperators.UGE, FIVES))
-                    .reinterpretAsInts();
-            IntVector second3 = code3.and(VISIBLE).lanewise(VectorOperators.XOR, fields3);
-            IntVector third3 = second3.lanewise(VectorOperators.LSHR, 5);
-            IntVector first3 = second3.lanewise(VectorOperators.LSHR, 10);
-            IntVector parity3 = second3.lanewise(VectorOperators.XOR, first3).and(Z);
-            ShortVector fourth3 = code3.lanewise(VectorOperators.BITWISE_BLEND, fields3, FOURTH)
-                    .lanewise(VectorOperators.LSHR, 9)
-                    .reinterpretAsShorts()
-                    .lanewise(VectorOperators.XOR, parity3.reinterpretAsShorts());
-            IntVector sum3 = first3.reinterpretAsShorts()
-                    .selectFrom(x02, y02)
-                    .add(second3.reinterpretAsShorts().selectFrom(x12))
-                    .add(third3.reinterpretAsShorts().selectFrom(x22).add(fourth3.selectFrom(x32)))
-                    .reinterpretAsInts();
-            u = u.add(sum3);
-            upperU = upperU.add(sum3.lanewise(VectorOperators.LSHR, 16));
-            IntVector code4 = IntVector.fromMemorySegment(I, MEMORY, p2 + 64, ORDER);
-            ShortVector word4 = code4.reinterpretAsShorts();
-            ShortVector row4 = code4.lanewise(VectorOperators.LSHR, 2).reinterpretAsShorts();
-            IntVector fields4 = row4.selectFrom(a0, a1)
-                    .blend(row4.selectFrom(b0, b1), word4.compare(VectorOperators.LT, (short) 0))
-                    .blend(row4.selectFrom(c0, c1), word4.compare(VectorOperators.UGE, FIVES))
-                    .reinterpretAsInts();
-            IntVector second4 = code4.and(VISIBLE).lanewise(VectorOperators.XOR, fields4);
-            IntVector third4 = second4.lanewise(VectorOperators.LSHR, 5);
-            IntVector first4 = second4.lanewise(VectorOperators.LSHR, 10);
-            IntVector parity4 = second4.lanewise(VectorOperators.XOR, first4).and(Z);
-            ShortVector fourth4 = code4.lanewise(VectorOperators.BITWISE_BLEND, fields4, FOURTH)
-                    .lanewise(VectorOperators.LSHR, 9)
-                    .reinterpretAsShorts()
-                    .lanewise(VectorOperators.XOR, parity4.reinterpretAsShorts());
-            IntVector sum4 = first4.reinterpretAsShorts()
-                    .selectFrom(x02, y02)
-                    .add(second4.reinterpretAsShorts().selectFrom(x12))
-                    .add(third4.reinterpretAsShorts().selectFrom(x22).add(fourth4.selectFrom(x32)))
-                    .reinterpretAsInts();
-            v = v.add(sum4);
-            upperV = upperV.add(sum4.lanewise(VectorOperators.LSHR, 16));
         }
         u.intoMemorySegment(MEMORY, sums, ORDER);
         v.intoMemorySegment(MEMORY, sums + 64, ORDER);
@@ -235,7 +116,10 @@ final class WordSums {
     }
 
     /** As {@link #sumPoints} for residual codes of 8 bits, one run of them. */
-    static void sumResiduals(long at, long tables, int groups, long sums) {
+    static void sumResiduals(long at, int region, long tables, int groups, long sums) {
+        long kept = CodeRegions.top(region) | (1L << TableSums.UNIT) - 1;
+        long middle = CodeRegions.middle(TableSums.UNIT, region);
+        int up = CodeRegions.up(TableSums.UNIT, region);
         ShortVector a0 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS, ORDER);
         ShortVector a1 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
         ShortVector b0 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS + 128, ORDER);
@@ -247,7 +131,8 @@ final class WordSums {
         IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
         IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) TableSums.BLOCK * g & ADDRESS;
+            long b = at + 2L * TableSums.BLOCK * g;
+            long p = (b & kept | (b & 3L << TableSums.UNIT) << up | (b & middle) >>> 2) & ADDRESS;
             long q = tables + (long) ProductTables.GROUP_BYTES * g & ADDRESS;
             ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
             ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
@@ -302,7 +187,11 @@ final class WordSums {
     }
 
     /** The first half of {@link #sumPoints}: writes the planes. */
-    static void indexPoints(long at, int groups, long planes) {
+    static void indexPoints(long at, int unit, int region, int groups, long planes) {
+        long kept = CodeRegions.top(region) | (1L << unit) - 1;
+        long middle = CodeRegions.middle(unit, region);
+        long lowest = 3L << unit;
+        int up = CodeRegions.up(unit, region);
         ShortVector a0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS, ORDER);
         ShortVector a1 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 64, ORDER);
         ShortVector b0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 128, ORDER);
@@ -310,7 +199,8 @@ final class WordSums {
         ShortVector c0 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 256, ORDER);
         ShortVector c1 = ShortVector.fromMemorySegment(S, MEMORY, POINT_FIELDS + 320, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) TableSums.CODE_BYTES * g & ADDRESS;
+            long b = at + ((long) g << unit);
+            long p = (b & kept | (b & lowest) << up | (b & middle) >>> 2) & ADDRESS;
             long q = planes + (long) TableSums.PLANE_BYTES * g & ADDRESS;
             IntVector code = IntVector.fromMemorySegment(I, MEMORY, p, ORDER);
             ShortVector word = code.reinterpretAsShorts();
@@ -358,7 +248,10 @@ final class WordSums {
     }
 
     /** The first half of {@link #sumResiduals}, in a form that {@link TableSums#lookUpTwo} takes. */
-    static void indexResiduals(long at, int groups, long planes) {
+    static void indexResiduals(long at, int region, int groups, long planes) {
+        long kept = CodeRegions.top(region) | (1L << TableSums.UNIT) - 1;
+        long middle = CodeRegions.middle(TableSums.UNIT, region);
+        int up = CodeRegions.up(TableSums.UNIT, region);
         ShortVector a0 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS, ORDER);
         ShortVector a1 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS + 64, ORDER);
         ShortVector b0 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS + 128, ORDER);
@@ -366,7 +259,8 @@ final class WordSums {
         ShortVector c0 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS + 256, ORDER);
         ShortVector c1 = ShortVector.fromMemorySegment(S, MEMORY, RESIDUAL_FIELDS + 320, ORDER);
         for (int g = 0; g < groups; g++) {
-            long p = at + (long) TableSums.BLOCK * g & ADDRESS;
+            long b = at + 2L * TableSums.BLOCK * g;
+            long p = (b & kept | (b & 3L << TableSums.UNIT) << up | (b & middle) >>> 2) & ADDRESS;
             long q = planes + (long) TableSums.PLANE_BYTES * g & ADDRESS;
             IntVector codes = IntVector.fromMemorySegment(I, MEMORY, p, ORDER);
             IntVector code = codes;
