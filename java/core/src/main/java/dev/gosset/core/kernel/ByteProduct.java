@@ -40,9 +40,6 @@ public final class ByteProduct {
 
     private static final long SUM_BYTES = 4L * BLOCK * LANES;
 
-    /** Bytes of rows that are brought into the caches at a time. */
-    private static final long AHEAD = 1 << 15;
-
     /** With more inputs rows are widened for BLAS. */
     private static final int FEW_INPUTS = 16;
 
@@ -146,33 +143,38 @@ public final class ByteProduct {
         long y = NativeMemory.writable(ys, 4L * from, 4L * count);
         long sums = NativeMemory.writable(scratch, 0, SUM_BYTES);
         int whole = cols / LANES * LANES;
-        int ahead = (int) Math.max(1, AHEAD / (BLOCK * (long) cols)) * BLOCK;
-        for (int i = 0; i < count; i += BLOCK) {
-            if (i % ahead == 0) {
-                long touched = NativeMemory.touch(w + (long) i * cols, (long) Math.min(ahead, count - i) * cols);
-                ALL.set(ValueLayout.JAVA_LONG, sums, touched);
-            }
-            // Less than four rows: the last of them again.
-            int last = Math.min(BLOCK, count - i) - 1;
+        // The rows of a block are one of each quarter of the tile, then come those that are left, alone.
+        int quarter = count / BLOCK;
+        long next = (long) quarter * cols;
+        for (int i = 0; i < quarter; i++) {
             long at = w + (long) i * cols;
-            long second = (long) Math.min(1, last) * cols;
-            long third = (long) Math.min(2, last) * cols;
-            sumBytes(at, at + second, at + third, at + (long) last * cols, whole, x, sums);
-            for (int r = 0; r <= last; r++) {
-                float sum = 0;
-                for (int lane = 0; lane < LANES; lane++) {
-                    sum += ALL.get(FLOAT, sums + 4L * ((long) r * LANES + lane));
-                }
-                for (int j = whole; j < cols; j++) {
-                    float weight = ALL.get(ValueLayout.JAVA_BYTE, at + (long) r * cols + j);
-                    sum = Math.fma(weight, ALL.get(FLOAT, x + 4L * j), sum);
-                }
-                ALL.set(FLOAT, y + 4L * (i + r), sum * ALL.get(FLOAT, scale + 4L * (i + r)));
+            sumBytes(at, at + next, at + 2 * next, at + 3 * next, whole, x, sums);
+            for (int r = 0; r < BLOCK; r++) {
+                int row = i + r * quarter;
+                finish(at + r * next, whole, x, sums + 4L * r * LANES, scale + 4L * row, y + 4L * row);
             }
+        }
+        for (int row = BLOCK * quarter; row < count; row++) {
+            long at = w + (long) row * cols;
+            sumBytes(at, at, at, at, whole, x, sums);
+            finish(at, whole, x, sums, scale + 4L * row, y + 4L * row);
         }
         NativeMemory.keep(xs, ys);
         NativeMemory.keep(data, scales);
         Reference.reachabilityFence(scratch);
+    }
+
+    /** Writes the element of y of a row from its sums, one for each lane, and its last columns. */
+    private void finish(long row, int whole, long x, long sums, long scale, long y) {
+        float sum = 0;
+        for (int lane = 0; lane < LANES; lane++) {
+            sum += ALL.get(FLOAT, sums + 4L * lane);
+        }
+        for (int j = whole; j < cols; j++) {
+            float weight = ALL.get(ValueLayout.JAVA_BYTE, row + j);
+            sum = Math.fma(weight, ALL.get(FLOAT, x + 4L * j), sum);
+        }
+        ALL.set(FLOAT, y, sum * ALL.get(FLOAT, scale));
     }
 
     // As in VectorTransform: a method that holds vectors is longer than 325 bytecodes, loops inside and calls nothing

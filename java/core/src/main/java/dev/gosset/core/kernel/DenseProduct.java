@@ -33,9 +33,6 @@ public final class DenseProduct {
 
     private static final long SUM_BYTES = 4L * BLOCK * LANES;
 
-    /** Bytes of rows that are brought into the caches at a time. */
-    private static final long AHEAD = 1 << 15;
-
     /** With more inputs halves are widened for BLAS. */
     private static final int FEW_INPUTS = 16;
 
@@ -223,36 +220,35 @@ public final class DenseProduct {
         boolean vectorized = dtype != Dtype.F16 || isFinite(task, w, (long) count * cols);
         int whole = vectorized ? whole() : 0;
         float scale = dtype == Dtype.F16 ? HALF_SCALE : 1;
-        int ahead = (int) Math.max(1, AHEAD / (BLOCK * rowBytes)) * BLOCK;
-        for (int i = 0; i < count; i += BLOCK) {
-            if (i % ahead == 0) {
-                ALL.set(
-                        ValueLayout.JAVA_LONG,
-                        sums,
-                        NativeMemory.touch(w + rowBytes * i, rowBytes * Math.min(ahead, count - i)));
+        // The rows of a block are one of each quarter of the tile, then come those that are left, alone.
+        int quarter = count / BLOCK;
+        for (int i = 0; i < quarter; i++) {
+            sum(w + rowBytes * i, rowBytes * quarter, whole, vectors, sums);
+            for (int r = 0; r < BLOCK; r++) {
+                int row = i + r * quarter;
+                finish(w + rowBytes * row, whole, x, sums + 4L * r * LANES, scale, y + 4L * row);
             }
-            int block = Math.min(BLOCK, count - i);
-            // Where less than four rows are left their sums are those of one row, four times.
-            long stride = block == BLOCK ? rowBytes : 0;
-            for (int r = 0; r < block; r++) {
-                long at = w + rowBytes * (i + r);
-                if (r == 0 || stride == 0) {
-                    sum(at, stride, whole, vectors, sums);
-                }
-                float sum = 0;
-                for (int lane = 0; lane < LANES; lane++) {
-                    sum += ALL.get(FLOAT_NATIVE, sums + 4L * ((stride == 0 ? 0 : r) * LANES + lane));
-                }
-                sum *= scale;
-                for (int j = whole; j < cols; j++) {
-                    sum = Math.fma(element(at, j), ALL.get(FLOAT_NATIVE, x + 4L * j), sum);
-                }
-                ALL.set(FLOAT_NATIVE, y + 4L * (i + r), sum);
-            }
+        }
+        for (int row = BLOCK * quarter; row < count; row++) {
+            sum(w + rowBytes * row, 0, whole, vectors, sums);
+            finish(w + rowBytes * row, whole, x, sums, scale, y + 4L * row);
         }
         NativeMemory.keep(xs, ys);
         NativeMemory.keep(inputs, scratch);
         Reference.reachabilityFence(data);
+    }
+
+    /** Writes the element of y of a row from its sums, one for each lane, and its last columns. */
+    private void finish(long row, int whole, long x, long sums, float scale, long y) {
+        float sum = 0;
+        for (int lane = 0; lane < LANES; lane++) {
+            sum += ALL.get(FLOAT_NATIVE, sums + 4L * lane);
+        }
+        sum *= scale;
+        for (int j = whole; j < cols; j++) {
+            sum = Math.fma(element(row, j), ALL.get(FLOAT_NATIVE, x + 4L * j), sum);
+        }
+        ALL.set(FLOAT_NATIVE, y, sum);
     }
 
     private void sum(long at, long stride, int whole, long x, long sums) {
