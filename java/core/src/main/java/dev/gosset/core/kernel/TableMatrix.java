@@ -33,8 +33,11 @@ final class TableMatrix implements PreparedMatrix {
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-    /** Groups between two uses of the tables of several inputs, or of several blocks. */
+    /** Groups whose planes, and tables of residual codes, stay in the first-level cache. */
     private static final int CHUNK = 32;
+
+    /** Bytes of tables of several inputs that a small second-level cache has room for. */
+    private static final int TABLES = 1 << 19;
 
     /** Blocks whose residual codes lie together at 3 bits. */
     private static final int SPAN = 4;
@@ -191,28 +194,15 @@ final class TableMatrix implements PreparedMatrix {
             long sums = planes + planeBytes();
             int pairs = count & -2;
             if (pairs > 0) {
-                // Chunk by chunk, so that the tables of all inputs stay in the cache.
-                for (int begin = 0; begin < groups; begin += CHUNK) {
-                    for (int block = first; block < last; block++) {
-                        multiplyPairs(block, begin, inputsAt, pairs, planes, sums + perBlock * (block - first));
-                    }
-                    for (int block = first; block < last && bits == 3; block += SPAN) {
-                        long to = sums + perBlock * (block - first);
-                        addResiduals(block, Math.min(SPAN, last - block), begin, inputsAt, pairs, to, perBlock, planes);
-                    }
+                fetch(first, last, planes);
+                int wide = Math.max(1, TABLES / (ProductTables.GROUP_BYTES * CHUNK * pairs)) * CHUNK;
+                for (int begin = 0; begin < groups; begin += wide) {
+                    int end = Math.min(groups, begin + wide);
+                    multiplyPairs(first, last, begin, end, inputsAt, pairs, perBlock, sums, planes);
                 }
             }
             if (pairs < count) {
-                long input = inputsAt + inputBytes() * pairs;
-                for (int block = first; block < last; block++) {
-                    multiplyOne(block, input, sums + perBlock * (block - first) + sumBytes() * pairs);
-                }
-                for (int block = first; block < last && bits == 3; block += SPAN) {
-                    long to = sums + perBlock * (block - first) + sumBytes() * pairs;
-                    for (int begin = 0; begin < groups; begin += CHUNK) {
-                        addResiduals(block, Math.min(SPAN, last - block), begin, input, 1, to, perBlock, planes);
-                    }
-                }
+                multiplyOne(first, last, inputsAt + inputBytes() * pairs, perBlock, sums + sumBytes() * pairs, planes);
             }
         } finally {
             NativeMemory.keep(points, residuals);
@@ -228,32 +218,77 @@ final class TableMatrix implements PreparedMatrix {
         }
     }
 
-    /** Adds the products of the 16-bit codes of a block with one input. */
-    private void multiplyOne(int block, long input, long sums) {
-        long at = points.address() + pointsOf(block);
+    /**
+     * Brings the codes of some blocks into the cache, a word a line: where several inputs share the indices, loops over codes are too short
+     * for prefetchers.
+     *
+     * @param scratch where the sum of the words goes, or the compiler would drop the reads
+     */
+    private void fetch(int first, int last, long scratch) {
+        long from = pointsOf(first) & CodeRegions.top(region);
+        long sum = NativeMemory.touch(points.address() + from, CodeRegions.size(pointsOf(last), region) - from);
+        if (bits == 3) {
+            from = residualsOf(first, 0) & CodeRegions.top(residualRegion);
+            long end = residualsOf(last == blocks ? last + (last & 1) : last, 0);
+            sum += NativeMemory.touch(residuals.address() + from, CodeRegions.size(end, residualRegion) - from);
+        }
+        NativeMemory.ALL.set(ValueLayout.JAVA_LONG_UNALIGNED, scratch, sum);
+    }
+
+    /** Adds the products of some blocks with one input. */
+    private void multiplyOne(int first, int last, long input, long perBlock, long sums, long spare) {
         long tables = input + ProductTables.HEADER;
-        if (bits == 4) {
-            form.sumPointsTwice(at, region, tables, groups, sums);
-        } else {
-            form.sumPoints(at, region, tables, groups, sums);
+        for (int block = first; block < last; block++) {
+            long at = points.address() + pointsOf(block);
+            long to = sums + perBlock * (block - first);
+            if (bits == 4) {
+                form.sumPointsTwice(at, region, tables, groups, to);
+            } else {
+                form.sumPoints(at, region, tables, groups, to);
+            }
+        }
+        if (bits == 3) {
+            addResiduals(first, last, 0, groups, input, 1, perBlock, sums, spare);
         }
     }
 
     /**
-     * Adds the products of the 16-bit codes of a chunk of a block with an even number of inputs, of which two at a time share
-     * the indices; those are formed once.
+     * Adds the products of some groups of some blocks with an even number of inputs, of which two at a time share the indices; those are
+     * formed once.
      *
-     * @param sums those of each input behind those of the one before
+     * @param end the last group and one
+     * @param sums of the first block, those of each input behind those of the one before
+     * @param planes scratch, {@link #planeBytes}
      */
-    private void multiplyPairs(int block, int begin, long input, int inputs, long planes, long sums) {
-        int width = Math.min(CHUNK, groups - begin);
-        long at = points.address() + pointsOf(block) + ((long) begin << unit);
-        long tables = input + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * begin;
-        form.indexPoints(at, unit, region, width, planes);
-        TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, sums, sumBytes());
-        if (bits == 4) {
-            form.indexPoints(at + CODE_BYTES, unit, region, width, planes);
-            TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, sums + SUM_BYTES, sumBytes());
+    private void multiplyPairs(
+            int first, int last, int begin, int end, long input, int inputs, long perBlock, long sums, long planes) {
+        for (int block = first; block < last; block++) {
+            for (int g = begin; g < end; g += CHUNK) {
+                int width = Math.min(CHUNK, end - g);
+                long at = points.address() + pointsOf(block) + ((long) g << unit);
+                long tables = input + ProductTables.HEADER + (long) ProductTables.GROUP_BYTES * g;
+                long to = sums + perBlock * (block - first);
+                form.indexPoints(at, unit, region, width, planes);
+                TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, to, sumBytes());
+                if (bits == 4) {
+                    form.indexPoints(at + CODE_BYTES, unit, region, width, planes);
+                    TableSums.lookUpPairs(planes, tables, inputBytes(), inputs, width, to + SUM_BYTES, sumBytes());
+                }
+            }
+        }
+        if (bits == 3) {
+            addResiduals(first, last, begin, end, input, inputs, perBlock, sums, planes);
+        }
+    }
+
+    /** Adds the products of the 8-bit residual codes of some groups of some blocks, as the methods before. */
+    private void addResiduals(
+            int first, int last, int begin, int end, long input, int inputs, long perBlock, long sums, long spare) {
+        for (int block = first; block < last; block += SPAN) {
+            for (int g = begin; g < end; g += CHUNK) {
+                long to = sums + perBlock * (block - first);
+                addResiduals(block, Math.min(SPAN, last - block), g, input, inputs, to, perBlock, spare);
+            }
         }
     }
 

@@ -153,6 +153,37 @@ abstract class TableMatvecContract {
     }
 
     /** Each code against an x that singles out one coordinate: a field in the wrong place cannot hide. */
+    /** Codes of more than a megabyte, which lie in regions of their own order. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 4})
+    void productsOfLargeMatrices(int bits) {
+        assumeItRunsHere();
+        SplittableRandom random = random("productsOfLargeMatrices");
+        for (int[] shape : new int[][] {{1100, 4104}, {1024, 4096}, {300, 14336}}) {
+            int rows = shape[0];
+            try (Arena arena = Arena.ofConfined()) {
+                CodeMatrix codes = randomCodes(arena, random, bits, rows, shape[1]);
+                MemorySegment x = inputs(arena, random, codes, 3, 1);
+                PreparedMatrix matrix = kernel.prepare(codes, arena);
+                MemorySegment y = product(arena, matrix, x, 3, 0, rows);
+                long rowBytes = 32L * codes.groups();
+                for (int t = 0; t < 3; t++) {
+                    MemorySegment input = x.asSlice(rowBytes * t, rowBytes);
+                    MemorySegment oracle = arena.allocate(4L * rows);
+                    new ScalarMatvec().matvec(codes, input, oracle, 0, rows);
+                    double bound = bound(codes, input);
+                    for (int r = 0; r < rows; r++) {
+                        double expected = oracle.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, r);
+                        assertThat((double) y.get(ValueLayout.JAVA_FLOAT_UNALIGNED, (4L * rows + 12) * t + 4L * r))
+                                .as("%d bits, %d x %d, input %d, row %d", bits, rows, shape[1], t, r)
+                                .isCloseTo(expected, within(bound));
+                    }
+                }
+                assertThat(matrix.bytes()).isLessThanOrEqualTo((long) ((rows + 191) * codes.groups() * bits * 1.0625));
+            }
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4})
     void everyCodeAndCoordinate(int bits) {
