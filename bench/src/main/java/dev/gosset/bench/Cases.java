@@ -120,7 +120,9 @@ final class Cases {
         int tiles = Math.ceilDiv(rows, tile);
         Workspace workspace = resources.keep(new Workspace(team));
         List<Case.Contender> contenders = new ArrayList<>();
-        contenders.add(new Case.Contender(Case.OURS, weights, () -> ours.multiplyOne(x, y, tile, false, workspace)));
+        boolean fromMemory = ours.bytes() > PreparedMatrix.BEYOND_CACHES;
+        contenders.add(
+                new Case.Contender(Case.OURS, weights, () -> ours.multiplyOne(x, y, tile, fromMemory, workspace)));
         MatvecKernel oracle = Kernels.scalar().matvec();
         int few = Math.min(rows, ORACLE_ROWS);
         if (threads == 1) {

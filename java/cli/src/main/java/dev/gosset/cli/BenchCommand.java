@@ -342,10 +342,11 @@ final class BenchCommand implements Runnable {
             PreparedMatrix prepared = Kernels.selected().matvec().prepare(codes, arena);
             MemorySegment input = arena.allocate(batch * prepared.inputBytes(), 64);
             int tile = Math.ceilDiv(Math.max(16, (1 << 19) / cols), prepared.rowStep()) * prepared.rowStep();
+            boolean fromMemory = prepared.bytes() > PreparedMatrix.BEYOND_CACHES;
             double weights = (double) rows * cols;
             double ours = rate(weights, () -> {
                 if (batch == 1) {
-                    prepared.multiplyOne(x, y.data(), tile, false, workspace);
+                    prepared.multiplyOne(x, y.data(), tile, fromMemory, workspace);
                     return;
                 }
                 for (int i = 0; i < batch; i++) {

@@ -25,8 +25,11 @@ interface BlockCodes {
     /** Stores a code of E81B, as {@link #packPoint}. */
     void packResidual(MemorySegment data, long at, int row, int code);
 
-    /** Adds the products of E8P codes to the sums of a block. */
+    /** Adds the products of E8P codes to the sums of a block; the first group is an even unit. */
     void sumPoints(long at, int region, long tables, int groups, long sums);
+
+    /** The same in the order that is best for codes that come from memory. */
+    void sumPointsFromMemory(long at, int region, long tables, int groups, long sums);
 
     /**
      * The same for two codes of each group, one behind the other in a unit, which share the tables; the sums of the second are behind

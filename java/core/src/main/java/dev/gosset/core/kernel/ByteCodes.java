@@ -101,7 +101,17 @@ final class ByteCodes implements BlockCodes {
 
     @Override
     public void sumPoints(long at, int region, long tables, int groups, long sums) {
-        TableSums.sumPoints(at, region, tables, groups, sums);
+        TableSums.sumPoints(at, region, tables, groups / 2, sums);
+        if (groups % 2 == 1) {
+            long last = groups - 1L;
+            long codes = at + TableSums.CODE_BYTES * last;
+            TableSums.sumPointsFromMemory(codes, region, tables + ProductTables.GROUP_BYTES * last, 1, sums);
+        }
+    }
+
+    @Override
+    public void sumPointsFromMemory(long at, int region, long tables, int groups, long sums) {
+        TableSums.sumPointsFromMemory(at, region, tables, groups, sums);
     }
 
     @Override

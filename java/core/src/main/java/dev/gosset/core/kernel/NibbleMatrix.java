@@ -142,9 +142,10 @@ final class NibbleMatrix implements PreparedMatrix {
         NibbleTables.build(codes.codebook(), x, groups, inputs, offset);
     }
 
-    /** {@inheritDoc} The rows' codes of each chunk lie together. */
+    /** {@inheritDoc} The rows' codes of each chunk, which lie together, are touched first. */
     @Override
-    public void fetch(int firstRow, int lastRow, MemorySegment scratch) {
+    public void multiplyFromMemory(
+            MemorySegment input, MemorySegment y, int firstRow, int lastRow, MemorySegment scratch) {
         int first = firstRow / BLOCK;
         int last = Math.ceilDiv(lastRow, BLOCK);
         long sum = 0;
@@ -156,6 +157,7 @@ final class NibbleMatrix implements PreparedMatrix {
         // The sum goes somewhere, or the compiler would drop the reads.
         scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, sum);
         Reference.reachabilityFence(data);
+        multiply(input, 1, y, 4L * codes.rows(), firstRow, lastRow, scratch);
     }
 
     @Override

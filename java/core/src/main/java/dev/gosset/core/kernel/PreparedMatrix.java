@@ -12,6 +12,9 @@ import java.lang.foreign.MemorySegment;
  * and on its own x alone: neither on how rows are split among calls nor on how many inputs share one.
  */
 public interface PreparedMatrix {
+    /** More bytes of codes than caches hold: if one product follows the other, they come from memory each time. */
+    long BEYOND_CACHES = 1L << 25;
+
     /** The matrix this was made from. */
     CodeMatrix codes();
 
@@ -39,15 +42,6 @@ public interface PreparedMatrix {
     void prepareInput(MemorySegment x, MemorySegment inputs, long offset);
 
     /**
-     * Brings the codes of rows {@code firstRow <= i < lastRow} near the processor in one run, where that pays before they are
-     * multiplied with one input: where they come from memory, as those of a whole model do, whose matrices follow each other.
-     * Codes that lie in the cache already are multiplied faster without.
-     *
-     * @param scratch that of the {@link #multiply} to come
-     */
-    default void fetch(int firstRow, int lastRow, MemorySegment scratch) {}
-
-    /**
      * {@code y_t[i] = sum_j value(i, j) * x_t[j]} for {@code firstRow <= i < lastRow} and each of {@code count} inputs,
      * which share the decoding of each code.
      *
@@ -65,6 +59,15 @@ public interface PreparedMatrix {
             MemorySegment scratch);
 
     /**
+     * {@link #multiply} with one input, for codes that come from memory, as those of a whole model do, whose matrices follow each other.
+     * Codes that lie in a cache are multiplied faster by the other. The results are the same.
+     */
+    default void multiplyFromMemory(
+            MemorySegment input, MemorySegment y, int firstRow, int lastRow, MemorySegment scratch) {
+        multiply(input, 1, y, 4L * codes().rows(), firstRow, lastRow, scratch);
+    }
+
+    /**
      * {@link #multiply} of all rows with one input, by all threads of a workspace. Each prepares the input for itself: that takes as
      * long as one of them would take, and nobody waits for a tenth of a megabyte from another processor's cache, which costs a
      * third of a product where the two share none.
@@ -72,9 +75,9 @@ public interface PreparedMatrix {
      * @param x as for {@link #prepareInput}
      * @param y native; y[i] goes to byte {@code 4 * i}
      * @param tile rows of one task, a multiple of {@link #rowStep}
-     * @param fetch whether each task calls {@link #fetch} first
+     * @param fromMemory whether by {@link #multiplyFromMemory}
      */
-    default void multiplyOne(MemorySegment x, MemorySegment y, int tile, boolean fetch, Workspace workspace) {
+    default void multiplyOne(MemorySegment x, MemorySegment y, int tile, boolean fromMemory, Workspace workspace) {
         int rows = codes().rows();
         long inputBytes = inputBytes();
         long scratchBytes = scratchBytes(1, tile);
@@ -82,10 +85,11 @@ public interface PreparedMatrix {
             MemorySegment scratch = own.asSlice(inputBytes, scratchBytes);
             int from = i * tile;
             int to = Math.min(rows, from + tile);
-            if (fetch) {
-                fetch(from, to, scratch);
+            if (fromMemory) {
+                multiplyFromMemory(own, y, from, to, scratch);
+            } else {
+                multiply(own, 1, y, 4L * rows, from, to, scratch);
             }
-            multiply(own, 1, y, 4L * rows, from, to, scratch);
         });
     }
 }

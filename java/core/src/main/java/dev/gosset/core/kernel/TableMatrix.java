@@ -18,7 +18,7 @@ import java.nio.ByteOrder;
  *
  * <p><b>Layout.</b> Codes lie in the order in which a product with one input reads them, as {@link CodeRegions} says. At 2 and 3 bits a
  * unit holds the codes of the points of 64 rows for a group of eight columns, 128 bytes; at 4 bits the residual codes lie behind them, 256
- * bytes. Group follows group and block follows block. At 3 bits the residual codes lie apart: 64 bytes for each
+ * bytes. Group follows group and block follows block, at an even number of units. At 3 bits the residual codes lie apart: 64 bytes for each
  * of two neighbouring blocks are a unit, and four blocks lie together, chunk after chunk of {@value #CHUNK} groups, so that what all need of
  * the tables of a chunk, which are large, stays in the first-level cache. What the last blocks and regions have beyond the
  * matrix are zeros.
@@ -80,7 +80,7 @@ final class TableMatrix implements PreparedMatrix {
 
     /** Where the points of a block begin. */
     private long pointsOf(int block) {
-        return (long) block * groups << unit;
+        return (long) block * (groups + (groups & 1)) << unit;
     }
 
     /** Where the residual codes of 3 bits begin, of the blocks that lie together from this one on, in the chunk that begins with a group. */
@@ -181,6 +181,24 @@ final class TableMatrix implements PreparedMatrix {
             int firstRow,
             int lastRow,
             MemorySegment scratch) {
+        multiply(inputs, count, y, yStride, firstRow, lastRow, scratch, false);
+    }
+
+    @Override
+    public void multiplyFromMemory(
+            MemorySegment input, MemorySegment y, int firstRow, int lastRow, MemorySegment scratch) {
+        multiply(input, 1, y, 4L * codes.rows(), firstRow, lastRow, scratch, true);
+    }
+
+    private void multiply(
+            MemorySegment inputs,
+            int count,
+            MemorySegment y,
+            long yStride,
+            int firstRow,
+            int lastRow,
+            MemorySegment scratch,
+            boolean fromMemory) {
         Arguments.checkProducts(this, inputs, count, y, yStride, firstRow, lastRow, scratch);
         int last = Math.ceilDiv(lastRow, BLOCK);
         int first = firstRow / BLOCK;
@@ -194,7 +212,7 @@ final class TableMatrix implements PreparedMatrix {
             long sums = planes + planeBytes();
             int pairs = count & -2;
             if (pairs > 0) {
-                fetch(first, last, planes);
+                touch(first, last, planes);
                 int wide = Math.max(1, TABLES / (ProductTables.GROUP_BYTES * CHUNK * pairs)) * CHUNK;
                 for (int begin = 0; begin < groups; begin += wide) {
                     int end = Math.min(groups, begin + wide);
@@ -202,7 +220,8 @@ final class TableMatrix implements PreparedMatrix {
                 }
             }
             if (pairs < count) {
-                multiplyOne(first, last, inputsAt + inputBytes() * pairs, perBlock, sums + sumBytes() * pairs, planes);
+                long input = inputsAt + inputBytes() * pairs;
+                multiplyOne(first, last, input, perBlock, sums + sumBytes() * pairs, planes, fromMemory);
             }
         } finally {
             NativeMemory.keep(points, residuals);
@@ -224,7 +243,7 @@ final class TableMatrix implements PreparedMatrix {
      *
      * @param scratch where the sum of the words goes, or the compiler would drop the reads
      */
-    private void fetch(int first, int last, long scratch) {
+    private void touch(int first, int last, long scratch) {
         long from = pointsOf(first) & CodeRegions.top(region);
         long sum = NativeMemory.touch(points.address() + from, CodeRegions.size(pointsOf(last), region) - from);
         if (bits == 3) {
@@ -236,13 +255,16 @@ final class TableMatrix implements PreparedMatrix {
     }
 
     /** Adds the products of some blocks with one input. */
-    private void multiplyOne(int first, int last, long input, long perBlock, long sums, long spare) {
+    private void multiplyOne(
+            int first, int last, long input, long perBlock, long sums, long spare, boolean fromMemory) {
         long tables = input + ProductTables.HEADER;
         for (int block = first; block < last; block++) {
             long at = points.address() + pointsOf(block);
             long to = sums + perBlock * (block - first);
             if (bits == 4) {
                 form.sumPointsTwice(at, region, tables, groups, to);
+            } else if (fromMemory) {
+                form.sumPointsFromMemory(at, region, tables, groups, to);
             } else {
                 form.sumPoints(at, region, tables, groups, to);
             }

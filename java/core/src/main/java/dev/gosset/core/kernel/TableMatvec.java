@@ -15,7 +15,7 @@ import jdk.incubator.vector.FloatVector;
 /**
  * Matrix-vector products without multiplications, for 512-bit vectors: x becomes tables of 16-bit products that the bits of
  * the codes index. {@link #prepare} repacks a matrix into blocks of 64 rows, at the same number of bits per weight, at most
- * 63 rows of padding. There are two forms: {@link #bytes} needs byte permutations (AVX-512 VBMI and BITALG), {@link #words}
+ * 63 rows of padding, 127 for the residual of 3 bits, and a sixteenth for whole regions ({@link CodeRegions}). There are two forms: {@link #bytes} needs byte permutations (AVX-512 VBMI and BITALG), {@link #words}
  * those of words alone (AVX-512 BW) and takes a little longer. At 2 and 4 bits their results differ in nothing.
  *
  * <p>Entries of the tables are rounded to 16 bits, so y differs from the exact product: by at most {@code 2.04 G / scale}

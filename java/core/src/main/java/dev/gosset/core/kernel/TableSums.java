@@ -67,9 +67,146 @@ final class TableSums {
     /**
      * Adds the products of E8P codes to the sums of a block. Per group of columns, 512 weights: four VPERMI2B look up the
      * fields of 64 magnitude bytes; masks and shifts put them and the signs together to the planes; six VPERMW and two
-     * VPERMI2W look up products.
+     * VPERMI2W look up products. Two quarters of a region are read from
+     * front to back, then the other two, which is best where the codes lie in a cache.
+     *
+     * @param at of an even unit
+     * @param pairs half the number of groups
      */
-    static void sumPoints(long at, int region, long tables, int groups, long sums) {
+    static void sumPoints(long at, int region, long tables, int pairs, long sums) {
+        long top = CodeRegions.top(region);
+        long quarter = (1L << region) / 4 & ADDRESS;
+        int units = 1 << region - UNIT;
+        ByteVector a0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS, ORDER);
+        ByteVector a1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 64, ORDER);
+        ByteVector a2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 128, ORDER);
+        ByteVector a3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 192, ORDER);
+        ByteVector b0 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 256, ORDER);
+        ByteVector b1 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 320, ORDER);
+        ByteVector b2 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 384, ORDER);
+        ByteVector b3 = ByteVector.fromMemorySegment(B, MEMORY, POINT_FIELDS + 448, ORDER);
+        IntVector u = IntVector.fromMemorySegment(I, MEMORY, sums, ORDER);
+        IntVector v = IntVector.fromMemorySegment(I, MEMORY, sums + 64, ORDER);
+        IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
+        IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
+        for (int first = 0, count; first < 2 * pairs; first += count) {
+            long at1 = at + (long) CODE_BYTES * first;
+            int begin = (int) (at1 & ~top) >> UNIT;
+            count = Math.min(2 * pairs - first, units - begin);
+            for (int half = 0; half < 2; half++) {
+                long from = (at1 & top) + 2L * half * quarter;
+                for (int g = 2 * half - begin & 3; g < count; g += 4) {
+                    long p = from + ((long) (begin + g >> 2) << UNIT) & ADDRESS;
+                    long q = tables + (long) ProductTables.GROUP_BYTES * (first + g) & ADDRESS;
+                    long r = p + quarter & ADDRESS;
+                    long q2 = q + ProductTables.GROUP_BYTES;
+                    ByteVector c = ByteVector.fromMemorySegment(B, MEMORY, p, ORDER);
+                    IntVector s = IntVector.fromMemorySegment(I, MEMORY, p + BLOCK, ORDER);
+                    VectorMask<Byte> high = c.compare(VectorOperators.LT, (byte) 0);
+                    IntVector m = c.selectFrom(a0, a1)
+                            .blend(c.selectFrom(a2, a3), high)
+                            .reinterpretAsInts();
+                    IntVector n = c.selectFrom(b0, b1)
+                            .blend(c.selectFrom(b2, b3), high)
+                            .reinterpretAsInts();
+                    IntVector ones = s.reinterpretAsBytes()
+                            .lanewise(VectorOperators.BIT_COUNT)
+                            .reinterpretAsInts();
+                    IntVector p0 = m.lanewise(VectorOperators.BITWISE_BLEND, s, FIRST_SIGNS)
+                            .lanewise(VectorOperators.XOR, ones.and(0x01010101));
+                    IntVector p1 =
+                            m.lanewise(VectorOperators.LSHR, 5).lanewise(VectorOperators.BITWISE_BLEND, s, UPPER_SIGNS);
+                    IntVector p2 = n.lanewise(VectorOperators.BITWISE_BLEND, s, LOWER_SIGNS);
+                    IntVector p3 = n.lanewise(VectorOperators.LSHR, 5)
+                            .lanewise(VectorOperators.BITWISE_BLEND, s.lanewise(VectorOperators.LSHR, 3), UPPER_SIGNS);
+                    ShortVector x0 = ShortVector.fromMemorySegment(S, MEMORY, q, ORDER);
+                    ShortVector y0 = ShortVector.fromMemorySegment(S, MEMORY, q + 64, ORDER);
+                    ShortVector x1 = ShortVector.fromMemorySegment(S, MEMORY, q + 128, ORDER);
+                    ShortVector x2 = ShortVector.fromMemorySegment(S, MEMORY, q + 192, ORDER);
+                    ShortVector x3 = ShortVector.fromMemorySegment(S, MEMORY, q + 256, ORDER);
+                    IntVector even = p0.reinterpretAsShorts()
+                            .selectFrom(x0, y0)
+                            .add(p1.reinterpretAsShorts().selectFrom(x1))
+                            .add(p2.reinterpretAsShorts()
+                                    .selectFrom(x2)
+                                    .add(p3.reinterpretAsShorts().selectFrom(x3)))
+                            .reinterpretAsInts();
+                    u = u.add(even);
+                    upperU = upperU.add(even.lanewise(VectorOperators.LSHR, 16));
+                    IntVector odd = p0.lanewise(VectorOperators.LSHR, 8)
+                            .reinterpretAsShorts()
+                            .selectFrom(x0, y0)
+                            .add(p1.lanewise(VectorOperators.LSHR, 8)
+                                    .reinterpretAsShorts()
+                                    .selectFrom(x1))
+                            .add(p2.lanewise(VectorOperators.LSHR, 8)
+                                    .reinterpretAsShorts()
+                                    .selectFrom(x2)
+                                    .add(p3.lanewise(VectorOperators.LSHR, 8)
+                                            .reinterpretAsShorts()
+                                            .selectFrom(x3)))
+                            .reinterpretAsInts();
+                    v = v.add(odd);
+                    upperV = upperV.add(odd.lanewise(VectorOperators.LSHR, 16));
+                    ByteVector c2 = ByteVector.fromMemorySegment(B, MEMORY, r, ORDER);
+                    IntVector s2 = IntVector.fromMemorySegment(I, MEMORY, r + BLOCK, ORDER);
+                    VectorMask<Byte> high2 = c2.compare(VectorOperators.LT, (byte) 0);
+                    IntVector m2 = c2.selectFrom(a0, a1)
+                            .blend(c2.selectFrom(a2, a3), high2)
+                            .reinterpretAsInts();
+                    IntVector n2 = c2.selectFrom(b0, b1)
+                            .blend(c2.selectFrom(b2, b3), high2)
+                            .reinterpretAsInts();
+                    IntVector ones2 = s2.reinterpretAsBytes()
+                            .lanewise(VectorOperators.BIT_COUNT)
+                            .reinterpretAsInts();
+                    IntVector p02 = m2.lanewise(VectorOperators.BITWISE_BLEND, s2, FIRST_SIGNS)
+                            .lanewise(VectorOperators.XOR, ones2.and(0x01010101));
+                    IntVector p12 = m2.lanewise(VectorOperators.LSHR, 5)
+                            .lanewise(VectorOperators.BITWISE_BLEND, s2, UPPER_SIGNS);
+                    IntVector p22 = n2.lanewise(VectorOperators.BITWISE_BLEND, s2, LOWER_SIGNS);
+                    IntVector p32 = n2.lanewise(VectorOperators.LSHR, 5)
+                            .lanewise(VectorOperators.BITWISE_BLEND, s2.lanewise(VectorOperators.LSHR, 3), UPPER_SIGNS);
+                    ShortVector x02 = ShortVector.fromMemorySegment(S, MEMORY, q2, ORDER);
+                    ShortVector y02 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 64, ORDER);
+                    ShortVector x12 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 128, ORDER);
+                    ShortVector x22 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 192, ORDER);
+                    ShortVector x32 = ShortVector.fromMemorySegment(S, MEMORY, q2 + 256, ORDER);
+                    IntVector even2 = p02.reinterpretAsShorts()
+                            .selectFrom(x02, y02)
+                            .add(p12.reinterpretAsShorts().selectFrom(x12))
+                            .add(p22.reinterpretAsShorts()
+                                    .selectFrom(x22)
+                                    .add(p32.reinterpretAsShorts().selectFrom(x32)))
+                            .reinterpretAsInts();
+                    u = u.add(even2);
+                    upperU = upperU.add(even2.lanewise(VectorOperators.LSHR, 16));
+                    IntVector odd2 = p02.lanewise(VectorOperators.LSHR, 8)
+                            .reinterpretAsShorts()
+                            .selectFrom(x02, y02)
+                            .add(p12.lanewise(VectorOperators.LSHR, 8)
+                                    .reinterpretAsShorts()
+                                    .selectFrom(x12))
+                            .add(p22.lanewise(VectorOperators.LSHR, 8)
+                                    .reinterpretAsShorts()
+                                    .selectFrom(x22)
+                                    .add(p32.lanewise(VectorOperators.LSHR, 8)
+                                            .reinterpretAsShorts()
+                                            .selectFrom(x32)))
+                            .reinterpretAsInts();
+                    v = v.add(odd2);
+                    upperV = upperV.add(odd2.lanewise(VectorOperators.LSHR, 16));
+                }
+            }
+        }
+        u.intoMemorySegment(MEMORY, sums, ORDER);
+        v.intoMemorySegment(MEMORY, sums + 64, ORDER);
+        upperU.intoMemorySegment(MEMORY, sums + 128, ORDER);
+        upperV.intoMemorySegment(MEMORY, sums + 192, ORDER);
+    }
+
+    /** {@link #sumPoints}, of any number of groups, with the four quarters of a region by turns: for codes that come from memory. */
+    static void sumPointsFromMemory(long at, int region, long tables, int groups, long sums) {
         long top = CodeRegions.top(region);
         long middle = CodeRegions.middle(UNIT, region);
         int up = CodeRegions.up(UNIT, region);

@@ -241,6 +241,11 @@ final class WordCodes implements BlockCodes {
     }
 
     @Override
+    public void sumPointsFromMemory(long at, int region, long tables, int groups, long sums) {
+        WordSums.sumPoints(at, TableSums.UNIT, region, tables, groups, sums);
+    }
+
+    @Override
     public void sumPointsTwice(long at, int region, long tables, int groups, long sums) {
         // One loop for both was so large that C2 boxed the last vectors of it in some orders of compilation.
         int unit = TableSums.UNIT + 1;
