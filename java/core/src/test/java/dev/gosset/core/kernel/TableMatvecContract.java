@@ -330,6 +330,8 @@ abstract class TableMatvecContract {
             matrix.prepareInput(x, prepared, matrix.inputBytes());
             matrix.prepareInput(x, prepared, matrix.inputBytes() * 2);
             Allocation.assertNone(bits + "-bit product", () -> matrix.multiply(prepared, 1, y, 800, 0, 200, scratch));
+            Allocation.assertNone(
+                    bits + "-bit product from memory", () -> matrix.multiplyFromMemory(prepared, y, 0, 200, scratch));
             Allocation.assertNone(bits + "-bit products", () -> matrix.multiply(prepared, 3, y, 800, 0, 200, scratch));
         }
     }
