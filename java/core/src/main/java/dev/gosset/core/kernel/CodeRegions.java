@@ -1,10 +1,10 @@
 package dev.gosset.core.kernel;
 
 /**
- * Where the codes of a {@link TableMatrix} lie that a product reads one after the other. They are units of {@code 2^unit} bytes, and four
- * units that follow each other lie in the four quarters of a region of {@code 2^region} bytes, so that a product reads four streams: from
- * memory that is about twice as fast as one stream, whose prefetchers lose it among the tables of x. Quarters of 16 KiB are
- * best by far, others help little; see bench/LOG.md.
+ * Where the codes of a {@link TableMatrix} lie that a product takes one after the other. They are units of {@code 2^unit} bytes, and four
+ * units that follow each other lie in the four quarters of a region of {@code 2^region} bytes. So a product can read four streams, which
+ * bring codes from memory about twice as fast as one, whose prefetchers lose it among the tables of x. Quarters of 16 KiB are
+ * best by far, others help little: see bench/LOG.md, "A fourth round".
  *
  * <p>In the address of a unit bits {@code unit} and {@code unit + 1} become the highest two below {@code region}, those between move down.
  * The loops over codes do this for themselves: they hold vectors and call nothing. Where {@code region == unit + 2} nothing moves.

@@ -39,6 +39,9 @@ final class TableMatrix implements PreparedMatrix {
     /** Bytes of tables of several inputs that a small second-level cache has room for. */
     private static final int TABLES = 1 << 19;
 
+    /** Bytes of codes that a second-level cache keeps until several inputs have used them. */
+    private static final long TOUCHED = 1 << 19;
+
     /** Blocks whose residual codes lie together at 3 bits. */
     private static final int SPAN = 4;
 
@@ -212,7 +215,9 @@ final class TableMatrix implements PreparedMatrix {
             long sums = planes + planeBytes();
             int pairs = count & -2;
             if (pairs > 0) {
-                touch(first, last, planes);
+                if ((long) BLOCK * bits * groups * (last - first) <= TOUCHED) {
+                    touch(first, last, planes);
+                }
                 int wide = Math.max(1, TABLES / (ProductTables.GROUP_BYTES * CHUNK * pairs)) * CHUNK;
                 for (int begin = 0; begin < groups; begin += wide) {
                     int end = Math.min(groups, begin + wide);
