@@ -90,11 +90,11 @@ final class TableSums {
         IntVector upperU = IntVector.fromMemorySegment(I, MEMORY, sums + 128, ORDER);
         IntVector upperV = IntVector.fromMemorySegment(I, MEMORY, sums + 192, ORDER);
         for (int first = 0, count; first < 2 * pairs; first += count) {
-            long at1 = at + (long) CODE_BYTES * first;
-            int begin = (int) (at1 & ~top) >> UNIT;
+            long start = at + (long) CODE_BYTES * first;
+            int begin = (int) (start & ~top) >> UNIT;
             count = Math.min(2 * pairs - first, units - begin);
             for (int half = 0; half < 2; half++) {
-                long from = (at1 & top) + 2L * half * quarter;
+                long from = (start & top) + 2L * half * quarter;
                 for (int g = 2 * half - begin & 3; g < count; g += 4) {
                     long p = from + ((long) (begin + g >> 2) << UNIT) & ADDRESS;
                     long q = tables + (long) ProductTables.GROUP_BYTES * (first + g) & ADDRESS;

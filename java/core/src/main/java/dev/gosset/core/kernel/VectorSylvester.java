@@ -114,7 +114,7 @@ final class VectorSylvester {
      * All stages of {@link #apply} but the last that {@link #finishThenMultiply} has, for strips of p floats, at least four vectors.
      * Whatever commutes with the stages can come between the two.
      */
-    static void begin(long x, int p, long strips, float scale) {
+    static void applyAllButLast(long x, int p, long strips, float scale) {
         int h = p < GROUP ? 4 * LANES : GROUP;
         int together = together(p);
         for (long strip = 0; strip < strips; strip += together) {
@@ -129,7 +129,7 @@ final class VectorSylvester {
         }
     }
 
-    /** The stages that {@link #begin} leaves of strips of p floats, {@code size} in all, and {@code x <- f x} of the result. */
+    /** The stages that {@link #applyAllButLast} leaves of strips of p floats, {@code size} in all, and {@code x <- f x} of the result. */
     static void finishThenMultiply(long x, long f, int p, int size) {
         if (p < GROUP) {
             lastInsideThenMultiply(x, f, size);

@@ -160,7 +160,7 @@ public final class VectorTransform implements TransformKernel {
                 if (paley) {
                     PaleyTransform.applyThenMultiply(at, factors, p, scale, work);
                 } else if (folded) {
-                    VectorSylvester.begin(at, p, k, scale);
+                    VectorSylvester.applyAllButLast(at, p, k, scale);
                     mix(transform, transpose, at, 1, work);
                     VectorSylvester.finishThenMultiply(at, factors, p, n);
                 } else {
