@@ -1,7 +1,7 @@
 """Prints every tensor of a weights.arrow, read by pyarrow alone; with a second argument also rewrites the file.
 
 usage: read_weights.py weights.arrow [rewritten.arrow rows-per-batch]
-One line per tensor: name, role, dtype, shape, codebook, sha256 of the bytes, separated by tabs.
+One line per tensor: name, role, dtype, shape, codebook, crc32c, sha256 of the bytes, separated by tabs.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ for i in range(table.num_rows):
         row["dtype"].as_py(),
         row["shape"].as_py(),
         row["codebook"].as_py(),
+        row["crc32c"].as_py(),
         hashlib.sha256(memoryview(row["data"].as_buffer())).hexdigest(),
         sep="\t",
     )

@@ -1,6 +1,12 @@
 package dev.gosset.cli;
 
+import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.Quoted;
+import dev.gosset.core.memory.WeightFile;
+import dev.gosset.llm.model.GossetWeights;
+import dev.gosset.llm.model.ModelDirectory;
 import dev.gosset.llm.model.ModelSummary;
+import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -24,11 +30,17 @@ final class InspectCommand implements Runnable {
     @Option(names = "--brief", description = "Totals only.")
     private boolean brief;
 
+    @Option(
+            names = "--verify",
+            description = "Read every byte of weights.arrow and compare it with the tensors' checksums.")
+    private boolean verify;
+
     @Override
     public void run() {
+        int intact = verify ? verified(ModelDirectory.open(model)) : 0;
         ModelSummary summary = ModelSummary.of(model);
         if (common.json) {
-            printJson(summary);
+            printJson(summary, intact);
             return;
         }
         if (!brief) {
@@ -69,9 +81,38 @@ final class InspectCommand implements Runnable {
                 summary.linearBitsPerWeight(),
                 summary.parameters(),
                 Sizes.bytes(summary.bytes()));
+        if (verify) {
+            System.out.println("all " + intact + " tensors of the file have their checksums");
+        }
     }
 
-    private void printJson(ModelSummary summary) {
+    /** The number of tensors, or one line that names every damaged one. */
+    private static int verified(ModelDirectory directory) {
+        if (directory.kind() != ModelDirectory.Kind.GOSSET) {
+            throw new FormatException(
+                    directory.path()
+                            + ": --verify found safetensors, which hold no checksums, expected the weights.arrow of a Gosset model");
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile file = WeightFile.open(directory.path().resolve(GossetWeights.FILE), arena);
+            if (!file.hasChecksums()) {
+                throw new FormatException(file.source()
+                        + ": is of format version 1, which has no checksums to verify: quantize the model again");
+            }
+            List<String> damaged = file.weights().stream()
+                    .filter(w -> !w.isIntact())
+                    .map(w -> Quoted.of(w.name()))
+                    .toList();
+            if (!damaged.isEmpty()) {
+                throw new FormatException(file.source() + ": " + damaged.size() + " of "
+                        + file.weights().size() + " tensors are damaged, their bytes are not those that were written: "
+                        + String.join(", ", damaged));
+            }
+            return file.weights().size();
+        }
+    }
+
+    private void printJson(ModelSummary summary, int intact) {
         List<Map<String, Object>> tensors = new ArrayList<>();
         for (ModelSummary.Entry e : summary.entries()) {
             Map<String, Object> fields = new LinkedHashMap<>();
@@ -94,6 +135,9 @@ final class InspectCommand implements Runnable {
         fields.put("linear_weights", summary.linearWeights());
         fields.put("linear_bits_per_weight", summary.linearBitsPerWeight());
         fields.put("bytes", summary.bytes());
+        if (verify) {
+            fields.put("verified_tensors", intact);
+        }
         if (!brief) {
             fields.put("tensors", tensors);
         }

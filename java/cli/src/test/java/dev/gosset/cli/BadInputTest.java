@@ -5,13 +5,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gosset.core.memory.WeightFile;
 import dev.gosset.llm.TinyModels;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
@@ -373,5 +377,45 @@ final class BadInputTest {
         } catch (IOException e) {
             return false;
         }
+    }
+
+    /** Changes one byte of a tensor of a Gosset model. */
+    private static void damage(Path gosset, String tensor) throws IOException {
+        Path file = gosset.resolve("weights.arrow");
+        long at;
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile weights = WeightFile.open(file, arena);
+            at = weights.get(tensor).tensor().data().address() - weights.map().address();
+        }
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            ByteBuffer one = ByteBuffer.allocate(1);
+            channel.read(one, at);
+            channel.write(ByteBuffer.wrap(new byte[] {(byte) (one.get(0) ^ 4)}), at);
+        }
+    }
+
+    private static void badInput(Captured result, String... words) {
+        assertThat(result.exit()).as(result.err()).isEqualTo(3);
+        assertThat(result.errorLines()).as(result.err()).hasSize(1);
+        assertThat(result.errorLines().getFirst()).startsWith("gosset: ").contains(words);
+    }
+
+    @Test
+    void tensorsWhoseBytesChangedAfterTheyWereWritten() throws IOException {
+        quantize();
+        String out = temporary.resolve("out").toString();
+        Captured whole = Captured.run("inspect", out, "--verify", "--brief");
+        assertThat(whole.exit()).as(whole.err()).isZero();
+        assertThat(whole.out()).contains("all 55 tensors of the file have their checksums");
+        badInput(Captured.run("inspect", model.toString(), "--verify"), "--verify", "no checksums");
+
+        damage(Path.of(out), "model.embed_tokens.weight");
+        badInput(Captured.run("inspect", out, "--verify"), "1 of 55", "'model.embed_tokens.weight'");
+        damage(Path.of(out), "model.layers.1.mlp.down_proj.codes");
+        badInput(Captured.run("generate", out, "--prompt", "w5", "--max-tokens", "2"), "is damaged");
+        badInput(
+                Captured.run("inspect", out, "--verify", "--json"),
+                "2 of 55",
+                "'model.embed_tokens.weight', 'model.layers.1.mlp.down_proj.codes'");
     }
 }

@@ -116,9 +116,10 @@ public final class QuantizedLinears {
     }
 
     /**
-     * The linear of that name: codes and sign vectors are views into the file's map.
+     * The linear of that name: codes and sign vectors are views into the file's map. Small rows are checked against their
+     * checksums, see {@link WeightFile#tensor}; the codes are not read.
      *
-     * @throws FormatException if a row is missing or does not fit the others
+     * @throws FormatException if a row is missing, is damaged or does not fit the others
      */
     public static QuantizedLinear read(WeightFile file, String name) {
         WeightFile.Weight codes = file.get(name + "." + CODES);

@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.apache.arrow.flatbuf.Block;
@@ -56,6 +57,7 @@ public final class WeightFile {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final long BLOCK_BYTES = 24;
+    private static final long SMALL = 1 << 20;
 
     /**
      * A row of the file.
@@ -63,10 +65,31 @@ public final class WeightFile {
      * @param tensor name, dtype, shape and bytes
      * @param role what the tensor is for
      * @param codebook the codebook of codes, empty for every other tensor
+     * @param checksum the CRC32C that the bytes had when they were written; empty in files of version 1
      */
-    public record Weight(Tensor tensor, String role, Optional<Codebook> codebook) {
+    public record Weight(Tensor tensor, String role, Optional<Codebook> codebook, OptionalLong checksum) {
         public String name() {
             return tensor.name();
+        }
+
+        /** Whether the bytes, all of which are read, are those that were written, as far as the file can tell. */
+        public boolean isIntact() {
+            return checksum.isEmpty() || Checksum.of(tensor.data()) == checksum.getAsLong();
+        }
+
+        /** This, or a {@link FormatException} where the bytes, all of which are read, are not those that were written. */
+        public Weight requireIntact() {
+            if (!isIntact()) {
+                throw new FormatException(tensor + " is damaged: its bytes have the CRC32C "
+                        + Checksum.text(Checksum.of(tensor.data())) + ", expected "
+                        + Checksum.text(checksum.getAsLong()));
+            }
+            return this;
+        }
+
+        /** {@link #requireIntact} for tensors of at most 1 MiB, which costs nothing: whoever asks for them reads all. */
+        public Weight requireIntactIfSmall() {
+            return tensor.data().byteSize() <= SMALL ? requireIntact() : this;
         }
     }
 
@@ -74,6 +97,7 @@ public final class WeightFile {
     private final MemorySegment map;
     private final Map<String, Weight> weights;
     private final Map<String, String> metadata;
+    private final List<String> columns;
     private final ByteBuffer footer;
     private final List<Place> places;
 
@@ -82,8 +106,10 @@ public final class WeightFile {
             MemorySegment map,
             Map<String, Weight> weights,
             Map<String, String> metadata,
+            List<String> columns,
             ByteBuffer footer,
             List<Place> places) {
+        this.columns = columns;
         this.footer = footer;
         this.places = List.copyOf(places);
         this.source = source;
@@ -153,9 +179,19 @@ public final class WeightFile {
         return weight;
     }
 
-    /** The bytes and shape of a row, or a {@link FormatException} that names the file and the tensor. */
+    /**
+     * The bytes and shape of a row.
+     *
+     * @throws FormatException with the file and the tensor where there is none, or where it is small and damaged, see
+     *     {@link Weight#requireIntactIfSmall}
+     */
     public Tensor tensor(String name) {
-        return get(name).tensor();
+        return get(name).requireIntactIfSmall().tensor();
+    }
+
+    /** Whether the file has a checksum of each tensor: those of version 1 have none. */
+    public boolean hasChecksums() {
+        return columns.equals(WeightFormat.COLUMNS);
     }
 
     /** The schema's texts, {@code format} and {@code format_version} among them. */
@@ -209,6 +245,7 @@ public final class WeightFile {
         private final Path file;
         private final MemorySegment map;
         private final Map<String, Weight> weights = new LinkedHashMap<>();
+        private List<String> columns;
 
         Reader(Path file, MemorySegment map) {
             this.file = file;
@@ -259,7 +296,7 @@ public final class WeightFile {
                 places.add(new Place(offset, metaLength, bodyLength));
                 readBatch(i, offset, metaLength, map.asSlice(offset + metaLength, bodyLength));
             }
-            return new WeightFile(file, map, weights, metadata, bytes(end, footerLength), places);
+            return new WeightFile(file, map, weights, metadata, columns, bytes(end, footerLength), places);
         }
 
         private void requireMagic(long offset, String what) {
@@ -311,37 +348,54 @@ public final class WeightFile {
                         "'" + WeightFormat.FORMAT + "' in the schema metadata");
             }
             String version = metadata.get(WeightFormat.VERSION_KEY);
-            if (!Integer.toString(WeightFormat.VERSION).equals(version)) {
-                throw wrong(
-                        "has the format_version " + (version == null ? "none" : Quoted.of(version)),
-                        WeightFormat.VERSION + ", which this Gosset reads");
-            }
+            columns = switch (version) {
+                case "1" -> WeightFormat.COLUMNS_1;
+                case "2" -> WeightFormat.COLUMNS;
+                case null, default ->
+                    throw wrong(
+                            "has the format_version " + (version == null ? "none" : Quoted.of(version)),
+                            "1 or 2, which this Gosset reads");
+            };
             if (schema.endianness() != Endianness.Little) {
                 throw wrong("is big-endian", "little-endian");
             }
             List<String> found = new ArrayList<>();
-            int columns = schema.fieldsLength();
-            for (int i = 0; i < Math.min(columns, WeightFormat.COLUMNS.size() + 1); i++) {
+            int fields = schema.fieldsLength();
+            for (int i = 0; i < Math.min(fields, WeightFormat.COLUMNS.size() + 1); i++) {
                 found.add(column(schema.fields(i)));
             }
-            List<String> expected = List.of(
-                    "name Utf8", "role Utf8", "dtype Utf8", "shape List of Int64", "codebook Utf8", "data LargeBinary");
+            List<String> expected = columns.stream()
+                    .map(c -> c
+                            + switch (c) {
+                                case "shape" -> " List of Int64";
+                                case "crc32c" -> " UInt32";
+                                case "data" -> " LargeBinary";
+                                default -> " Utf8";
+                            })
+                    .toList();
             if (!found.equals(expected)) {
-                throw wrong("has the " + columns + " columns " + found, expected.toString());
+                throw wrong("has the " + fields + " columns " + found, expected.toString());
             }
             return metadata;
+        }
+
+        private static String integer(Field field) {
+            return field.type(new Int()) instanceof Int n
+                    ? (n.isSigned() ? "Int" : "UInt") + n.bitWidth()
+                    : "Int without a width";
         }
 
         private static String column(Field field) {
             String kind = field.typeType() < 0 || field.typeType() >= Type.names.length
                     ? "type " + field.typeType()
                     : Type.name(field.typeType());
+            if (field.typeType() == Type.Int) {
+                kind = integer(field);
+            }
             if (field.typeType() == Type.List && field.childrenLength() == 1) {
                 Field item = field.children(0);
-                Int number = item.typeType() == Type.Int ? (Int) item.type(new Int()) : null;
-                boolean int64 =
-                        number != null && number.bitWidth() == 64 && number.isSigned() && item.dictionary() == null;
-                kind += int64 ? " of Int64" : " of another type";
+                boolean plain = item.typeType() == Type.Int && item.dictionary() == null;
+                kind += " of " + (plain ? integer(item) : "another type");
             }
             String name = String.valueOf(field.name());
             String text = name.matches("\\w{1,40}") ? name : Quoted.of(name);
@@ -371,11 +425,13 @@ public final class WeightFile {
             if (batch.compression() != null) {
                 throw wrong("has " + what + " compressed", "no compression: tensors are read in place");
             }
-            if (batch.nodesLength() != WeightFormat.NODES || batch.buffersLength() != WeightFormat.BUFFERS) {
+            int nodes = WeightFormat.nodes(columns);
+            int buffers = WeightFormat.buffers(columns);
+            if (batch.nodesLength() != nodes || batch.buffersLength() != buffers) {
                 throw wrong(
                         "has " + what + " of " + batch.nodesLength() + " nodes and " + batch.buffersLength()
                                 + " buffers",
-                        WeightFormat.NODES + " and " + WeightFormat.BUFFERS);
+                        nodes + " and " + buffers);
             }
             new Rows(what, batch, body).read();
         }
@@ -408,7 +464,7 @@ public final class WeightFile {
                     throw wrong("has " + what + " of " + count + " rows", "at most " + body.byteSize() / 8);
                 }
                 long items = -1;
-                for (int node = 0; node < WeightFormat.NODES; node++) {
+                for (int node = 0; node < WeightFormat.nodes(columns); node++) {
                     FieldNode n = batch.nodes(node);
                     boolean isItems = node == 4;
                     if (isItems) {
@@ -429,7 +485,10 @@ public final class WeightFile {
                 MemorySegment dtypeOffsets = offsets(7, 4, count);
                 MemorySegment shapeOffsets = offsets(10, 4, count);
                 MemorySegment codebookOffsets = offsets(14, 4, count);
-                MemorySegment dataOffsets = offsets(17, 8, count);
+                boolean summed = columns.equals(WeightFormat.COLUMNS);
+                MemorySegment checksums = summed ? values(17, 4, count) : MemorySegment.NULL;
+                int dataBuffer = WeightFormat.buffers(columns) - 1;
+                MemorySegment dataOffsets = offsets(dataBuffer - 1, 8, count);
                 MemorySegment shapes = buffer(12);
                 if (items < 0 || items > shapes.byteSize() / 8) {
                     throw wrong("has " + what + " with " + items + " dimensions", "at most " + shapes.byteSize() / 8);
@@ -463,12 +522,15 @@ public final class WeightFile {
                                         + codebook.map(Codebook::name).orElse("null"),
                                 "a codebook for its codes, and null without");
                     }
-                    MemorySegment data = slice(18, dataOffsets, i, 8, "data of " + where);
+                    MemorySegment data = slice(dataBuffer, dataOffsets, i, 8, "data of " + where);
                     long size = dtype.requireSize(shape, file + ": " + where);
                     if (size != data.byteSize()) {
                         throw wrong(where + " has " + data.byteSize() + " bytes", size + " for " + dtype + " " + shape);
                     }
-                    Weight weight = new Weight(new Tensor(name, dtype, shape, data, file), role, codebook);
+                    OptionalLong checksum = summed
+                            ? OptionalLong.of(Integer.toUnsignedLong(checksums.getAtIndex(INT, i)))
+                            : OptionalLong.empty();
+                    Weight weight = new Weight(new Tensor(name, dtype, shape, data, file), role, codebook, checksum);
                     if (weights.putIfAbsent(name, weight) != null) {
                         throw wrong("has " + where + " twice", "each name once");
                     }
@@ -494,11 +556,15 @@ public final class WeightFile {
             }
 
             private MemorySegment offsets(int index, int width, long rows) {
+                return values(index, width, rows + 1);
+            }
+
+            private MemorySegment values(int index, int width, long values) {
                 MemorySegment s = buffer(index);
-                if (s.byteSize() / width < rows + 1) {
+                if (s.byteSize() / width < values) {
                     throw wrong(
                             "has " + what + " with buffer " + index + " of " + s.byteSize() + " bytes",
-                            (rows + 1) * width + " for the offsets of " + rows + " rows");
+                            values * width + " for its " + count + " rows");
                 }
                 return s;
             }

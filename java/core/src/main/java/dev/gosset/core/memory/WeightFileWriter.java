@@ -75,9 +75,10 @@ public final class WeightFileWriter implements AutoCloseable {
             FlatBufferBuilder b = new FlatBufferBuilder();
             writer.appendMessage(message(b, MessageHeader.Schema, writer.schema(b), 0));
             return writer;
-        } catch (RuntimeException e) {
-            file.close();
-            throw e;
+        } catch (Throwable e) {
+            try (file) {
+                throw e;
+            }
         }
     }
 
@@ -99,7 +100,8 @@ public final class WeightFileWriter implements AutoCloseable {
      * @param dtype how its elements lie in the bytes
      * @param shape dimensions from the slowest to the fastest
      * @param codebook the codebook of codes, empty for every other tensor
-     * @param pieces the bytes, native or of {@code byte[]}: together exactly {@code dtype.size(shape)}
+     * @param pieces the bytes, native or of {@code byte[]}: together exactly {@code dtype.size(shape)}; read twice, first
+     *     for their checksum
      * @throws IllegalArgumentException if name, shape, codebook and bytes do not fit each other
      * @throws GossetException if the disk is full; the file is gone then
      */
@@ -146,6 +148,8 @@ public final class WeightFileWriter implements AutoCloseable {
             body.add(0);
         }
         body.add(0);
+        body.addInts((int) Checksum.of(pieces));
+        body.add(0);
         body.addLongs(0, size);
         body.add(size);
         long padded = align(body.end);
@@ -156,7 +160,9 @@ public final class WeightFileWriter implements AutoCloseable {
             Buffer.createBuffer(b, body.offsets.get(i), body.lengths.get(i));
         }
         int buffers = b.endVector();
-        long[] lengths = {1, 1, 1, 1, shape.size(), 1, 1};
+        long[] lengths = new long[WeightFormat.nodes(WeightFormat.COLUMNS)];
+        Arrays.fill(lengths, 1);
+        lengths[4] = shape.size();
         RecordBatch.startNodesVector(b, lengths.length);
         for (int i = lengths.length - 1; i >= 0; i--) {
             FieldNode.createFieldNode(b, lengths[i], i == 5 && codebook.isEmpty() ? 1 : 0);
@@ -268,6 +274,7 @@ public final class WeightFileWriter implements AutoCloseable {
                 org.apache.arrow.flatbuf.List.startList(b);
                 yield field(b, name, false, Type.List, org.apache.arrow.flatbuf.List.endList(b), item);
             }
+            case "crc32c" -> field(b, name, false, Type.Int, Int.createInt(b, 32, false));
             case "data" -> {
                 LargeBinary.startLargeBinary(b);
                 yield field(b, name, false, Type.LargeBinary, LargeBinary.endLargeBinary(b));

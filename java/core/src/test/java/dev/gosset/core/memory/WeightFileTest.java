@@ -90,6 +90,8 @@ final class WeightFileTest {
             WeightFile.Weight w = file.get(r.name);
             assertThat(w.role()).isEqualTo(r.role);
             assertThat(w.codebook()).isEqualTo(r.codebook);
+            assertThat(w.checksum()).hasValue(crc32c(r.bytes));
+            assertThat(w.isIntact()).isTrue();
             Tensor t = w.tensor();
             assertThat(t.name()).isEqualTo(r.name);
             assertThat(t.dtype()).isEqualTo(r.dtype);
@@ -115,7 +117,7 @@ final class WeightFileTest {
             assertHolds(file, rows);
             assertThat(file.metadata())
                     .isEqualTo(Map.of(
-                            "format", "gosset", "format_version", "1", "base_model", "small \"llama\"\n", "a", ""));
+                            "format", "gosset", "format_version", "2", "base_model", "small \"llama\"\n", "a", ""));
             for (WeightFile.Weight w : file.weights()) {
                 assertThat((w.tensor().data().address() - file.map().address()) % 64)
                         .as(w.name())
@@ -181,6 +183,84 @@ final class WeightFileTest {
             assertThatThrownBy(() -> QuantizedLinears.read(file, "layers.3"))
                     .isInstanceOf(FormatException.class)
                     .hasMessageContaining("'layers.3.codes'");
+        }
+    }
+
+    /** Every byte of every tensor, one bit of it changed in turn: the tensor and no other is named. */
+    @Test
+    void aChangedBitIsFoundInItsTensorAndInNoOther() throws IOException {
+        List<Row> rows = List.of(
+                row("a", Dtype.F16, 33L),
+                row("b", Dtype.GROUP8_U16_U8, 5L, 17L),
+                row("c", Dtype.U8),
+                row("d", Dtype.F32));
+        Path path = dir.resolve("weights.arrow");
+        write(path, rows, Map.of());
+        byte[] good = Files.readAllBytes(path);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bytes = arena.allocate(good.length).copyFrom(MemorySegment.ofArray(good));
+            WeightFile file = WeightFile.parse(path, bytes);
+            for (WeightFile.Weight w : file.weights()) {
+                for (long i = 0; i < w.tensor().data().byteSize(); i++) {
+                    long at = w.tensor().data().address() - bytes.address() + i;
+                    byte was = bytes.get(ValueLayout.JAVA_BYTE, at);
+                    bytes.set(ValueLayout.JAVA_BYTE, at, (byte) (was ^ 1 << random.nextInt(8)));
+                    assertThat(file.weights().stream().filter(x -> !x.isIntact()))
+                            .as("seed " + seed)
+                            .containsExactly(w);
+                    assertThatThrownBy(w::requireIntact)
+                            .isInstanceOf(FormatException.class)
+                            .hasMessageContainingAll("weights.arrow", "'" + w.name() + "'", "is damaged");
+                    assertThatThrownBy(() -> file.tensor(w.name()))
+                            .isInstanceOf(FormatException.class)
+                            .hasMessageContaining("is damaged");
+                    bytes.set(ValueLayout.JAVA_BYTE, at, was);
+                }
+            }
+            file.weights().forEach(WeightFile.Weight::requireIntact);
+        }
+    }
+
+    /** Whoever asks for a large tensor may want a row of it. */
+    @Test
+    void onlySmallTensorsAreCheckedWhenTheyAreAskedFor() throws IOException {
+        Path path = dir.resolve("weights.arrow");
+        write(path, List.of(row("small", Dtype.U8, 1L << 20), row("large", Dtype.U8, (1L << 20) + 1)), Map.of());
+        byte[] bytes = Files.readAllBytes(path);
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile file = WeightFile.open(path, arena);
+            for (WeightFile.Weight w : file.weights()) {
+                bytes[(int) (w.tensor().data().address() - file.map().address()) + 9] ^= 1;
+            }
+        }
+        Files.write(path, bytes);
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile file = WeightFile.open(path, arena);
+            assertThatThrownBy(() -> file.tensor("small")).hasMessageContaining("is damaged");
+            assertThat(file.tensor("large").data().byteSize()).isEqualTo((1 << 20) + 1);
+            assertThatThrownBy(() -> file.get("large").requireIntact()).hasMessageContaining("is damaged");
+        }
+    }
+
+    /** A file that Gosset wrote before there were checksums. */
+    @Test
+    void readsVersion1() throws Exception {
+        Path old = Path.of(
+                WeightFileTest.class.getResource("/weights-version-1.arrow").toURI());
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile file = WeightFile.open(old, arena);
+            assertThat(file.metadata()).containsEntry("format_version", "1").containsEntry("k", "v");
+            assertThat(file.hasChecksums()).isFalse();
+            assertThat(file.weights()).hasSize(7).allMatch(w -> w.checksum().isEmpty() && w.isIntact());
+            QuantizedLinear linear = QuantizedLinears.read(file, "x");
+            assertThat(linear.parts()).containsExactly(new QuantizedLinear.Part("q_proj", 16, 0.5f));
+            Random bytes = new Random(5);
+            for (MemorySegment s : List.of(linear.codes().data(), linear.su(), linear.sv())) {
+                for (byte b : s.toArray(ValueLayout.JAVA_BYTE)) {
+                    assertThat(b).isEqualTo((byte) bytes.nextInt(256));
+                }
+            }
+            assertThat(file.tensor("norm").toFloatArray()).containsExactly(1, 2);
         }
     }
 
@@ -381,7 +461,8 @@ final class WeightFileTest {
             for (String[] change : new String[][] {
                 {"gosset", "gasket", "format 'gasket'"},
                 {"format_version", "format_virsion", "format_version none"},
-                {"codebook", "cookbook", "cookbook Utf8"}
+                {"codebook", "cookbook", "cookbook Utf8"},
+                {"crc32c", "crc32d", "crc32d UInt32"}
             }) {
                 byte[] bytes = Files.readAllBytes(path);
                 String text = new String(bytes, StandardCharsets.ISO_8859_1);
@@ -491,6 +572,7 @@ final class WeightFileTest {
                 assertThat(root.getVector("role").getObject(0)).hasToString(r.role);
                 assertThat(root.getVector("shape").getObject(0)).isEqualTo(r.shape);
                 assertThat(root.getVector("codebook").isNull(0)).isEqualTo(r.codebook.isEmpty());
+                assertThat(root.getVector("crc32c").getObject(0)).isEqualTo((int) crc32c(r.bytes));
                 LargeVarBinaryVector data = (LargeVarBinaryVector) root.getVector("data");
                 assertThat(data.get(0)).isEqualTo(r.bytes);
                 if (r.bytes.length > 0) {
@@ -513,7 +595,7 @@ final class WeightFileTest {
         Path path = dir.resolve("weights.arrow");
         write(path, rows, Map.of("base_model", "small"));
         List<String> expected =
-                new ArrayList<>(List.of("# base_model = small", "# format = gosset", "# format_version = 1"));
+                new ArrayList<>(List.of("# base_model = small", "# format = gosset", "# format_version = 2"));
         for (Row r : rows) {
             expected.add(String.join(
                     "\t",
@@ -522,6 +604,7 @@ final class WeightFileTest {
                     r.dtype.name(),
                     r.shape.toString(),
                     r.codebook.map(Codebook::name).orElse("None"),
+                    Long.toString(crc32c(r.bytes)),
                     sha256(r.bytes)));
         }
         for (int split : new int[] {1, 3, 1000}) {
@@ -541,6 +624,18 @@ final class WeightFileTest {
             dir = dir.getParent();
         }
         return dir.resolve("java/core/src/test/python/read_weights.py");
+    }
+
+    /** The definition, bit by bit: polynomial 0x1edc6f41, reflected. */
+    private static long crc32c(byte[] bytes) {
+        int crc = -1;
+        for (byte b : bytes) {
+            crc ^= b & 0xff;
+            for (int bit = 0; bit < 8; bit++) {
+                crc = crc >>> 1 ^ ((crc & 1) == 0 ? 0 : 0x82f63b78);
+            }
+        }
+        return ~crc & 0xffff_ffffL;
     }
 
     private static String sha256(byte[] bytes) {

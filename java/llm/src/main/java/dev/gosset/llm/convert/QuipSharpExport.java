@@ -137,7 +137,7 @@ final class QuipSharpExport {
         Map<String, Tensor> kept = new LinkedHashMap<>();
         for (WeightFile.Weight weight : file.weights()) {
             if (weight.role().equals(GossetImport.PUBLISHED) && weight.name().startsWith(name + ".")) {
-                kept.put(weight.name(), weight.tensor());
+                kept.put(weight.name(), weight.requireIntact().tensor());
             }
         }
         String qidxs = name + "." + PublishedTensors.QIDXS;
@@ -225,7 +225,7 @@ final class QuipSharpExport {
                 continue;
             }
             others++;
-            Tensor tensor = weight.tensor();
+            Tensor tensor = weight.requireIntact().tensor();
             if (returning || tensor.dtype() == Dtype.F16 || !tensor.dtype().isFloating()) {
                 addAsItIs(tensor.name(), tensor);
             } else {

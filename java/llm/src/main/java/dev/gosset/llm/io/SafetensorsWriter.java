@@ -112,9 +112,10 @@ public final class SafetensorsWriter implements AutoCloseable {
                 begin += d.size();
             }
             return writer;
-        } catch (RuntimeException e) {
-            file.close();
-            throw e;
+        } catch (Throwable e) {
+            try (file) {
+                throw e;
+            }
         }
     }
 

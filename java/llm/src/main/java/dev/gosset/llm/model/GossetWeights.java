@@ -30,7 +30,7 @@ public record GossetWeights(WeightFile file) implements WeightSource {
 
     @Override
     public Optional<Tensor> find(String name) {
-        return file.find(name).map(WeightFile.Weight::tensor);
+        return file.find(name).map(w -> w.requireIntactIfSmall().tensor());
     }
 
     @Override
@@ -42,13 +42,17 @@ public record GossetWeights(WeightFile file) implements WeightSource {
     }
 
     /**
-     * The quantized form of a group, checked against the shapes of the configuration.
+     * The quantized form of a group, checked against the shapes of the configuration and, since whoever asks for it reads
+     * all of its codes, against their checksum.
      *
      * @throws FormatException where it does not fit them
      */
     public Optional<QuantizedLinear> quantizedLinear(ModelConfig config, int layer, LinearGroup group) {
         Optional<QuantizedLinear> quantized = quantizedLinear(layer, group);
-        quantized.ifPresent(linear -> requireFit(config, layer, group, linear));
+        quantized.ifPresent(linear -> {
+            requireFit(config, layer, group, linear);
+            file.get(group.fullName(layer) + "." + QuantizedLinears.CODES).requireIntact();
+        });
         return quantized;
     }
 

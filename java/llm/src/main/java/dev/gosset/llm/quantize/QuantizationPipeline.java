@@ -400,6 +400,7 @@ public final class QuantizationPipeline {
                 linears.addAll(blockReport(layer));
                 try (Arena arena = Arena.ofShared()) {
                     WeightFile block = WeightFile.open(work.blockFile(layer), arena);
+                    block.weights().forEach(WeightFile.Weight::requireIntact);
                     for (LinearGroup group : LinearGroup.values()) {
                         QuantizedLinear linear = QuantizedLinears.read(block, group.fullName(layer));
                         QuantizedLinears.write(writer, group.fullName(layer), linear);

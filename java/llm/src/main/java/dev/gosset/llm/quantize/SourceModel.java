@@ -1,6 +1,7 @@
 package dev.gosset.llm.quantize;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.Progress;
@@ -8,18 +9,14 @@ import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.ModelDirectory;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.zip.CRC32C;
 
 /** The original model of a quantization, its tensors told apart: linears to quantize, and the others to keep. */
 final class SourceModel implements AutoCloseable {
-    private static final long CHUNK = 1L << 26;
-
     private final Model model;
 
     private SourceModel(Model model) {
@@ -101,7 +98,10 @@ final class SourceModel implements AutoCloseable {
         for (int first = 0; first < sums.length; first += team.threads()) {
             int from = first;
             int count = Math.min(team.threads(), sums.length - first);
-            team.run(count, i -> sums[from + i] = checksum(tensors.get(from + i).requireFinite()));
+            team.run(
+                    count,
+                    i -> sums[from + i] =
+                            Checksum.of(tensors.get(from + i).requireFinite().data()));
             for (int i = 0; i < count; i++) {
                 progress.step("");
             }
@@ -113,16 +113,7 @@ final class SourceModel implements AutoCloseable {
             String line = t.name() + " " + t.dtype() + " " + t.shape() + " " + sums[i] + "\n";
             all.update(line.getBytes(java.nio.charset.StandardCharsets.UTF_8));
         }
-        return HexFormat.of().toHexDigits(all.getValue(), 8);
-    }
-
-    private static long checksum(Tensor tensor) {
-        CRC32C crc = new CRC32C();
-        MemorySegment data = tensor.data();
-        for (long at = 0; at < data.byteSize(); at += CHUNK) {
-            crc.update(data.asSlice(at, Math.min(CHUNK, data.byteSize() - at)).asByteBuffer());
-        }
-        return crc.getValue();
+        return Checksum.text(all.getValue());
     }
 
     @Override
