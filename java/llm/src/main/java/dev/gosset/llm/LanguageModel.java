@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 
 /**
@@ -175,10 +176,21 @@ public final class LanguageModel implements AutoCloseable {
      * @param team computes where the model is on the processor; generators of a device take turns
      */
     public TextGenerator newGenerator(int context, ThreadTeam team) {
-        Set<Integer> end = Set.copyOf(config().eosTokenIds());
+        Set<Integer> end = endTokens();
         return loaded.device().isCpu()
                 ? new TextGenerator(transformer(), tokenizer, end, context, team)
                 : new TextGenerator(loaded, tokenizer, end, context);
+    }
+
+    /**
+     * The tokens that end a text: those of generation_config.json or config.json, and those of the tokenizer's own files, for
+     * either may be stale.
+     */
+    public Set<Integer> endTokens() {
+        Set<Integer> end = new TreeSet<>(tokenizer.endIds());
+        end.addAll(config().eosTokenIds());
+        end.removeIf(id -> id < 0 || id >= config().vocabularySize());
+        return Set.copyOf(end);
     }
 
     /** The model where it computes: what is evaluated. */

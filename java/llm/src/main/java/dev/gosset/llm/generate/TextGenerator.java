@@ -93,7 +93,7 @@ public final class TextGenerator implements AutoCloseable {
         long started = System.nanoTime();
         prefill(prompt);
         long prefilled = System.nanoTime();
-        Tokenizer.Stream stream = tokenizer.stream();
+        Tokenizer.Stream stream = tokenizer.streamAfter(prompt);
         StringBuilder text = new StringBuilder();
         List<Integer> sampled = new ArrayList<>();
         decoder.decode(

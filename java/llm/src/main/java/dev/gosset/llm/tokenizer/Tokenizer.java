@@ -9,8 +9,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * The tokenizer of a model directory: Hugging Face's own library behind tokenizer.json. What it puts around a text follows
@@ -27,22 +30,52 @@ public final class Tokenizer implements AutoCloseable {
         setIfAbsent("OPT_OUT_TRACKING", "true");
     }
 
+    /**
+     * Tokens that end a text or a turn in the model families there are. A tokenizer that has one of them as a special token
+     * ends there, whatever its configuration forgot.
+     */
+    private static final List<String> ENDS = List.of(
+            "</s>",
+            "<eos>",
+            "<|endoftext|>",
+            "<|end_of_text|>",
+            "<|eot_id|>",
+            "<|eom_id|>",
+            "<|eot|>",
+            "<|im_end|>",
+            "<|end|>",
+            "<end_of_turn>",
+            "<turn|>",
+            "<|end_of_turn|>",
+            "<end_of_utterance>",
+            "<|return|>",
+            "<|call|>",
+            "<｜end▁of▁sentence｜>",
+            "<EOT>",
+            "[EOS]");
+
     private final Path directory;
     private final HuggingFaceTokenizer library;
     private final int bosId;
     private final int eosId;
+    private final Set<Integer> endIds;
     private final int[] prefix;
     private final int[] suffix;
+    private final TokenTexts texts;
 
     private Tokenizer(HuggingFaceTokenizer library, Path directory) {
         this.library = library;
         this.directory = directory;
+        this.texts = TokenTexts.read(directory.resolve("tokenizer.json"));
         Path file = directory.resolve("tokenizer_config.json");
         JsonFile json = Files.isRegularFile(file) ? JsonFile.read(file) : JsonFile.parse(file.toString(), "{}");
         Path config = directory.resolve("config.json");
         JsonFile model = Files.isRegularFile(config) ? JsonFile.read(config) : JsonFile.parse(config.toString(), "{}");
-        this.bosId = specialId(json, "bos_token", model, "bos_token_id");
-        this.eosId = specialId(json, "eos_token", model, "eos_token_id");
+        Path map = directory.resolve("special_tokens_map.json");
+        JsonFile named = Files.isRegularFile(map) ? JsonFile.read(map) : JsonFile.parse(map.toString(), "{}");
+        this.bosId = specialId(List.of(json, named), "bos_token", model, "bos_token_id");
+        this.eosId = specialId(List.of(json, named), "eos_token", model, "eos_token_id");
+        this.endIds = findEndIds();
         int[] bare = raw("a", false);
         int[] full = raw("a", true);
         int before = indexOf(full, bare);
@@ -90,17 +123,36 @@ public final class Tokenizer implements AutoCloseable {
         return json.flag(key, false) && id >= 0 ? new int[] {id} : new int[0];
     }
 
-    /** The id of the token that tokenizer_config.json names, else the first that config.json gives, else -1. */
-    private int specialId(JsonFile json, String key, JsonFile model, String idKey) {
-        JsonNode node = json.node().path(key);
-        JsonNode text = node.isObject() ? node.path("content") : node;
-        if (text.isTextual()) {
-            OptionalInt id = idOf(text.textValue());
+    /**
+     * The id of the token that tokenizer_config.json or special_tokens_map.json names, else the first that config.json gives,
+     * else -1.
+     */
+    private int specialId(List<JsonFile> names, String key, JsonFile model, String idKey) {
+        for (JsonFile json : names) {
+            JsonNode node = json.node().path(key);
+            JsonNode text = node.isObject() ? node.path("content") : node;
+            OptionalInt id = text.isTextual() ? idOf(text.textValue()) : OptionalInt.empty();
             if (id.isPresent()) {
                 return id.getAsInt();
             }
         }
-        return model.integers(idKey, 0, Integer.MAX_VALUE).stream().findFirst().orElse(-1);
+        return model.integers(idKey, -1, Integer.MAX_VALUE).stream().findFirst().orElse(-1);
+    }
+
+    private Set<Integer> findEndIds() {
+        Set<Integer> ids = new TreeSet<>();
+        if (eosId >= 0) {
+            ids.add(eosId);
+        }
+        for (String end : ENDS) {
+            texts.specialId(end).ifPresent(ids::add);
+        }
+        OptionalInt end = texts.specialId("<|end|>");
+        if (end.isPresent() && texts.specialId("<|return|>").isPresent()) {
+            // There one ends a message and the other the turn.
+            ids.remove(end.getAsInt());
+        }
+        return Set.copyOf(ids);
     }
 
     private static int indexOf(int[] all, int[] part) {
@@ -125,9 +177,14 @@ public final class Tokenizer implements AutoCloseable {
         return bosId;
     }
 
-    /** The id of the token that ends a text, or -1; a model may have more ({@code ModelConfig.eosTokenIds}). */
+    /** The id of the token that ends a text, or -1; a model may have more ({@link #endIds}, {@code ModelConfig.eosTokenIds}). */
     public int eosId() {
         return eosId;
+    }
+
+    /** The ids of all tokens that end a text or a turn by what the tokenizer's own files say. */
+    public Set<Integer> endIds() {
+        return endIds;
     }
 
     /** Whether {@link #encode(String)} puts the beginning token first. */
@@ -144,6 +201,11 @@ public final class Tokenizer implements AutoCloseable {
     public OptionalInt idOf(String token) {
         int[] ids = raw(token, false);
         return ids.length == 1 ? OptionalInt.of(ids[0]) : OptionalInt.empty();
+    }
+
+    /** The text of a token as the vocabulary has it, such as {@code ▁the}; null where there is no such token. */
+    public String textOf(int id) {
+        return texts.text(id);
     }
 
     /** The tokens of a text, with what this tokenizer puts around it. */
@@ -167,12 +229,16 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * The text of tokens.
+     * The text of tokens, as the {@code decode} of Hugging Face's tokenizers gives it. Ids that are no token are left out.
      *
      * @param skipSpecial whether special tokens are left out
      */
     public String decode(int[] ids, boolean skipSpecial) {
-        return library.decode(Arrays.stream(ids).asLongStream().toArray(), skipSpecial);
+        Stream stream = stream(skipSpecial);
+        for (int id : ids) {
+            stream.take(id);
+        }
+        return stream.end();
     }
 
     /** A decoder for tokens that come one by one; special tokens are left out. */
@@ -187,6 +253,20 @@ public final class Tokenizer implements AutoCloseable {
      */
     public Stream stream(boolean skipSpecial) {
         return new Stream(skipSpecial);
+    }
+
+    /**
+     * A decoder for tokens that come one by one after a prompt; special tokens are left out. Its pieces are what the prompt
+     * with these tokens has more than the prompt alone: the first word of an answer has the space before it, or not, as in
+     * the whole text.
+     */
+    public Stream streamAfter(int[] prompt) {
+        Stream stream = stream();
+        for (int id : prompt) {
+            stream.take(id);
+        }
+        stream.chain.settle();
+        return stream;
     }
 
     /**
@@ -211,48 +291,34 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * Decodes tokens as they come: each call gives the text that has become certain, and a character whose bytes are spread
-     * over several tokens only when its last byte is there. The pieces together are the text of all tokens. One caller at a
-     * time.
+     * Decodes tokens as they come: each call gives the text that no later token can change, in whole characters. The pieces
+     * together are exactly the text of all tokens. One caller at a time.
      */
     public final class Stream {
-        /** A character has four bytes at most; what stays incomplete for longer is no UTF-8. */
-        private static final int LONGEST_WAIT = 8;
-
         private final boolean skipSpecial;
-        /** The tokens of the last piece, as context (a leading space depends on it), then those not yet given. */
-        private int[] window = new int[0];
-
-        private int given;
+        private final DecoderChain chain = new DecoderChain(texts);
 
         private Stream(boolean skipSpecial) {
             this.skipSpecial = skipSpecial;
         }
 
+        private void take(int token) {
+            String text = texts.text(token);
+            if (text != null && !(skipSpecial && texts.isSpecial(token))) {
+                chain.accept(text);
+            }
+        }
+
         /** The text that this token completes, perhaps empty. */
         public String next(int token) {
-            window = Arrays.copyOf(window, window.length + 1);
-            window[window.length - 1] = token;
-            return piece(window.length - given > LONGEST_WAIT);
+            take(token);
+            return chain.take();
         }
 
         /** What is left when no more tokens come; incomplete characters become U+FFFD. */
         public String end() {
-            return piece(true);
-        }
-
-        private String piece(boolean force) {
-            if (given == window.length) {
-                return "";
-            }
-            String before = decode(Arrays.copyOf(window, given), skipSpecial);
-            String all = decode(window, skipSpecial);
-            if (!force && (all.length() <= before.length() || all.endsWith("\uFFFD"))) {
-                return "";
-            }
-            window = Arrays.copyOfRange(window, given, window.length);
-            given = window.length;
-            return all.substring(Math.min(before.length(), all.length()));
+            chain.end();
+            return chain.take();
         }
     }
 }

@@ -12,6 +12,7 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,7 +21,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The same tokens and texts as transformers; the cases come from src/test/python/make_tokenizers.py. */
 class TokenizerTest {
-    private static Path directory(String name) {
+    static Path directory(String name) {
         try {
             return Path.of(Objects.requireNonNull(TokenizerTest.class.getResource("/tokenizers/" + name))
                     .toURI());
@@ -79,7 +80,7 @@ class TokenizerTest {
     }
 
     @Test
-    void streamGivesUpOnBytesThatAreNoText() {
+    void bytesThatAreNoTextAreGivenAsSuch() {
         try (Tokenizer tokenizer = Tokenizer.open(directory("metaspace"))) {
             int lead = tokenizer.idOf("<0xF0>").orElse(3 + 0xf0);
             Tokenizer.Stream stream = tokenizer.stream(true);
@@ -87,8 +88,7 @@ class TokenizerTest {
             for (int i = 0; i < 40; i++) {
                 text.append(stream.next(lead));
             }
-            assertThat(text.length()).isGreaterThan(20);
-            assertThat(stream.end()).isNotEmpty();
+            assertThat(text.append(stream.end())).hasToString("\uFFFD".repeat(40));
         }
     }
 
@@ -127,6 +127,38 @@ class TokenizerTest {
         Files.writeString(configuration, "{\"tokenizer_class\": \"LlamaTokenizer\", \"add_bos_token\": false}");
         try (Tokenizer tokenizer = Tokenizer.open(directory)) {
             assertThat(tokenizer.addsBos()).isFalse();
+        }
+    }
+
+    /** Which tokens end a text where configurations name one, a stale one, none, -1 or several. */
+    @Test
+    void endsWhereItsOwnFilesSaySo(@TempDir Path directory) throws IOException {
+        Path tokenizer = directory.resolve("tokenizer.json");
+        Files.copy(directory("metaspace").resolve("tokenizer.json"), tokenizer);
+        assertThat(endIds(directory)).containsExactly(2);
+        Files.writeString(directory.resolve("config.json"), "{\"bos_token_id\": -1, \"eos_token_id\": -1}");
+        assertThat(endIds(directory)).containsExactly(2);
+        Files.writeString(directory.resolve("config.json"), "{\"eos_token_id\": 5}");
+        assertThat(endIds(directory)).containsExactly(2, 5);
+        Files.writeString(directory.resolve("special_tokens_map.json"), "{\"eos_token\": {\"content\": \"<s>\"}}");
+        assertThat(endIds(directory)).containsExactly(1, 2);
+        Files.writeString(directory.resolve("tokenizer_config.json"), "{\"eos_token\": \"</s>\"}");
+        assertThat(endIds(directory)).containsExactly(2);
+        String json = Files.readString(tokenizer);
+        for (String turn : List.of("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")) {
+            Files.writeString(tokenizer, json.replace("\"<s>\"", "\"" + turn + "\""));
+            assertThat(endIds(directory)).as(turn).containsExactly(1, 2);
+            // An ordinary token of that text ends nothing.
+            Files.writeString(tokenizer, Files.readString(tokenizer).replace("\"special\":true", "\"special\":false"));
+            assertThat(endIds(directory)).as(turn).containsExactly(2);
+        }
+        Files.writeString(tokenizer, json.replace("\"<s>\"", "\"<|end|>\"").replace("\"</s>\"", "\"<|return|>\""));
+        assertThat(endIds(directory)).containsExactly(2, 5);
+    }
+
+    private static List<Integer> endIds(Path directory) {
+        try (Tokenizer tokenizer = Tokenizer.open(directory)) {
+            return tokenizer.endIds().stream().sorted().toList();
         }
     }
 
