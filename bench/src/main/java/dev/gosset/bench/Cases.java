@@ -2,6 +2,7 @@ package dev.gosset.bench;
 
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
@@ -166,7 +167,8 @@ final class Cases {
         }
         if (threads == 1 && weights <= LARGEST_DENSE) {
             MemorySegment dense = Fixtures.normal(arena, (long) rows * cols, 1, 5);
-            contenders.add(new Case.Contender(SGEMV, weights, () -> Blas.sgemv(false, rows, cols, dense, x, y)));
+            contenders.add(
+                    new Case.Contender(SGEMV, weights, () -> Blas.gemv(Operand.floats(dense, rows, cols), x, y)));
         }
         // The codes' bytes, read again and again: from whichever cache they fit in, like the codes themselves.
         MemorySegment bytes = arena.allocate(codes.data().byteSize() + 511 & -512L, 64);
@@ -257,21 +259,7 @@ final class Cases {
             contenders.add(new Case.Contender(
                     SGEMM,
                     work,
-                    () -> Blas.sgemm(
-                            team,
-                            false,
-                            true,
-                            batch,
-                            rows,
-                            cols,
-                            1,
-                            x.data(),
-                            cols,
-                            dense.data(),
-                            cols,
-                            0,
-                            y.data(),
-                            rows)));
+                    () -> Blas.gemm(team, 1, Operand.of(x), Operand.of(dense).transpose(), 0, Operand.of(y))));
         }
         return new Case(
                 what,

@@ -1,6 +1,7 @@
 package dev.gosset.bench;
 
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.kernel.ByteProduct;
 import dev.gosset.core.kernel.DenseProduct;
 import dev.gosset.core.kernel.VectorAttention;
@@ -91,7 +92,9 @@ public final class DecodeSteps {
         }));
         if (threads == 1) {
             contenders.add(new Case.Contender(
-                    Cases.SGEMV, count, () -> Blas.sgemv(false, vocabulary, hidden, floats, x.data(), y.data())));
+                    Cases.SGEMV,
+                    count,
+                    () -> Blas.gemv(Operand.floats(floats, vocabulary, hidden), x.data(), y.data())));
         }
         MemorySegment stored = halves.asSlice(0, dtype.bytes() * count);
         contenders.add(new Case.Contender(Case.LIMIT + "read", count, Cases.read(team, stored)));
@@ -146,9 +149,10 @@ public final class DecodeSteps {
                         long from = 4L * (head / (heads / keyValueHeads)) * positions * dim;
                         MemorySegment query = q.data().asSlice(4L * head * dim);
                         MemorySegment result = out.data().asSlice(4L * head * dim);
-                        Blas.sgemv(false, positions, dim, k.asSlice(from, 4L * positions * dim), query, scores);
+                        Blas.gemv(Operand.floats(k.asSlice(from), positions, dim), query, scores);
                         VectorMath.softmax(scores, 0, positions);
-                        Blas.sgemv(true, positions, dim, v.asSlice(from, 4L * positions * dim), scores, result);
+                        Blas.gemv(
+                                Operand.floats(v.asSlice(from), positions, dim).transpose(), scores, result);
                     }
                 }),
                 new Case.Contender(Case.LIMIT + "read", work, Cases.read(team, both)));

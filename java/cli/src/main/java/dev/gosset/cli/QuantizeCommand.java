@@ -2,6 +2,7 @@ package dev.gosset.cli;
 
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.CrashSafeFile;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
@@ -141,7 +142,7 @@ final class QuantizeCommand implements Runnable {
                     greedyPasses,
                     sigma,
                     rescale,
-                    float64 ? RoundingSettings.Precision.FLOAT64 : RoundingSettings.Precision.FLOAT32);
+                    float64 ? Precision.FLOAT64 : Precision.FLOAT32);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
         }

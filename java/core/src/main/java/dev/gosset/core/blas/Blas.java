@@ -6,27 +6,24 @@ import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
-import dev.gosset.core.memory.DoubleMatrix;
-import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.util.function.IntConsumer;
 
 /**
  * Dense linear algebra by OpenBLAS, called through the foreign function API: matrix products, triangular solves and
- * Cholesky factors of row-major matrices in native memory.
+ * Cholesky factors of {@link Operand}s, in the precision that these have.
  *
- * <p>Row-major: element (i, j) of a matrix with leading dimension {@code ld} is element {@code i * ld + j} of its
- * segment, {@code ld >= cols}. Segments must be native and hold the whole matrix; that, and every size, is checked
- * before native code is entered ({@link IllegalArgumentException} with the numbers). The output must not overlap an
- * input.
+ * <p>Sizes and segments are checked before native code is entered ({@link IllegalArgumentException} with the numbers). The
+ * output must not overlap an input.
  *
- * <p>OpenBLAS itself always runs with <b>one</b> thread, so a result depends on the arguments alone. The methods that take
- * a {@link ThreadTeam} cut the output into tiles by its shape, so their results do not depend on the number of threads
+ * <p>OpenBLAS itself always runs with <b>one</b> thread, so a result depends on the arguments alone. The method that takes
+ * a {@link ThreadTeam} cuts the output into tiles by its shape, so its results do not depend on the number of threads
  * either; they may differ in the last bits from the untiled call, and between processors of different kinds, for which
  * OpenBLAS has different kernels. All methods may be called from any thread that may access the segments; with a team of
  * more than one thread these must not be confined to the caller (a shared arena, not a confined one).
@@ -36,150 +33,30 @@ import java.util.function.IntConsumer;
  * {@code gosset.cache}, variable GOSSET_CACHE, default {@code ~/.cache/gosset}), then among the system's libraries.
  */
 public final class Blas {
-    /** On which side of the unknown the triangular matrix of a solve stands. */
-    public enum Side {
-        LEFT(141),
-        RIGHT(142);
-
-        private final int code;
-
-        Side(int code) {
-            this.code = code;
-        }
-    }
-
-    /** The triangle that holds a matrix's values; the other is neither read nor written. */
-    public enum Triangle {
-        UPPER(121),
-        LOWER(122);
-
-        private final int code;
-
-        Triangle(int code) {
-            this.code = code;
-        }
-    }
-
     private static final int ROW_MAJOR = 101;
     private static final int NO_TRANSPOSE = 111;
     private static final int TRANSPOSE = 112;
+    private static final int LOWER = 122;
     private static final int NON_UNIT = 131;
-    private static final int UNIT = 132;
+    private static final int RIGHT = 142;
 
     private Blas() {}
 
     /** The bound functions; initialized only after {@link #require} has found the library. */
     private static final class Native {
-        private static final FunctionDescriptor SGEMM = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT,
-                ADDRESS,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor DGEMM = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_DOUBLE,
-                ADDRESS,
-                JAVA_INT,
-                ADDRESS,
-                JAVA_INT,
-                JAVA_DOUBLE,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor SGEMV = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT,
-                ADDRESS,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor SSYRK = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor DSYRK = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_DOUBLE,
-                ADDRESS,
-                JAVA_INT,
-                JAVA_DOUBLE,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor STRSM = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_FLOAT,
-                ADDRESS,
-                JAVA_INT,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor DTRSM = FunctionDescriptor.ofVoid(
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_INT,
-                JAVA_DOUBLE,
-                ADDRESS,
-                JAVA_INT,
-                ADDRESS,
-                JAVA_INT);
-        private static final FunctionDescriptor POTRF =
-                FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS);
-
-        static final MethodHandle CBLAS_SGEMM = bind("cblas_sgemm", SGEMM);
-        static final MethodHandle CBLAS_DGEMM = bind("cblas_dgemm", DGEMM);
-        static final MethodHandle CBLAS_SGEMV = bind("cblas_sgemv", SGEMV);
-        static final MethodHandle CBLAS_SSYRK = bind("cblas_ssyrk", SSYRK);
-        static final MethodHandle CBLAS_DSYRK = bind("cblas_dsyrk", DSYRK);
-        static final MethodHandle CBLAS_STRSM = bind("cblas_strsm", STRSM);
-        static final MethodHandle CBLAS_DTRSM = bind("cblas_dtrsm", DTRSM);
-        static final MethodHandle SPOTRF = bind("spotrf_", POTRF);
-        static final MethodHandle DPOTRF = bind("dpotrf_", POTRF);
+        static final MethodHandle SGEMM = bind("cblas_sgemm", JAVA_FLOAT, "iiiiiirpipirpi");
+        static final MethodHandle DGEMM = bind("cblas_dgemm", JAVA_DOUBLE, "iiiiiirpipirpi");
+        static final MethodHandle SGEMV = bind("cblas_sgemv", JAVA_FLOAT, "iiiirpipirpi");
+        static final MethodHandle STRSM = bind("cblas_strsm", JAVA_FLOAT, "iiiiiiirpipi");
+        static final MethodHandle DTRSM = bind("cblas_dtrsm", JAVA_DOUBLE, "iiiiiiirpipi");
+        static final MethodHandle SPOTRF = bind("spotrf_", JAVA_FLOAT, "ppppp");
+        static final MethodHandle DPOTRF = bind("dpotrf_", JAVA_DOUBLE, "ppppp");
         static final String CONFIG;
 
         static {
-            MethodHandle setThreads = bind("openblas_set_num_threads", FunctionDescriptor.ofVoid(JAVA_INT));
-            MethodHandle config = bind("openblas_get_config", FunctionDescriptor.of(ADDRESS));
+            MethodHandle setThreads = bind("openblas_set_num_threads", JAVA_FLOAT, "i");
+            MethodHandle config = Linker.nativeLinker()
+                    .downcallHandle(address("openblas_get_config"), FunctionDescriptor.of(ADDRESS));
             try {
                 setThreads.invokeExact(1);
                 MemorySegment text = (MemorySegment) config.invokeExact();
@@ -189,12 +66,24 @@ public final class Blas {
             }
         }
 
-        private static MethodHandle bind(String name, FunctionDescriptor descriptor) {
-            MemorySegment address = OpenBlasLibrary.LOOKUP
+        private static MemorySegment address(String name) {
+            return OpenBlasLibrary.LOOKUP
                     .find(name)
                     .orElseThrow(
                             () -> new IllegalStateException(OpenBlasLibrary.ORIGIN + " has no function named " + name));
-            return Linker.nativeLinker().downcallHandle(address, descriptor);
+        }
+
+        /**
+         * A function without result.
+         *
+         * @param real what stands where {@code types} has r
+         * @param types of the arguments: i for int, p for an address, r for a number
+         */
+        private static MethodHandle bind(String name, MemoryLayout real, String types) {
+            MemoryLayout[] arguments = types.chars()
+                    .mapToObj(t -> t == 'i' ? JAVA_INT : t == 'p' ? ADDRESS : real)
+                    .toArray(MemoryLayout[]::new);
+            return Linker.nativeLinker().downcallHandle(address(name), FunctionDescriptor.ofVoid(arguments));
         }
     }
 
@@ -218,11 +107,6 @@ public final class Blas {
         return new AssertionError("a native call cannot throw " + t, t);
     }
 
-    /** Whether an OpenBLAS was found; {@link #description} says which, or why not. */
-    public static boolean isAvailable() {
-        return OpenBlasLibrary.FAILURE == null;
-    }
-
     /** One line for {@code doctor}: version and build of OpenBLAS, the core it chose, and the file; or why there is none. */
     public static String description() {
         if (OpenBlasLibrary.FAILURE != null) {
@@ -233,277 +117,82 @@ public final class Blas {
 
     // ------------------------------------------------------------------------------------------------ products
 
-    /**
-     * {@code C <- alpha op(A) op(B) + beta C} in float32, where op transposes if told so; op(A) is m x k, op(B) is k x n.
-     * Where beta is 0 the old values of C are not read.
-     *
-     * @param lda leading dimension of A as stored: m x k, or k x m if {@code transposeA}
-     * @param ldb leading dimension of B as stored: k x n, or n x k if {@code transposeB}
-     * @param ldc leading dimension of C, m x n
-     */
-    public static void sgemm(
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            float alpha,
-            MemorySegment a,
-            int lda,
-            MemorySegment b,
-            int ldb,
-            float beta,
-            MemorySegment c,
-            int ldc) {
-        checkGemm(transposeA, transposeB, m, n, k, a, lda, b, ldb, c, ldc, 4);
-        require();
-        if (m == 0 || n == 0) {
+    /** {@code C <- alpha A B + beta C}. Where beta is 0 the old values of C are not read. */
+    public static void gemm(double alpha, Operand a, Operand b, double beta, Operand c) {
+        checkProduct(a, b, c);
+        if (c.rows() == 0 || c.cols() == 0) {
             return;
         }
-        try {
-            Native.CBLAS_SGEMM.invokeExact(
-                    ROW_MAJOR, op(transposeA), op(transposeB), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
+        multiply(alpha, a, b, beta, c);
     }
 
     /**
-     * {@code y <- op(A) x} in float32, where op transposes if told so.
-     *
-     * @param a m x n, row by row
-     * @param x n floats, or m if {@code transpose}
-     * @param y m floats, or n if {@code transpose}, every one written
+     * {@code C <- alpha A B + beta C}, shared by the threads of a team. C is cut into tiles that depend on the shapes
+     * alone, so the bits of the result do not depend on the number of threads.
      */
-    public static void sgemv(boolean transpose, int m, int n, MemorySegment a, MemorySegment x, MemorySegment y) {
-        check("A", m, n, a, n, 4, false);
-        check("x", 1, transpose ? m : n, x, transpose ? m : n, 4, false);
-        check("y", 1, transpose ? n : m, y, transpose ? n : m, 4, true);
-        require();
-        try {
-            Native.CBLAS_SGEMV.invokeExact(ROW_MAJOR, op(transpose), m, n, 1f, a, n, x, 1, 0f, y, 1);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
-    }
-
-    /** {@link #sgemm} in float64. */
-    public static void dgemm(
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            double alpha,
-            MemorySegment a,
-            int lda,
-            MemorySegment b,
-            int ldb,
-            double beta,
-            MemorySegment c,
-            int ldc) {
-        checkGemm(transposeA, transposeB, m, n, k, a, lda, b, ldb, c, ldc, 8);
-        require();
-        if (m == 0 || n == 0) {
+    public static void gemm(ThreadTeam team, double alpha, Operand a, Operand b, double beta, Operand c) {
+        checkProduct(a, b, c);
+        if (c.rows() == 0 || c.cols() == 0) {
             return;
         }
-        try {
-            Native.CBLAS_DGEMM.invokeExact(
-                    ROW_MAJOR, op(transposeA), op(transposeB), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-        } catch (Throwable t) {
-            throw unexpected(t);
-        }
-    }
-
-    /**
-     * {@link #sgemm(boolean, boolean, int, int, int, float, MemorySegment, int, MemorySegment, int, float, MemorySegment,
-     * int)} shared by the threads of a team. C is cut into tiles that depend on m, n and k alone, so the bits of the
-     * result do not depend on the number of threads.
-     */
-    public static void sgemm(
-            ThreadTeam team,
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            float alpha,
-            MemorySegment a,
-            int lda,
-            MemorySegment b,
-            int ldb,
-            float beta,
-            MemorySegment c,
-            int ldc) {
-        checkGemm(transposeA, transposeB, m, n, k, a, lda, b, ldb, c, ldc, 4);
-        require();
-        Tiles tiles = Tiles.of(m, n, k);
-        tiles.run(team, t -> {
+        int k = a.cols();
+        Tiles tiles = Tiles.of(c.rows(), c.cols(), k);
+        team.run(tiles.count, t -> {
             int row = tiles.row(t);
             int col = tiles.col(t);
-            int rows = Math.min(tiles.rows, m - row);
-            int cols = Math.min(tiles.cols, n - col);
-            sgemm(
-                    transposeA,
-                    transposeB,
-                    rows,
-                    cols,
-                    k,
-                    alpha,
-                    a.asSlice(offset(transposeA ? 0 : row, transposeA ? row : 0, lda, a, 4)),
-                    lda,
-                    b.asSlice(offset(transposeB ? col : 0, transposeB ? 0 : col, ldb, b, 4)),
-                    ldb,
-                    beta,
-                    c.asSlice(offset(row, col, ldc, c, 4)),
-                    ldc);
+            int rows = Math.min(tiles.rows, c.rows() - row);
+            int cols = Math.min(tiles.cols, c.cols() - col);
+            multiply(alpha, a.block(row, 0, rows, k), b.block(0, col, k, cols), beta, c.block(row, col, rows, cols));
         });
     }
 
-    /** {@link #sgemm(ThreadTeam, boolean, boolean, int, int, int, float, MemorySegment, int, MemorySegment, int, float,
-     * MemorySegment, int)} in float64. */
-    public static void dgemm(
-            ThreadTeam team,
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            double alpha,
-            MemorySegment a,
-            int lda,
-            MemorySegment b,
-            int ldb,
-            double beta,
-            MemorySegment c,
-            int ldc) {
-        checkGemm(transposeA, transposeB, m, n, k, a, lda, b, ldb, c, ldc, 8);
-        require();
-        Tiles tiles = Tiles.of(m, n, k);
-        tiles.run(team, t -> {
-            int row = tiles.row(t);
-            int col = tiles.col(t);
-            int rows = Math.min(tiles.rows, m - row);
-            int cols = Math.min(tiles.cols, n - col);
-            dgemm(
-                    transposeA,
-                    transposeB,
-                    rows,
-                    cols,
-                    k,
-                    alpha,
-                    a.asSlice(offset(transposeA ? 0 : row, transposeA ? row : 0, lda, a, 8)),
-                    lda,
-                    b.asSlice(offset(transposeB ? col : 0, transposeB ? 0 : col, ldb, b, 8)),
-                    ldb,
-                    beta,
-                    c.asSlice(offset(row, col, ldc, c, 8)),
-                    ldc);
-        });
-    }
-
-    /** {@code C <- alpha op(A) op(B) + beta C} for whole matrices, shared by a team; the shapes must agree. */
-    public static void sgemm(
-            ThreadTeam team,
-            boolean transposeA,
-            boolean transposeB,
-            float alpha,
-            FloatMatrix a,
-            FloatMatrix b,
-            float beta,
-            FloatMatrix c) {
-        int k = checkShapes(transposeA, transposeB, a.rows(), a.cols(), b.rows(), b.cols(), c.rows(), c.cols());
-        sgemm(
-                team,
-                transposeA,
-                transposeB,
-                c.rows(),
-                c.cols(),
-                k,
-                alpha,
-                a.data(),
-                Math.max(1, a.cols()),
-                b.data(),
-                Math.max(1, b.cols()),
-                beta,
-                c.data(),
-                Math.max(1, c.cols()));
-    }
-
-    /** {@code C <- alpha op(A) op(B) + beta C} for whole matrices, shared by a team; the shapes must agree. */
-    public static void dgemm(
-            ThreadTeam team,
-            boolean transposeA,
-            boolean transposeB,
-            double alpha,
-            DoubleMatrix a,
-            DoubleMatrix b,
-            double beta,
-            DoubleMatrix c) {
-        int k = checkShapes(transposeA, transposeB, a.rows(), a.cols(), b.rows(), b.cols(), c.rows(), c.cols());
-        dgemm(
-                team,
-                transposeA,
-                transposeB,
-                c.rows(),
-                c.cols(),
-                k,
-                alpha,
-                a.data(),
-                Math.max(1, a.cols()),
-                b.data(),
-                Math.max(1, b.cols()),
-                beta,
-                c.data(),
-                Math.max(1, c.cols()));
-    }
-
-    /**
-     * One triangle of the symmetric product {@code C <- alpha A A^T + beta C}, or {@code alpha A^T A + beta C} if
-     * {@code transposeA}, in float32. C is n x n; A as stored is n x k, or k x n if {@code transposeA}.
-     */
-    public static void ssyrk(
-            Triangle triangle,
-            boolean transposeA,
-            int n,
-            int k,
-            float alpha,
-            MemorySegment a,
-            int lda,
-            float beta,
-            MemorySegment c,
-            int ldc) {
-        checkSyrk(transposeA, n, k, a, lda, c, ldc, 4);
-        require();
-        if (n == 0) {
-            return;
-        }
+    private static void multiply(double alpha, Operand a, Operand b, double beta, Operand c) {
+        int m = c.rows();
+        int n = c.cols();
+        int k = a.cols();
         try {
-            Native.CBLAS_SSYRK.invokeExact(ROW_MAJOR, triangle.code, op(transposeA), n, k, alpha, a, lda, beta, c, ldc);
+            if (c.precision() == Precision.FLOAT32) {
+                Native.SGEMM.invokeExact(
+                        ROW_MAJOR,
+                        op(a),
+                        op(b),
+                        m,
+                        n,
+                        k,
+                        (float) alpha,
+                        a.data(),
+                        a.ld(),
+                        b.data(),
+                        b.ld(),
+                        (float) beta,
+                        c.data(),
+                        c.ld());
+            } else {
+                Native.DGEMM.invokeExact(
+                        ROW_MAJOR, op(a), op(b), m, n, k, alpha, a.data(), a.ld(), b.data(), b.ld(), beta, c.data(),
+                        c.ld());
+            }
         } catch (Throwable t) {
             throw unexpected(t);
         }
     }
 
-    /** {@link #ssyrk} in float64. */
-    public static void dsyrk(
-            Triangle triangle,
-            boolean transposeA,
-            int n,
-            int k,
-            double alpha,
-            MemorySegment a,
-            int lda,
-            double beta,
-            MemorySegment c,
-            int ldc) {
-        checkSyrk(transposeA, n, k, a, lda, c, ldc, 8);
-        require();
-        if (n == 0) {
-            return;
+    /**
+     * {@code y <- A x} in float32.
+     *
+     * @param a m x n
+     * @param x n floats
+     * @param y m floats, every one written
+     */
+    public static void gemv(Operand a, MemorySegment x, MemorySegment y) {
+        checkProduct(a, Operand.floats(x, a.cols(), 1), Operand.floats(y, a.rows(), 1));
+        if (a.precision() != Precision.FLOAT32) {
+            throw new IllegalArgumentException("the product with a vector is float32 only, found " + a.precision());
         }
+        int stored = a.transposed() ? a.cols() : a.rows();
+        int length = a.transposed() ? a.rows() : a.cols();
         try {
-            Native.CBLAS_DSYRK.invokeExact(ROW_MAJOR, triangle.code, op(transposeA), n, k, alpha, a, lda, beta, c, ldc);
+            Native.SGEMV.invokeExact(ROW_MAJOR, op(a), stored, length, 1f, a.data(), a.ld(), x, 1, 0f, y, 1);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -512,93 +201,64 @@ public final class Blas {
     // ------------------------------------------------------------------------------------- solves and Cholesky
 
     /**
-     * Triangular solve with many right-hand sides, in float32 and in place: {@code B <- alpha op(T)^-1 B} (LEFT) or
-     * {@code B <- alpha B op(T)^-1} (RIGHT). B is m x n; T is m x m (LEFT) or n x n (RIGHT).
+     * Triangular solve with many right-hand sides, in place: {@code B <- B T^-1}.
      *
-     * @param unitDiagonal whether the diagonal of T is taken as 1 and not read
+     * @param t n x n: a lower triangular matrix, or one that is used transposed; only the lower triangle of what is stored
+     *     is read
+     * @param b m x n
      */
-    public static void strsm(
-            Side side,
-            Triangle triangle,
-            boolean transposeT,
-            boolean unitDiagonal,
-            int m,
-            int n,
-            float alpha,
-            MemorySegment t,
-            int ldt,
-            MemorySegment b,
-            int ldb) {
-        checkTrsm(side, m, n, t, ldt, b, ldb, 4);
+    public static void solveRight(Operand t, Operand b) {
+        checkOutput(b);
+        if (t.rows() != t.cols() || t.cols() != b.cols() || t.precision() != b.precision()) {
+            throw new IllegalArgumentException("shapes do not agree: B is " + text(b) + ", T is " + text(t));
+        }
         require();
-        if (m == 0 || n == 0) {
+        if (b.rows() == 0 || b.cols() == 0) {
             return;
         }
-        int diagonal = unitDiagonal ? UNIT : NON_UNIT;
+        int m = b.rows();
+        int n = b.cols();
         try {
-            Native.CBLAS_STRSM.invokeExact(
-                    ROW_MAJOR, side.code, triangle.code, op(transposeT), diagonal, m, n, alpha, t, ldt, b, ldb);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
-    }
-
-    /** {@link #strsm} in float64. */
-    public static void dtrsm(
-            Side side,
-            Triangle triangle,
-            boolean transposeT,
-            boolean unitDiagonal,
-            int m,
-            int n,
-            double alpha,
-            MemorySegment t,
-            int ldt,
-            MemorySegment b,
-            int ldb) {
-        checkTrsm(side, m, n, t, ldt, b, ldb, 8);
-        require();
-        if (m == 0 || n == 0) {
-            return;
-        }
-        int diagonal = unitDiagonal ? UNIT : NON_UNIT;
-        try {
-            Native.CBLAS_DTRSM.invokeExact(
-                    ROW_MAJOR, side.code, triangle.code, op(transposeT), diagonal, m, n, alpha, t, ldt, b, ldb);
+            if (b.precision() == Precision.FLOAT32) {
+                Native.STRSM.invokeExact(
+                        ROW_MAJOR, RIGHT, LOWER, op(t), NON_UNIT, m, n, 1f, t.data(), t.ld(), b.data(), b.ld());
+            } else {
+                Native.DTRSM.invokeExact(
+                        ROW_MAJOR, RIGHT, LOWER, op(t), NON_UNIT, m, n, 1.0, t.data(), t.ld(), b.data(), b.ld());
+            }
         } catch (Throwable e) {
             throw unexpected(e);
         }
     }
 
     /**
-     * Cholesky factor in place, in float32: the lower triangle of A becomes C with {@code A = C C^T}. The strict upper
-     * triangle is neither read nor written. NaN in A is not always reported: look at the diagonal of the result.
+     * Cholesky factor in place: the lower triangle of A becomes C with {@code A = C C^T}. The strict upper triangle is
+     * neither read nor written. NaN in A is not always reported: look at the diagonal of the result.
      *
-     * @param a n x n with leading dimension {@code lda}
+     * @param a n x n
      * @return 0, or i where the leading i x i matrix is not positive definite; A is then partly overwritten
      */
-    public static int spotrf(int n, MemorySegment a, int lda) {
-        check("A", n, n, a, lda, 4, true);
+    public static int cholesky(Operand a) {
+        checkOutput(a);
+        if (a.rows() != a.cols()) {
+            throw new IllegalArgumentException("a Cholesky factor needs a square matrix, found " + text(a));
+        }
         require();
-        return n == 0 ? 0 : potrf(Native.SPOTRF, n, a, lda);
-    }
-
-    /** {@link #spotrf} in float64. */
-    public static int dpotrf(int n, MemorySegment a, int lda) {
-        check("A", n, n, a, lda, 8, true);
-        require();
-        return n == 0 ? 0 : potrf(Native.DPOTRF, n, a, lda);
-    }
-
-    private static int potrf(MethodHandle function, int n, MemorySegment a, int lda) {
+        if (a.rows() == 0) {
+            return 0;
+        }
         try (Arena arena = Arena.ofConfined()) {
             // Fortran reads the matrix by columns: our lower triangle is its upper one, A = U^T U with U = C^T.
             MemorySegment uplo = arena.allocateFrom(JAVA_BYTE, (byte) 'U', (byte) 0);
-            MemorySegment order = arena.allocateFrom(JAVA_INT, n);
-            MemorySegment leading = arena.allocateFrom(JAVA_INT, lda);
+            MemorySegment order = arena.allocateFrom(JAVA_INT, a.rows());
+            MemorySegment leading = arena.allocateFrom(JAVA_INT, a.ld());
             MemorySegment info = arena.allocateFrom(JAVA_INT, 0);
             try {
-                function.invokeExact(uplo, order, a, leading, info);
+                if (a.precision() == Precision.FLOAT32) {
+                    Native.SPOTRF.invokeExact(uplo, order, a.data(), leading, info);
+                } else {
+                    Native.DPOTRF.invokeExact(uplo, order, a.data(), leading, info);
+                }
             } catch (Throwable t) {
                 throw unexpected(t);
             }
@@ -651,82 +311,35 @@ public final class Blas {
         int col(int tile) {
             return tile % across * cols;
         }
-
-        void run(ThreadTeam team, IntConsumer task) {
-            team.run(count, task);
-        }
-    }
-
-    /** Byte offset of element (row, col), or the end of the segment where the matrix has no elements at all. */
-    private static long offset(int row, int col, int ld, MemorySegment s, int size) {
-        return Math.min(((long) row * ld + col) * size, s.byteSize());
     }
 
     // ------------------------------------------------------------------------------------------------- checks
 
-    private static int op(boolean transpose) {
-        return transpose ? TRANSPOSE : NO_TRANSPOSE;
+    private static int op(Operand a) {
+        return a.transposed() ? TRANSPOSE : NO_TRANSPOSE;
     }
 
-    private static void checkGemm(
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            MemorySegment a,
-            int lda,
-            MemorySegment b,
-            int ldb,
-            MemorySegment c,
-            int ldc,
-            int size) {
-        check("A", transposeA ? k : m, transposeA ? m : k, a, lda, size, false);
-        check("B", transposeB ? n : k, transposeB ? k : n, b, ldb, size, false);
-        check("C", m, n, c, ldc, size, true);
+    private static void checkProduct(Operand a, Operand b, Operand c) {
+        checkOutput(c);
+        if (a.cols() != b.rows() || a.rows() != c.rows() || b.cols() != c.cols()) {
+            throw new IllegalArgumentException(
+                    "shapes do not agree: A is " + text(a) + ", B is " + text(b) + ", C is " + text(c));
+        }
+        if (a.precision() != c.precision() || b.precision() != c.precision()) {
+            throw new IllegalArgumentException("precisions do not agree: A is " + a.precision() + ", B is "
+                    + b.precision() + ", C is " + c.precision());
+        }
+        require();
     }
 
-    private static void checkSyrk(
-            boolean transposeA, int n, int k, MemorySegment a, int lda, MemorySegment c, int ldc, int size) {
-        check("A", transposeA ? k : n, transposeA ? n : k, a, lda, size, false);
-        check("C", n, n, c, ldc, size, true);
+    private static void checkOutput(Operand c) {
+        if (c.transposed() || c.data().isReadOnly()) {
+            throw new IllegalArgumentException("a matrix of " + text(c) + " is written but it is "
+                    + (c.transposed() ? "transposed" : "read-only"));
+        }
     }
 
-    private static void checkTrsm(
-            Side side, int m, int n, MemorySegment t, int ldt, MemorySegment b, int ldb, int size) {
-        int order = side == Side.LEFT ? m : n;
-        check("T", order, order, t, ldt, size, false);
-        check("B", m, n, b, ldb, size, true);
-    }
-
-    private static int checkShapes(
-            boolean transposeA, boolean transposeB, int aRows, int aCols, int bRows, int bCols, int cRows, int cCols) {
-        int m = transposeA ? aCols : aRows;
-        int k = transposeA ? aRows : aCols;
-        int k2 = transposeB ? bCols : bRows;
-        int n = transposeB ? bRows : bCols;
-        if (k != k2 || m != cRows || n != cCols) {
-            throw new IllegalArgumentException("shapes do not agree: op(A) is " + m + " x " + k + ", op(B) is " + k2
-                    + " x " + n + ", C is " + cRows + " x " + cCols);
-        }
-        return k;
-    }
-
-    private static void check(String name, int rows, int cols, MemorySegment s, int ld, int size, boolean written) {
-        if (rows < 0 || cols < 0 || ld < Math.max(1, cols)) {
-            throw new IllegalArgumentException(name + " is " + rows + " x " + cols + " with leading dimension " + ld
-                    + ", which must be at least " + Math.max(1, cols));
-        }
-        long needed = rows == 0 || cols == 0 ? 0 : ((rows - 1L) * ld + cols) * size;
-        if (s.byteSize() < needed) {
-            throw new IllegalArgumentException(name + " of " + rows + " x " + cols + " with leading dimension " + ld
-                    + " needs " + needed + " bytes, found " + s.byteSize());
-        }
-        if (!s.isNative()) {
-            throw new IllegalArgumentException(name + " lies on the heap, native memory is needed");
-        }
-        if (written && s.isReadOnly()) {
-            throw new IllegalArgumentException(name + " is written but its segment is read-only");
-        }
+    private static String text(Operand a) {
+        return a.rows() + " x " + a.cols();
     }
 }

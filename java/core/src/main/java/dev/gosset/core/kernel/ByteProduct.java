@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.LazyMemory;
 import dev.gosset.core.memory.Tensor;
@@ -130,8 +131,8 @@ public final class ByteProduct {
 
     private void gemm(FloatMatrix x, FloatMatrix y, int from, int count, MemorySegment w) {
         VectorAttention.widenBytes(data, (long) from * cols, scales, 4L * from, w, 0, count, cols);
-        MemorySegment out = y.data().asSlice(4L * from);
-        Blas.sgemm(false, true, x.rows(), count, cols, 1, x.data(), cols, w, cols, 0, out, y.cols());
+        Operand out = Operand.of(y).block(0, from, x.rows(), count);
+        Blas.gemm(1, Operand.of(x), Operand.floats(w, count, cols).transpose(), 0, out);
     }
 
     private void matvec(MemorySegment xs, MemorySegment ys, int task, MemorySegment scratch) {

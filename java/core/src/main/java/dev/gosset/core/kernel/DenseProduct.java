@@ -2,6 +2,7 @@ package dev.gosset.core.kernel;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
@@ -170,20 +171,8 @@ public final class DenseProduct {
             w = scratch;
             weight.toFloats((long) from * cols, (long) count * cols, w);
         }
-        Blas.sgemm(
-                false,
-                true,
-                x.rows(),
-                count,
-                cols,
-                1,
-                x.data(),
-                cols,
-                w,
-                cols,
-                0,
-                y.data().asSlice(4L * (column + from)),
-                y.cols());
+        Operand out = Operand.of(y).block(0, column + from, x.rows(), count);
+        Blas.gemm(1, Operand.of(x), Operand.floats(w, count, cols).transpose(), 0, out);
     }
 
     /** Columns that the loops over vectors take; the rest is added one by one. */

@@ -2,6 +2,7 @@ package dev.gosset.core.kernel;
 
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
@@ -188,20 +189,8 @@ public final class QuantizedProduct {
         MemorySegment tile = decoded.asSlice(0, 4L * (to - from) * padded);
         matvecs.decode(codes, from, to, tile);
         // Where n is not a multiple of eight the last columns of the tile are noise, finite, times zero.
-        Blas.sgemm(
-                false,
-                true,
-                in.rows(),
-                to - from,
-                padded,
-                1,
-                in.data(),
-                padded,
-                tile,
-                padded,
-                0,
-                y.data().asSlice(4L * from),
-                y.cols());
+        Operand out = Operand.of(y).block(0, from, in.rows(), to - from);
+        Blas.gemm(1, Operand.of(in), Operand.floats(tile, to - from, padded).transpose(), 0, out);
     }
 
     private void transformOutputs(FloatMatrix y, Workspace workspace) {

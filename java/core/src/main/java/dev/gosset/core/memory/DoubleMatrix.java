@@ -13,7 +13,7 @@ import java.lang.foreign.ValueLayout;
  * @param rows number of rows, at least 0
  * @param cols number of columns, at least 0
  */
-public record DoubleMatrix(MemorySegment data, int rows, int cols) {
+public record DoubleMatrix(MemorySegment data, int rows, int cols) implements Matrix {
     public DoubleMatrix {
         if (rows < 0 || cols < 0 || data.byteSize() != 8L * rows * cols || !data.isNative()) {
             throw new IllegalArgumentException("a " + rows + " x " + cols + " double matrix needs a native segment of "
@@ -37,6 +37,21 @@ public record DoubleMatrix(MemorySegment data, int rows, int cols) {
         return m;
     }
 
+    @Override
+    public Precision precision() {
+        return Precision.FLOAT64;
+    }
+
+    @Override
+    public double at(int row, int col) {
+        return get(row, col);
+    }
+
+    @Override
+    public void put(int row, int col, double value) {
+        set(row, col, value);
+    }
+
     public double get(int row, int col) {
         return data.getAtIndex(ValueLayout.JAVA_DOUBLE_UNALIGNED, (long) row * cols + col);
     }
@@ -45,12 +60,7 @@ public record DoubleMatrix(MemorySegment data, int rows, int cols) {
         data.setAtIndex(ValueLayout.JAVA_DOUBLE_UNALIGNED, (long) row * cols + col, value);
     }
 
-    /** The bytes of one row, a view. */
-    public MemorySegment row(int row) {
-        return data.asSlice(8L * row * cols, 8L * cols);
-    }
-
-    /** Rows {@code from} (inclusive) to {@code to} (exclusive), a view. */
+    @Override
     public DoubleMatrix rows(int from, int to) {
         return new DoubleMatrix(data.asSlice(8L * from * cols, 8L * (to - from) * cols), to - from, cols);
     }
@@ -60,6 +70,7 @@ public record DoubleMatrix(MemorySegment data, int rows, int cols) {
         return data.toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED);
     }
 
+    @Override
     public DoubleMatrix copy(Arena arena) {
         DoubleMatrix m = allocate(arena, rows, cols);
         m.data.copyFrom(data);

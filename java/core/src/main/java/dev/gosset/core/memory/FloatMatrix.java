@@ -13,7 +13,7 @@ import java.lang.foreign.ValueLayout;
  * @param rows number of rows, at least 0
  * @param cols number of columns, at least 0
  */
-public record FloatMatrix(MemorySegment data, int rows, int cols) {
+public record FloatMatrix(MemorySegment data, int rows, int cols) implements Matrix {
     public FloatMatrix {
         if (rows < 0 || cols < 0 || data.byteSize() != 4L * rows * cols || !data.isNative()) {
             throw new IllegalArgumentException("a " + rows + " x " + cols + " float matrix needs a native segment of "
@@ -37,6 +37,21 @@ public record FloatMatrix(MemorySegment data, int rows, int cols) {
         return m;
     }
 
+    @Override
+    public Precision precision() {
+        return Precision.FLOAT32;
+    }
+
+    @Override
+    public double at(int row, int col) {
+        return get(row, col);
+    }
+
+    @Override
+    public void put(int row, int col, double value) {
+        set(row, col, (float) value);
+    }
+
     public float get(int row, int col) {
         return data.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) row * cols + col);
     }
@@ -45,12 +60,7 @@ public record FloatMatrix(MemorySegment data, int rows, int cols) {
         data.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) row * cols + col, value);
     }
 
-    /** The bytes of one row, a view. */
-    public MemorySegment row(int row) {
-        return data.asSlice(4L * row * cols, 4L * cols);
-    }
-
-    /** Rows {@code from} (inclusive) to {@code to} (exclusive), a view. */
+    @Override
     public FloatMatrix rows(int from, int to) {
         return new FloatMatrix(data.asSlice(4L * from * cols, 4L * (to - from) * cols), to - from, cols);
     }
@@ -60,6 +70,7 @@ public record FloatMatrix(MemorySegment data, int rows, int cols) {
         return data.toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
     }
 
+    @Override
     public FloatMatrix copy(Arena arena) {
         FloatMatrix m = allocate(arena, rows, cols);
         m.data.copyFrom(data);

@@ -1,8 +1,9 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.blas.Blas;
-import dev.gosset.core.memory.DoubleMatrix;
-import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.blas.Operand;
+import dev.gosset.core.memory.Matrix;
+import dev.gosset.core.memory.Precision;
 import java.lang.foreign.Arena;
 
 /**
@@ -19,107 +20,48 @@ public final class BlockLdl {
     private BlockLdl() {}
 
     /**
-     * Replaces H by L, in place and in float32.
+     * Replaces H by L, in place and in its precision.
      *
      * @param h n x n, n a multiple of 8, its lower triangle is read; becomes L whole: zeros above the block diagonal
      * @param arena owns the result
-     * @return D: n x 8, block i in rows 8 i .. 8 i + 7
-     * @throws NotPositiveDefiniteException where H has no Cholesky factor in float32 or holds NaN; {@code h} is lost
+     * @return D: n x 8, block i in rows 8 i .. 8 i + 7, of the precision of H
+     * @throws NotPositiveDefiniteException where H has no Cholesky factor in the precision or holds NaN; {@code h} is lost
      */
-    public static FloatMatrix factor(FloatMatrix h, Arena arena) {
-        int n = checkShape(h.rows(), h.cols());
-        int info = Blas.spotrf(n, h.data(), n);
-        checkFactor(n, info, "float32");
-        for (int i = 0; i < n; i++) {
-            checkPivot(n, i, h.get(i, i), "float32");
-        }
-        FloatMatrix d = FloatMatrix.allocate(arena, n, BLOCK);
-        for (int k = 0; k < n; k += BLOCK) {
-            long at = (long) k * n + k;
-            for (int i = 0; i < BLOCK; i++) {
-                for (int j = 0; j < BLOCK; j++) {
-                    double sum = 0;
-                    for (int l = 0; l <= Math.min(i, j); l++) {
-                        sum += (double) h.get(k + i, k + l) * h.get(k + j, k + l);
-                    }
-                    d.set(k + i, j, (float) sum);
-                }
-            }
-            int below = n - k - BLOCK;
-            if (below > 0) {
-                Blas.strsm(
-                        Blas.Side.RIGHT,
-                        Blas.Triangle.LOWER,
-                        false,
-                        false,
-                        below,
-                        BLOCK,
-                        1,
-                        h.data().asSlice(4 * at),
-                        n,
-                        h.data().asSlice(4 * (at + (long) BLOCK * n)),
-                        n);
-            }
-            for (int i = k; i < k + BLOCK; i++) {
-                h.data().asSlice(4 * ((long) i * n + k), 4L * (n - k)).fill((byte) 0);
-                h.set(i, i, 1);
-            }
-        }
-        return d;
-    }
-
-    /** {@link #factor(FloatMatrix, Arena)} in float64. */
-    public static DoubleMatrix factor(DoubleMatrix h, Arena arena) {
-        int n = checkShape(h.rows(), h.cols());
-        int info = Blas.dpotrf(n, h.data(), n);
-        checkFactor(n, info, "float64");
-        for (int i = 0; i < n; i++) {
-            checkPivot(n, i, h.get(i, i), "float64");
-        }
-        DoubleMatrix d = DoubleMatrix.allocate(arena, n, BLOCK);
-        for (int k = 0; k < n; k += BLOCK) {
-            long at = (long) k * n + k;
-            for (int i = 0; i < BLOCK; i++) {
-                for (int j = 0; j < BLOCK; j++) {
-                    double sum = 0;
-                    for (int l = 0; l <= Math.min(i, j); l++) {
-                        sum += h.get(k + i, k + l) * h.get(k + j, k + l);
-                    }
-                    d.set(k + i, j, sum);
-                }
-            }
-            int below = n - k - BLOCK;
-            if (below > 0) {
-                Blas.dtrsm(
-                        Blas.Side.RIGHT,
-                        Blas.Triangle.LOWER,
-                        false,
-                        false,
-                        below,
-                        BLOCK,
-                        1,
-                        h.data().asSlice(8 * at),
-                        n,
-                        h.data().asSlice(8 * (at + (long) BLOCK * n)),
-                        n);
-            }
-            for (int i = k; i < k + BLOCK; i++) {
-                h.data().asSlice(8 * ((long) i * n + k), 8L * (n - k)).fill((byte) 0);
-                h.set(i, i, 1);
-            }
-        }
-        return d;
-    }
-
-    private static int checkShape(int rows, int cols) {
-        if (rows != cols || rows % BLOCK != 0) {
+    public static Matrix factor(Matrix h, Arena arena) {
+        int n = h.rows();
+        if (n != h.cols() || n % BLOCK != 0) {
             throw new IllegalArgumentException(
-                    "block LDL needs a square matrix of a multiple of " + BLOCK + ", found " + rows + " x " + cols);
+                    "block LDL needs a square matrix of a multiple of " + BLOCK + ", found " + n + " x " + h.cols());
         }
-        return rows;
+        Operand c = Operand.of(h);
+        checkFactor(n, Blas.cholesky(c), h.precision());
+        for (int i = 0; i < n; i++) {
+            checkPivot(n, i, h.at(i, i), h.precision());
+        }
+        Matrix d = h.precision().allocate(arena, n, BLOCK);
+        for (int k = 0; k < n; k += BLOCK) {
+            for (int i = 0; i < BLOCK; i++) {
+                for (int j = 0; j < BLOCK; j++) {
+                    double sum = 0;
+                    for (int l = 0; l <= Math.min(i, j); l++) {
+                        sum += h.at(k + i, k + l) * h.at(k + j, k + l);
+                    }
+                    d.put(k + i, j, sum);
+                }
+            }
+            int below = n - k - BLOCK;
+            if (below > 0) {
+                Blas.solveRight(c.block(k, k, BLOCK, BLOCK), c.block(k + BLOCK, k, below, BLOCK));
+            }
+            for (int i = k; i < k + BLOCK; i++) {
+                h.row(i).asSlice((long) h.precision().bytes() * k).fill((byte) 0);
+                h.put(i, i, 1);
+            }
+        }
+        return d;
     }
 
-    private static void checkFactor(int n, int info, String precision) {
+    private static void checkFactor(int n, int info, Precision precision) {
         if (info != 0) {
             throw new NotPositiveDefiniteException("the Hessian of " + n
                     + " inputs is not positive definite: Cholesky in " + precision + " stopped at row " + (info - 1)
@@ -127,7 +69,7 @@ public final class BlockLdl {
         }
     }
 
-    private static void checkPivot(int n, int row, double pivot, String precision) {
+    private static void checkPivot(int n, int row, double pivot, Precision precision) {
         if (!(pivot > 0 && pivot < Double.POSITIVE_INFINITY)) {
             throw new NotPositiveDefiniteException("the Hessian of " + n
                     + " inputs is not positive definite: Cholesky in " + precision + " gave the pivot " + pivot

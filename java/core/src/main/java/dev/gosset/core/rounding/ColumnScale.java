@@ -1,7 +1,7 @@
 package dev.gosset.core.rounding;
 
-import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
 import java.lang.foreign.Arena;
 
 /**
@@ -14,67 +14,34 @@ final class ColumnScale {
 
     private ColumnScale() {}
 
-    /** s, 1 x n, float32; rescales W and H in place. */
-    static FloatMatrix apply(FloatMatrix w, FloatMatrix h, Arena arena) {
+    /** s, 1 x n, float32; rescales W and H in place, in their precision. */
+    static FloatMatrix apply(Matrix w, Matrix h, Arena arena) {
         int n = w.cols();
         double largest = 0;
         for (int i = 0; i < n; i++) {
             for (int j = 0; j < n; j++) {
-                largest = Math.max(largest, Math.abs(h.get(i, j)));
+                largest = Math.max(largest, Math.abs(h.at(i, j)));
             }
         }
         double[] squares = new double[n];
         for (int i = 0; i < w.rows(); i++) {
             for (int j = 0; j < n; j++) {
-                double v = w.get(i, j);
+                double v = w.at(i, j);
                 squares[j] += v * v;
             }
         }
         FloatMatrix s = FloatMatrix.allocate(arena, 1, n);
         for (int j = 0; j < n; j++) {
-            s.set(0, j, scale(h.get(j, j) / largest, squares[j]));
+            s.set(0, j, scale(h.at(j, j) / largest, squares[j]));
         }
         for (int i = 0; i < w.rows(); i++) {
             for (int j = 0; j < n; j++) {
-                w.set(i, j, w.get(i, j) * s.get(0, j));
+                w.put(i, j, w.at(i, j) * s.get(0, j));
             }
         }
         for (int i = 0; i < n; i++) {
             for (int j = 0; j < n; j++) {
-                h.set(i, j, (float) (h.get(i, j) / largest / s.get(0, i) / s.get(0, j)));
-            }
-        }
-        return s;
-    }
-
-    /** {@link #apply(FloatMatrix, FloatMatrix, Arena)} in float64; s is float32 all the same. */
-    static FloatMatrix apply(DoubleMatrix w, DoubleMatrix h, Arena arena) {
-        int n = w.cols();
-        double largest = 0;
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j < n; j++) {
-                largest = Math.max(largest, Math.abs(h.get(i, j)));
-            }
-        }
-        double[] squares = new double[n];
-        for (int i = 0; i < w.rows(); i++) {
-            for (int j = 0; j < n; j++) {
-                double v = w.get(i, j);
-                squares[j] += v * v;
-            }
-        }
-        FloatMatrix s = FloatMatrix.allocate(arena, 1, n);
-        for (int j = 0; j < n; j++) {
-            s.set(0, j, scale(h.get(j, j) / largest, squares[j]));
-        }
-        for (int i = 0; i < w.rows(); i++) {
-            for (int j = 0; j < n; j++) {
-                w.set(i, j, w.get(i, j) * s.get(0, j));
-            }
-        }
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j < n; j++) {
-                h.set(i, j, h.get(i, j) / largest / s.get(0, i) / s.get(0, j));
+                h.put(i, j, h.at(i, j) / largest / s.get(0, i) / s.get(0, j));
             }
         }
         return s;

@@ -1,25 +1,36 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.kernel.EncodeKernel;
 import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
-import java.lang.foreign.ValueLayout;
+import java.util.function.Function;
 
-/** {@link StackRounding} on the processor, everything in place. */
+/** {@link StackRounding} on the processor, everything in place; in float64 too. */
 final class CpuStackRounding implements StackRounding {
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-
-    private final EncodeKernel encode;
-    private final TransformKernel transform;
+    private final Incoherence.RowTransform transform;
+    private final Function<Codebook, Ldlq.PointSearch> search;
     private final ThreadTeam team;
 
-    CpuStackRounding(EncodeKernel encode, TransformKernel transform, ThreadTeam team) {
-        this.encode = encode;
+    private CpuStackRounding(
+            Incoherence.RowTransform transform, Function<Codebook, Ldlq.PointSearch> search, ThreadTeam team) {
         this.transform = transform;
+        this.search = search;
         this.team = team;
+    }
+
+    /** By kernels, for float32 matrices. */
+    CpuStackRounding(EncodeKernel encode, TransformKernel transform, ThreadTeam team) {
+        this(new Incoherence.FloatRows(transform), codebook -> Ldlq.PointSearch.of(encode, codebook), team);
+    }
+
+    /** By the scalar oracles, for float64 matrices. */
+    static CpuStackRounding oracle(ThreadTeam team) {
+        return new CpuStackRounding(new Incoherence.DoubleRows(), Ldlq.PointSearch::oracle, team);
     }
 
     @Override
@@ -30,14 +41,20 @@ final class CpuStackRounding implements StackRounding {
             FloatMatrix h,
             CodeMatrix codes,
             FloatMatrix error) {
+        return roundAny(settings, incoherence, w, h, codes, error);
+    }
+
+    /** {@link #round} of matrices in the precision that this is for. */
+    Outcome roundAny(
+            RoundingSettings settings, Incoherence incoherence, Matrix w, Matrix h, CodeMatrix codes, Matrix error) {
         try (Arena work = Arena.ofShared()) {
             incoherence.hessian(transform, team, h);
             incoherence.weights(transform, team, w);
             double weightScale =
                     Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) w.rows() * w.cols())) / settings.scale();
             divide(w, weightScale > 0 ? weightScale : 1);
-            FloatMatrix e = error == null ? FloatMatrix.allocate(work, w.rows(), w.cols()) : error;
-            Ldlq.round(encode, team, w, h, settings.greedyPasses(), codes, e);
+            Matrix e = error == null ? w.precision().allocate(work, w.rows(), w.cols()) : error;
+            Ldlq.round(search.apply(codes.codebook()), team, w, h, settings.greedyPasses(), codes, e);
             return Outcome.of(
                     weightScale,
                     ProxyLoss.trace(team, e, h),
@@ -47,11 +64,12 @@ final class CpuStackRounding implements StackRounding {
         }
     }
 
-    private static void divide(FloatMatrix w, double divisor) {
+    private static void divide(Matrix w, double divisor) {
         double factor = 1 / divisor;
-        long count = (long) w.rows() * w.cols();
-        for (long i = 0; i < count; i++) {
-            w.data().setAtIndex(FLOAT, i, (float) (w.data().getAtIndex(FLOAT, i) * factor));
+        for (int i = 0; i < w.rows(); i++) {
+            for (int j = 0; j < w.cols(); j++) {
+                w.put(i, j, w.at(i, j) * factor);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@ package dev.gosset.core.rounding;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.memory.DoubleMatrix;
-import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
+import dev.gosset.core.memory.Precision;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -82,28 +83,14 @@ public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long
      *
      * @throws FormatException where a diagonal element is not a finite number of at least 0
      */
-    public FloatMatrix regularized(double sigma, Arena arena) {
-        FloatMatrix h = FloatMatrix.allocate(arena, n, n);
-        double scale = scale();
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j <= i; j++) {
-                float v = (float) regularized(i, j, scale, sigma);
-                h.set(i, j, v);
-                h.set(j, i, v);
-            }
-        }
-        return h;
-    }
-
-    /** {@link #regularized} in float64. */
-    public DoubleMatrix regularizedDouble(double sigma, Arena arena) {
-        DoubleMatrix h = DoubleMatrix.allocate(arena, n, n);
+    public Matrix regularized(double sigma, Precision precision, Arena arena) {
+        Matrix h = precision.allocate(arena, n, n);
         double scale = scale();
         for (int i = 0; i < n; i++) {
             for (int j = 0; j <= i; j++) {
                 double v = regularized(i, j, scale, sigma);
-                h.set(i, j, v);
-                h.set(j, i, v);
+                h.put(i, j, v);
+                h.put(j, i, v);
             }
         }
         return h;

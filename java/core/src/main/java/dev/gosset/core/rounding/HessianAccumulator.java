@@ -1,6 +1,7 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -97,20 +98,13 @@ public final class HessianAccumulator {
         int col = j * TILE;
         int height = Math.min(TILE, n - row);
         int width = Math.min(TILE, n - col);
-        Blas.dgemm(
-                true,
-                false,
-                height,
-                width,
-                rows,
+        Operand x = Operand.of(wide);
+        Blas.gemm(
                 1,
-                wide.data().asSlice(8L * row),
-                n,
-                wide.data().asSlice(8L * col),
-                n,
+                x.block(0, row, rows, height).transpose(),
+                x.block(0, col, rows, width),
                 1,
-                sum.data().asSlice(8 * ((long) row * n + col)),
-                n);
+                Operand.of(sum).block(row, col, height, width));
         if (i == j) {
             for (int r = 0; r < rows; r++) {
                 for (int c = row; c < row + height; c++) {

@@ -4,10 +4,10 @@ import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -27,8 +27,6 @@ import java.nio.charset.StandardCharsets;
  * the team. Source: spec/quip-sharp.md, section 1.4.
  */
 public final class Incoherence {
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-    private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED;
     /** Rows, or columns, that one task transforms; 16 floats are one cache line of a row. */
     private static final int TILE = 16;
 
@@ -120,64 +118,108 @@ public final class Incoherence {
 
     /** {@code H <- Hr}, in place, float32; n x n. */
     public void hessian(TransformKernel kernel, ThreadTeam team, FloatMatrix h) {
-        checkShape("H", h.rows(), h.cols(), n(), n());
-        rows(kernel, team, h, true);
-        columns(kernel, team, h, su, true);
-    }
-
-    /** {@code W <- Wr}, in place, float32; m x n. */
-    public void weights(TransformKernel kernel, ThreadTeam team, FloatMatrix w) {
-        checkShape("W", w.rows(), w.cols(), m(), n());
-        rows(kernel, team, w, true);
-        columns(kernel, team, w, sv, true);
-    }
-
-    /** {@code Wr <- W}, in place, float32; m x n: the inverse of {@link #weights}. */
-    public void weightsBack(TransformKernel kernel, ThreadTeam team, FloatMatrix wr) {
-        checkShape("Wr", wr.rows(), wr.cols(), m(), n());
-        columns(kernel, team, wr, sv, false);
-        rows(kernel, team, wr, false);
+        hessian(new FloatRows(kernel), team, h);
     }
 
     /** {@code H <- Hr}, in place, float64; n x n. */
     public void hessian(ThreadTeam team, DoubleMatrix h) {
-        checkShape("H", h.rows(), h.cols(), n(), n());
-        rows(team, h, true);
-        columns(team, h, su, true);
+        hessian(new DoubleRows(), team, h);
+    }
+
+    /** {@code W <- Wr}, in place, float32; m x n. */
+    public void weights(TransformKernel kernel, ThreadTeam team, FloatMatrix w) {
+        weights(new FloatRows(kernel), team, w);
     }
 
     /** {@code W <- Wr}, in place, float64; m x n. */
     public void weights(ThreadTeam team, DoubleMatrix w) {
-        checkShape("W", w.rows(), w.cols(), m(), n());
-        rows(team, w, true);
-        columns(team, w, sv, true);
+        weights(new DoubleRows(), team, w);
+    }
+
+    /** {@code Wr <- W}, in place, float32; m x n: the inverse of {@link #weights}. */
+    public void weightsBack(TransformKernel kernel, ThreadTeam team, FloatMatrix wr) {
+        weightsBack(new FloatRows(kernel), team, wr);
     }
 
     /** {@code Wr <- W}, in place, float64; m x n. */
     public void weightsBack(ThreadTeam team, DoubleMatrix wr) {
-        checkShape("Wr", wr.rows(), wr.cols(), m(), n());
-        columns(team, wr, sv, false);
-        rows(team, wr, false);
+        weightsBack(new DoubleRows(), team, wr);
     }
 
-    private static void checkShape(String name, int rows, int cols, int m, int n) {
-        if (rows != m || cols != n) {
+    /** The transform of dense rows in one of the precisions. */
+    sealed interface RowTransform {
+        long scratchBytes(HadamardTransform transform);
+
+        void apply(HadamardTransform transform, boolean forward, Matrix rows, MemorySegment scratch);
+    }
+
+    /** By a float32 kernel. */
+    record FloatRows(TransformKernel kernel) implements RowTransform {
+        @Override
+        public long scratchBytes(HadamardTransform transform) {
+            return kernel.scratchBytes(transform);
+        }
+
+        @Override
+        public void apply(HadamardTransform transform, boolean forward, Matrix rows, MemorySegment scratch) {
+            kernel.apply(transform, forward, rows.data(), rows.rows(), scratch);
+        }
+    }
+
+    /** By the float64 transform itself, which works in its scratch memory. */
+    record DoubleRows() implements RowTransform {
+        @Override
+        public long scratchBytes(HadamardTransform transform) {
+            return transform.workBytes();
+        }
+
+        @Override
+        public void apply(HadamardTransform transform, boolean forward, Matrix rows, MemorySegment scratch) {
+            for (int i = 0; i < rows.rows(); i++) {
+                MemorySegment row = rows.row(i);
+                scratch.asSlice(0, row.byteSize()).copyFrom(row);
+                transform.apply(scratch, forward);
+                row.copyFrom(scratch.asSlice(0, row.byteSize()));
+            }
+        }
+    }
+
+    void hessian(RowTransform transform, ThreadTeam team, Matrix h) {
+        checkShape("H", h, n(), n());
+        rows(transform, team, h, true);
+        columns(transform, team, h, su, true);
+    }
+
+    void weights(RowTransform transform, ThreadTeam team, Matrix w) {
+        checkShape("W", w, m(), n());
+        rows(transform, team, w, true);
+        columns(transform, team, w, sv, true);
+    }
+
+    void weightsBack(RowTransform transform, ThreadTeam team, Matrix wr) {
+        checkShape("Wr", wr, m(), n());
+        columns(transform, team, wr, sv, false);
+        rows(transform, team, wr, false);
+    }
+
+    private static void checkShape(String name, Matrix a, int m, int n) {
+        if (a.rows() != m || a.cols() != n) {
             throw new IllegalArgumentException(
-                    name + " is " + rows + " x " + cols + ", the sign vectors are for " + m + " x " + n);
+                    name + " is " + a.rows() + " x " + a.cols() + ", the sign vectors are for " + m + " x " + n);
         }
     }
 
     /** Every row x: forwards {@code x <- U_n^T (SU x)}, back {@code x <- SU (U_n x)}. */
-    private void rows(TransformKernel kernel, ThreadTeam team, FloatMatrix a, boolean forward) {
+    private void rows(RowTransform rows, ThreadTeam team, Matrix a, boolean forward) {
         HadamardTransform transform = HadamardTransform.of(a.cols());
         team.run(Math.ceilDiv(a.rows(), TILE), t -> {
-            FloatMatrix tile = a.rows(t * TILE, Math.min(a.rows(), (t + 1) * TILE));
+            Matrix tile = a.rows(t * TILE, Math.min(a.rows(), (t + 1) * TILE));
             try (Arena arena = Arena.ofConfined()) {
-                MemorySegment scratch = arena.allocate(kernel.scratchBytes(transform), 64);
+                MemorySegment scratch = arena.allocate(rows.scratchBytes(transform), 64);
                 if (forward) {
                     flip(tile);
                 }
-                kernel.apply(transform, forward, tile.data(), tile.rows(), scratch);
+                rows.apply(transform, forward, tile, scratch);
                 if (!forward) {
                     flip(tile);
                 }
@@ -185,17 +227,16 @@ public final class Incoherence {
         });
     }
 
-    private void flip(FloatMatrix tile) {
+    private void flip(Matrix tile) {
         for (int i = 0; i < tile.rows(); i++) {
-            MemorySegment row = tile.row(i);
             for (int j = 0; j < su.length; j++) {
-                row.setAtIndex(FLOAT, j, row.getAtIndex(FLOAT, j) * su[j]);
+                tile.put(i, j, tile.at(i, j) * su[j]);
             }
         }
     }
 
     /** Every column c: forwards {@code c <- U_m^T (s c)}, back {@code c <- s (U_m c)}; 16 columns at a time as rows. */
-    private static void columns(TransformKernel kernel, ThreadTeam team, FloatMatrix a, byte[] s, boolean forward) {
+    private static void columns(RowTransform rows, ThreadTeam team, Matrix a, byte[] s, boolean forward) {
         HadamardTransform transform = HadamardTransform.of(a.rows());
         int m = a.rows();
         int n = a.cols();
@@ -203,61 +244,19 @@ public final class Incoherence {
             int first = t * TILE;
             int width = Math.min(TILE, n - first);
             try (Arena arena = Arena.ofConfined()) {
-                MemorySegment scratch = arena.allocate(kernel.scratchBytes(transform), 64);
-                MemorySegment turned = arena.allocate(4L * m * width, 64);
+                MemorySegment scratch = arena.allocate(rows.scratchBytes(transform), 64);
+                Matrix turned = a.precision().allocate(arena, width, m);
                 for (int i = 0; i < m; i++) {
-                    long row = (long) i * n + first;
-                    float sign = forward ? s[i] : 1;
+                    int sign = forward ? s[i] : 1;
                     for (int j = 0; j < width; j++) {
-                        turned.setAtIndex(
-                                FLOAT, (long) j * m + i, sign * a.data().getAtIndex(FLOAT, row + j));
+                        turned.put(j, i, sign * a.at(i, first + j));
                     }
                 }
-                kernel.apply(transform, forward, turned, width, scratch);
+                rows.apply(transform, forward, turned, scratch);
                 for (int i = 0; i < m; i++) {
-                    long row = (long) i * n + first;
-                    float sign = forward ? 1 : s[i];
+                    int sign = forward ? 1 : s[i];
                     for (int j = 0; j < width; j++) {
-                        a.data().setAtIndex(FLOAT, row + j, sign * turned.getAtIndex(FLOAT, (long) j * m + i));
-                    }
-                }
-            }
-        });
-    }
-
-    private void rows(ThreadTeam team, DoubleMatrix a, boolean forward) {
-        HadamardTransform transform = HadamardTransform.of(a.cols());
-        int n = a.cols();
-        team.run(Math.ceilDiv(a.rows(), TILE), t -> {
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment work = arena.allocate(transform.workBytes(), 64);
-                for (int i = t * TILE; i < Math.min(a.rows(), (t + 1) * TILE); i++) {
-                    MemorySegment row = a.row(i);
-                    for (int j = 0; j < n; j++) {
-                        work.setAtIndex(DOUBLE, j, row.getAtIndex(DOUBLE, j) * (forward ? su[j] : 1));
-                    }
-                    transform.apply(work, forward);
-                    for (int j = 0; j < n; j++) {
-                        row.setAtIndex(DOUBLE, j, work.getAtIndex(DOUBLE, j) * (forward ? 1 : su[j]));
-                    }
-                }
-            }
-        });
-    }
-
-    private static void columns(ThreadTeam team, DoubleMatrix a, byte[] s, boolean forward) {
-        HadamardTransform transform = HadamardTransform.of(a.rows());
-        int m = a.rows();
-        team.run(Math.ceilDiv(a.cols(), TILE), t -> {
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment work = arena.allocate(transform.workBytes(), 64);
-                for (int j = t * TILE; j < Math.min(a.cols(), (t + 1) * TILE); j++) {
-                    for (int i = 0; i < m; i++) {
-                        work.setAtIndex(DOUBLE, i, a.get(i, j) * (forward ? s[i] : 1));
-                    }
-                    transform.apply(work, forward);
-                    for (int i = 0; i < m; i++) {
-                        a.set(i, j, work.getAtIndex(DOUBLE, i) * (forward ? 1 : s[i]));
+                        a.put(i, first + j, sign * turned.at(j, i));
                     }
                 }
             }

@@ -1,11 +1,14 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.kernel.EncodeKernel;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -41,6 +44,8 @@ public final class Ldlq {
     private static final int GROUP = 128;
 
     private static final int BLOCK = BlockLdl.BLOCK;
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED;
 
@@ -51,18 +56,7 @@ public final class Ldlq {
         return m >= 2048 ? 128 : m >= 512 ? 64 : 32;
     }
 
-    /**
-     * Rounds in float32.
-     *
-     * <p>All segments must be accessible to the threads of the team.
-     *
-     * @param x m x n, in units of the codebook; not changed
-     * @param h n x n, symmetric positive definite; not changed
-     * @param greedyPasses how many greedy passes follow the feedback pass, at least 0
-     * @param codes receives the codes; m x n
-     * @param error receives {@code X - Q}; m x n
-     * @throws NotPositiveDefiniteException where H has no Cholesky factor in float32
-     */
+    /** Rounds in float32; see {@link #round(PointSearch, ThreadTeam, Matrix, Matrix, int, CodeMatrix, Matrix)}. */
     public static void round(
             EncodeKernel kernel,
             ThreadTeam team,
@@ -71,78 +65,107 @@ public final class Ldlq {
             int greedyPasses,
             CodeMatrix codes,
             FloatMatrix error) {
-        check(x.rows(), x.cols(), h.rows(), h.cols(), codes, error.rows(), error.cols(), greedyPasses);
-        int m = x.rows();
-        int n = x.cols();
-        int padded = BLOCK * codes.groups();
-        try (Arena arena = Arena.ofShared()) {
-            FloatMatrix px = padded == n ? x : pad(x, m, padded, 0, arena);
-            FloatMatrix ph = padded == n ? h : pad(h, padded, padded, meanDiagonal(h), arena);
-            FloatMatrix e = padded == n ? error : FloatMatrix.allocate(arena, m, padded);
-            e.data().fill((byte) 0);
-            FloatMatrix matrix = ph.copy(arena);
-            BlockLdl.factor(matrix, arena);
-            Codebook codebook = codes.codebook();
-            sweep(kernel, codebook, team, px, matrix, true, e, greedyPasses == 0 ? codes : null);
-            if (greedyPasses > 0) {
-                greedyMatrix(team, ph, matrix);
-                for (int pass = 1; pass <= greedyPasses; pass++) {
-                    sweep(kernel, codebook, team, px, matrix, false, e, pass == greedyPasses ? codes : null);
+        round(PointSearch.of(kernel, codes.codebook()), team, x, h, greedyPasses, codes, error);
+    }
+
+    /**
+     * Rounds in float64, with the scalar oracle of {@code codes.codebook()} as the search; see {@link #round(PointSearch,
+     * ThreadTeam, Matrix, Matrix, int, CodeMatrix, Matrix)}.
+     */
+    public static void round(
+            ThreadTeam team, DoubleMatrix x, DoubleMatrix h, int greedyPasses, CodeMatrix codes, DoubleMatrix error) {
+        round(PointSearch.oracle(codes.codebook()), team, x, h, greedyPasses, codes, error);
+    }
+
+    /** The search for nearest points. Thread-safe. */
+    @FunctionalInterface
+    interface PointSearch {
+        /**
+         * @param target rows x 8, in the precision of the matrices that are rounded
+         * @param points receives the nearest points, likewise
+         * @param codes receives their codes, one int a row
+         */
+        void nearest(MemorySegment target, int rows, MemorySegment points, MemorySegment codes);
+
+        /** In float32. */
+        static PointSearch of(EncodeKernel kernel, Codebook codebook) {
+            return (target, rows, points, codes) -> kernel.nearest(codebook, target, rows, points, codes);
+        }
+
+        /** In float64, point by point. */
+        static PointSearch oracle(Codebook codebook) {
+            return (target, rows, points, codes) -> {
+                double[] vector = new double[BLOCK];
+                for (int i = 0; i < rows; i++) {
+                    MemorySegment.copy(target, DOUBLE, 8L * BLOCK * i, vector, 0, BLOCK);
+                    int code = codebook.nearest(vector, 0);
+                    codebook.decode(code, vector, 0);
+                    MemorySegment.copy(vector, 0, points, DOUBLE, 8L * BLOCK * i, BLOCK);
+                    codes.setAtIndex(INT, i, code);
                 }
-            }
-            if (padded != n) {
-                for (int i = 0; i < m; i++) {
-                    error.row(i).copyFrom(e.row(i).asSlice(0, 4L * n));
-                }
-            }
+            };
         }
     }
 
     /**
-     * Rounds in float64, with the scalar oracle of {@code codes.codebook()} as the search; see {@link
-     * #round(EncodeKernel, ThreadTeam, FloatMatrix, FloatMatrix, int, CodeMatrix, FloatMatrix)}.
+     * Rounds in the precision of the matrices.
+     *
+     * <p>All segments must be accessible to the threads of the team.
+     *
+     * @param x m x n, in units of the codebook; not changed
+     * @param h n x n, symmetric positive definite; not changed
+     * @param greedyPasses how many greedy passes follow the feedback pass, at least 0
+     * @param codes receives the codes; m x n
+     * @param error receives {@code X - Q}; m x n
+     * @throws NotPositiveDefiniteException where H has no Cholesky factor in the precision
      */
-    public static void round(
-            ThreadTeam team, DoubleMatrix x, DoubleMatrix h, int greedyPasses, CodeMatrix codes, DoubleMatrix error) {
-        check(x.rows(), x.cols(), h.rows(), h.cols(), codes, error.rows(), error.cols(), greedyPasses);
+    static void round(
+            PointSearch search, ThreadTeam team, Matrix x, Matrix h, int greedyPasses, CodeMatrix codes, Matrix error) {
+        check(x, h, codes, error, greedyPasses);
         int m = x.rows();
         int n = x.cols();
         int padded = BLOCK * codes.groups();
         try (Arena arena = Arena.ofShared()) {
-            DoubleMatrix px = padded == n ? x : pad(x, m, padded, 0, arena);
-            DoubleMatrix ph = padded == n ? h : pad(h, padded, padded, meanDiagonal(h), arena);
-            DoubleMatrix e = padded == n ? error : DoubleMatrix.allocate(arena, m, padded);
+            Matrix px = padded == n ? x : pad(x, m, padded, 0, arena);
+            Matrix ph = padded == n ? h : pad(h, padded, padded, meanDiagonal(h), arena);
+            Matrix e = padded == n ? error : x.precision().allocate(arena, m, padded);
             e.data().fill((byte) 0);
-            DoubleMatrix matrix = ph.copy(arena);
+            Matrix matrix = ph.copy(arena);
             BlockLdl.factor(matrix, arena);
-            sweep(team, px, matrix, true, e, codes);
+            sweep(search, team, px, matrix, true, e, greedyPasses == 0 ? codes : null);
             if (greedyPasses > 0) {
                 greedyMatrix(team, ph, matrix);
                 for (int pass = 1; pass <= greedyPasses; pass++) {
-                    sweep(team, px, matrix, false, e, codes);
+                    sweep(search, team, px, matrix, false, e, pass == greedyPasses ? codes : null);
                 }
             }
             if (padded != n) {
                 for (int i = 0; i < m; i++) {
-                    error.row(i).copyFrom(e.row(i).asSlice(0, 8L * n));
+                    MemorySegment row = error.row(i);
+                    row.copyFrom(e.row(i).asSlice(0, row.byteSize()));
                 }
             }
         }
     }
 
-    private static void check(
-            int m, int n, int hRows, int hCols, CodeMatrix codes, int eRows, int eCols, int greedyPasses) {
-        if (hRows != n || hCols != n || codes.rows() != m || codes.cols() != n || eRows != m || eCols != n) {
-            throw new IllegalArgumentException("shapes do not agree: X is " + m + " x " + n + ", H is " + hRows + " x "
-                    + hCols + ", the codes " + codes.rows() + " x " + codes.cols() + ", the error " + eRows + " x "
-                    + eCols);
+    private static void check(Matrix x, Matrix h, CodeMatrix codes, Matrix error, int greedyPasses) {
+        int m = x.rows();
+        int n = x.cols();
+        if (h.rows() != n
+                || h.cols() != n
+                || codes.rows() != m
+                || codes.cols() != n
+                || error.rows() != m
+                || error.cols() != n) {
+            throw new IllegalArgumentException("shapes do not agree: X is " + m + " x " + n + ", H is " + h.rows()
+                    + " x "
+                    + h.cols() + ", the codes " + codes.rows() + " x " + codes.cols() + ", the error " + error.rows()
+                    + " x " + error.cols());
         }
         if (greedyPasses < 0) {
             throw new IllegalArgumentException("greedy passes must be at least 0, found " + greedyPasses);
         }
     }
-
-    // ------------------------------------------------------------------------------------------------ float32
 
     /**
      * One pass. On entry {@code e} holds {@code X - Q} of the pass before, or zeros.
@@ -151,88 +174,72 @@ public final class Ldlq {
      * @param codes receives the codes, or null
      */
     private static void sweep(
-            EncodeKernel kernel,
-            Codebook codebook,
+            PointSearch search,
             ThreadTeam team,
-            FloatMatrix x,
-            FloatMatrix matrix,
+            Matrix x,
+            Matrix matrix,
             boolean feedback,
-            FloatMatrix e,
+            Matrix e,
             CodeMatrix codes) {
         int tile = tileRows(x.rows());
         team.run(Math.ceilDiv(x.rows(), tile), t -> {
             int from = t * tile;
             int to = Math.min(x.rows(), from + tile);
-            sweepTile(kernel, codebook, x.rows(from, to), matrix, feedback, e.rows(from, to), codes, from);
+            sweepTile(search, x.rows(from, to), Operand.of(matrix), feedback, e.rows(from, to), codes, from);
         });
     }
 
     private static void sweepTile(
-            EncodeKernel kernel,
-            Codebook codebook,
-            FloatMatrix x,
-            FloatMatrix matrix,
-            boolean feedback,
-            FloatMatrix e,
-            CodeMatrix codes,
-            int firstRow) {
+            PointSearch search, Matrix x, Operand matrix, boolean feedback, Matrix e, CodeMatrix codes, int firstRow) {
         int rows = x.rows();
         int n = x.cols();
-        MemorySegment mx = matrix.data();
+        Precision precision = x.precision();
+        long size = precision.bytes();
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment base = arena.allocate(4L * rows * GROUP, 64);
-            MemorySegment change = arena.allocate(4L * rows * GROUP, 64);
-            MemorySegment target = arena.allocate(4L * rows * BLOCK, 64);
-            MemorySegment points = arena.allocate(4L * rows * BLOCK, 64);
+            MemorySegment base = arena.allocate(size * rows * GROUP, 64);
+            MemorySegment change = arena.allocate(size * rows * GROUP, 64);
+            MemorySegment target = arena.allocate(size * rows * BLOCK, 64);
+            MemorySegment points = arena.allocate(size * rows * BLOCK, 64);
             MemorySegment found = arena.allocate(4L * rows, 64);
+            Operand sums = new Operand(precision, base, rows, GROUP, GROUP, false);
+            Operand changes = new Operand(precision, change, rows, GROUP, GROUP, false);
+            Operand targets = new Operand(precision, target, rows, BLOCK, BLOCK, false);
             for (int end = n; end > 0; ) {
                 int start = (end - 1) / GROUP * GROUP;
                 int width = end - start;
                 for (int i = 0; i < rows; i++) {
-                    MemorySegment.copy(x.data(), 4 * ((long) i * n + start), base, 4L * i * GROUP, 4L * width);
+                    MemorySegment.copy(x.data(), size * ((long) i * n + start), base, size * i * GROUP, size * width);
                 }
                 int above = feedback ? end : 0;
                 if (above < n) {
-                    Blas.sgemm(
-                            false,
-                            false,
-                            rows,
-                            width,
-                            n - above,
+                    Blas.gemm(
                             1,
-                            e.data().asSlice(4L * above),
-                            n,
-                            mx.asSlice(4 * ((long) above * n + start)),
-                            n,
+                            Operand.of(e).block(0, above, rows, n - above),
+                            matrix.block(above, start, n - above, width),
                             1,
-                            base,
-                            GROUP);
+                            sums.block(0, 0, rows, width));
                 }
                 for (int k = end - BLOCK; k >= start; k -= BLOCK) {
                     int local = k - start;
                     int done = end - k - BLOCK;
-                    gather(base, local, rows, target);
+                    gather(base, size, local, rows, target);
                     if (done > 0) {
-                        Blas.sgemm(
-                                false,
-                                false,
-                                rows,
-                                BLOCK,
-                                done,
+                        Blas.gemm(
                                 1,
-                                change.asSlice(4L * (local + BLOCK)),
-                                GROUP,
-                                mx.asSlice(4 * ((long) (k + BLOCK) * n + k)),
-                                n,
+                                changes.block(0, local + BLOCK, rows, done),
+                                matrix.block(k + BLOCK, k, done, BLOCK),
                                 1,
-                                target,
-                                BLOCK);
+                                targets);
                     }
-                    kernel.nearest(codebook, target, rows, points, found);
-                    settle(x.data(), e.data(), n, k, points, change, local, rows);
+                    search.nearest(target, rows, points, found);
+                    if (precision == Precision.FLOAT32) {
+                        settleFloats(x.data(), e.data(), n, k, points, change, local, rows);
+                    } else {
+                        settleDoubles(x.data(), e.data(), n, k, points, change, local, rows);
+                    }
                     if (codes != null) {
                         for (int i = 0; i < rows; i++) {
-                            codes.setCode(firstRow + i, k / BLOCK, found.getAtIndex(ValueLayout.JAVA_INT, i));
+                            codes.setCode(firstRow + i, k / BLOCK, found.getAtIndex(INT, i));
                         }
                     }
                 }
@@ -241,19 +248,23 @@ public final class Ldlq {
         }
     }
 
-    /** Eight columns of a group, made dense. Small methods of their own: C2 compiles them well, loops in a long one not. */
-    private static void gather(MemorySegment base, int local, int rows, MemorySegment target) {
+    /**
+     * Eight columns of a group, made dense: numbers of {@code size} bytes, moved eight bytes at a time. Small methods of their
+     * own: C2 compiles them well, loops in a long one not.
+     */
+    private static void gather(MemorySegment base, long size, int local, int rows, MemorySegment target) {
+        long bytes = size * BLOCK;
         for (int i = 0; i < rows; i++) {
-            long from = 4 * ((long) i * GROUP + local);
-            long to = 32L * i;
-            for (int j = 0; j < 4 * BLOCK; j += 4) {
-                target.set(FLOAT, to + j, base.get(FLOAT, from + j));
+            long from = size * ((long) i * GROUP + local);
+            long to = bytes * i;
+            for (long j = 0; j < bytes; j += 8) {
+                target.set(LONG, to + j, base.get(LONG, from + j));
             }
         }
     }
 
     /** {@code E[:,k] <- X[:,k] - points}, and by how much that changed E. */
-    private static void settle(
+    private static void settleFloats(
             MemorySegment x,
             MemorySegment e,
             int n,
@@ -274,201 +285,74 @@ public final class Ldlq {
         }
     }
 
+    /** {@link #settleFloats} in float64. */
+    private static void settleDoubles(
+            MemorySegment x,
+            MemorySegment e,
+            int n,
+            int k,
+            MemorySegment points,
+            MemorySegment change,
+            int local,
+            int rows) {
+        for (int i = 0; i < rows; i++) {
+            long at = 8 * ((long) i * n + k);
+            long point = 64L * i;
+            long moved = 8 * ((long) i * GROUP + local);
+            for (int j = 0; j < 8 * BLOCK; j += 8) {
+                double now = x.get(DOUBLE, at + j) - points.get(DOUBLE, point + j);
+                change.set(DOUBLE, moved + j, now - e.get(DOUBLE, at + j));
+                e.set(DOUBLE, at + j, now);
+            }
+        }
+    }
+
     /** Overwrites {@code matrix} with {@code H[:,k] H[k,k]^-1} for every block k, zero in the diagonal blocks. */
-    private static void greedyMatrix(ThreadTeam team, FloatMatrix h, FloatMatrix matrix) {
+    private static void greedyMatrix(ThreadTeam team, Matrix h, Matrix matrix) {
         int n = h.cols();
         matrix.data().copyFrom(h.data());
         team.run(n / BLOCK, b -> {
             int k = b * BLOCK;
-            long diagonal = (long) k * n + k;
             try (Arena arena = Arena.ofConfined()) {
-                MemorySegment factor = arena.allocate(4L * BLOCK * BLOCK, 64);
+                Matrix factor = h.precision().allocate(arena, BLOCK, BLOCK);
                 for (int i = 0; i < BLOCK; i++) {
-                    MemorySegment.copy(h.data(), 4 * (diagonal + (long) i * n), factor, 4L * BLOCK * i, 4L * BLOCK);
+                    for (int j = 0; j < BLOCK; j++) {
+                        factor.put(i, j, h.at(k + i, k + j));
+                    }
                 }
-                if (Blas.spotrf(BLOCK, factor, BLOCK) != 0) {
+                Operand lower = Operand.of(factor);
+                if (Blas.cholesky(lower) != 0) {
                     throw new NotPositiveDefiniteException("the diagonal block of the Hessian at input " + k + " of "
-                            + n + " is not positive definite in float32");
+                            + n + " is not positive definite in " + h.precision());
                 }
-                MemorySegment columns = matrix.data().asSlice(4L * k);
-                for (int transpose = 1; transpose >= 0; transpose--) {
-                    Blas.strsm(
-                            Blas.Side.RIGHT,
-                            Blas.Triangle.LOWER,
-                            transpose == 1,
-                            false,
-                            n,
-                            BLOCK,
-                            1,
-                            factor,
-                            BLOCK,
-                            columns,
-                            n);
-                }
+                Operand columns = Operand.of(matrix).block(0, k, n, BLOCK);
+                Blas.solveRight(lower.transpose(), columns);
+                Blas.solveRight(lower, columns);
                 for (int i = 0; i < BLOCK; i++) {
-                    matrix.data()
-                            .asSlice(4 * (diagonal + (long) i * n), 4L * BLOCK)
-                            .fill((byte) 0);
+                    for (int j = 0; j < BLOCK; j++) {
+                        matrix.put(k + i, k + j, 0);
+                    }
                 }
             }
         });
     }
 
-    private static FloatMatrix pad(FloatMatrix a, int rows, int cols, double diagonal, Arena arena) {
-        FloatMatrix p = FloatMatrix.allocate(arena, rows, cols);
+    private static Matrix pad(Matrix a, int rows, int cols, double diagonal, Arena arena) {
+        Matrix p = a.precision().allocate(arena, rows, cols);
         for (int i = 0; i < a.rows(); i++) {
-            MemorySegment.copy(a.data(), 4L * i * a.cols(), p.data(), 4L * i * cols, 4L * a.cols());
+            MemorySegment row = a.row(i);
+            p.row(i).asSlice(0, row.byteSize()).copyFrom(row);
         }
         for (int i = a.rows(); i < rows; i++) {
-            p.set(i, i, (float) diagonal);
+            p.put(i, i, diagonal);
         }
         return p;
     }
 
-    private static double meanDiagonal(FloatMatrix h) {
+    private static double meanDiagonal(Matrix h) {
         double sum = 0;
         for (int i = 0; i < h.rows(); i++) {
-            sum += h.get(i, i);
-        }
-        return sum / h.rows();
-    }
-
-    // ------------------------------------------------------------------------------------------------ float64
-
-    private static void sweep(
-            ThreadTeam team, DoubleMatrix x, DoubleMatrix matrix, boolean feedback, DoubleMatrix e, CodeMatrix codes) {
-        int tile = tileRows(x.rows());
-        team.run(Math.ceilDiv(x.rows(), tile), t -> {
-            int from = t * tile;
-            int to = Math.min(x.rows(), from + tile);
-            sweepTile(x.rows(from, to), matrix, feedback, e.rows(from, to), codes, from);
-        });
-    }
-
-    private static void sweepTile(
-            DoubleMatrix x, DoubleMatrix matrix, boolean feedback, DoubleMatrix e, CodeMatrix codes, int firstRow) {
-        Codebook codebook = codes.codebook();
-        int rows = x.rows();
-        int n = x.cols();
-        MemorySegment mx = matrix.data();
-        double[] target = new double[BLOCK];
-        double[] point = new double[BLOCK];
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment base = arena.allocate(8L * rows * GROUP, 64);
-            MemorySegment change = arena.allocate(8L * rows * GROUP, 64);
-            for (int end = n; end > 0; ) {
-                int start = (end - 1) / GROUP * GROUP;
-                int width = end - start;
-                for (int i = 0; i < rows; i++) {
-                    MemorySegment.copy(x.data(), 8 * ((long) i * n + start), base, 8L * i * GROUP, 8L * width);
-                }
-                int above = feedback ? end : 0;
-                if (above < n) {
-                    Blas.dgemm(
-                            false,
-                            false,
-                            rows,
-                            width,
-                            n - above,
-                            1,
-                            e.data().asSlice(8L * above),
-                            n,
-                            mx.asSlice(8 * ((long) above * n + start)),
-                            n,
-                            1,
-                            base,
-                            GROUP);
-                }
-                for (int k = end - BLOCK; k >= start; k -= BLOCK) {
-                    int local = k - start;
-                    int done = end - k - BLOCK;
-                    if (done > 0) {
-                        Blas.dgemm(
-                                false,
-                                false,
-                                rows,
-                                BLOCK,
-                                done,
-                                1,
-                                change.asSlice(8L * (local + BLOCK)),
-                                GROUP,
-                                mx.asSlice(8 * ((long) (k + BLOCK) * n + k)),
-                                n,
-                                1,
-                                base.asSlice(8L * local),
-                                GROUP);
-                    }
-                    for (int i = 0; i < rows; i++) {
-                        MemorySegment.copy(base, DOUBLE, 8 * ((long) i * GROUP + local), target, 0, BLOCK);
-                        int code = codebook.nearest(target, 0);
-                        codebook.decode(code, point, 0);
-                        codes.setCode(firstRow + i, k / BLOCK, code);
-                        for (int j = 0; j < BLOCK; j++) {
-                            double now = x.get(i, k + j) - point[j];
-                            change.setAtIndex(DOUBLE, (long) i * GROUP + local + j, now - e.get(i, k + j));
-                            e.set(i, k + j, now);
-                        }
-                    }
-                }
-                end = start;
-            }
-        }
-    }
-
-    private static void greedyMatrix(ThreadTeam team, DoubleMatrix h, DoubleMatrix matrix) {
-        int n = h.cols();
-        matrix.data().copyFrom(h.data());
-        team.run(n / BLOCK, b -> {
-            int k = b * BLOCK;
-            long diagonal = (long) k * n + k;
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment factor = arena.allocate(8L * BLOCK * BLOCK, 64);
-                for (int i = 0; i < BLOCK; i++) {
-                    MemorySegment.copy(h.data(), 8 * (diagonal + (long) i * n), factor, 8L * BLOCK * i, 8L * BLOCK);
-                }
-                if (Blas.dpotrf(BLOCK, factor, BLOCK) != 0) {
-                    throw new NotPositiveDefiniteException("the diagonal block of the Hessian at input " + k + " of "
-                            + n + " is not positive definite in float64");
-                }
-                MemorySegment columns = matrix.data().asSlice(8L * k);
-                for (int transpose = 1; transpose >= 0; transpose--) {
-                    Blas.dtrsm(
-                            Blas.Side.RIGHT,
-                            Blas.Triangle.LOWER,
-                            transpose == 1,
-                            false,
-                            n,
-                            BLOCK,
-                            1,
-                            factor,
-                            BLOCK,
-                            columns,
-                            n);
-                }
-                for (int i = 0; i < BLOCK; i++) {
-                    matrix.data()
-                            .asSlice(8 * (diagonal + (long) i * n), 8L * BLOCK)
-                            .fill((byte) 0);
-                }
-            }
-        });
-    }
-
-    private static DoubleMatrix pad(DoubleMatrix a, int rows, int cols, double diagonal, Arena arena) {
-        DoubleMatrix p = DoubleMatrix.allocate(arena, rows, cols);
-        for (int i = 0; i < a.rows(); i++) {
-            MemorySegment.copy(a.data(), 8L * i * a.cols(), p.data(), 8L * i * cols, 8L * a.cols());
-        }
-        for (int i = a.rows(); i < rows; i++) {
-            p.set(i, i, diagonal);
-        }
-        return p;
-    }
-
-    private static double meanDiagonal(DoubleMatrix h) {
-        double sum = 0;
-        for (int i = 0; i < h.rows(); i++) {
-            sum += h.get(i, i);
+            sum += h.at(i, i);
         }
         return sum / h.rows();
     }

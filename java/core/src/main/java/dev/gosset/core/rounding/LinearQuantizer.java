@@ -5,8 +5,9 @@ import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.kernel.EncodeKernel;
 import dev.gosset.core.kernel.TransformKernel;
-import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -15,6 +16,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BiFunction;
 
 /**
  * Quantizes one linear, or several stacked ones that read the same input: from weights and a Hessian to a {@link
@@ -45,7 +47,6 @@ import java.util.Optional;
 public final class LinearQuantizer {
     private static final ValueLayout.OfShort HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-    private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED;
     /** The smallest number that float16 holds with all its digits. */
     private static final double SMALLEST_HALF = 0x1p-14;
 
@@ -110,56 +111,20 @@ public final class LinearQuantizer {
      */
     public QuantizationResult quantize(
             String name, List<Part> parts, FloatMatrix regularized, Incoherence incoherence, Arena arena) {
-        return quantize(name, parts, new GivenHessian(regularized), incoherence, arena);
+        return quantize(
+                name,
+                parts,
+                new HessianSource(regularized.cols(), (precision, work) -> copy(regularized, precision, work)),
+                incoherence,
+                arena);
     }
-
-    // ---------------------------------------------------------------------------------------------- the Hessian
 
     /** A fresh copy of the regularized Hessian, in either precision. */
-    private sealed interface HessianSource {
-        int n();
-
-        FloatMatrix floats(Arena arena);
-
-        DoubleMatrix doubles(Arena arena);
-    }
-
-    private record GivenHessian(FloatMatrix h) implements HessianSource {
-        @Override
-        public int n() {
-            return h.cols();
-        }
-
-        @Override
-        public FloatMatrix floats(Arena arena) {
-            return h.copy(arena);
-        }
-
-        @Override
-        public DoubleMatrix doubles(Arena arena) {
-            return widen(h, arena);
-        }
-    }
-
-    private record MeasuredHessian(Hessian hessian, double sigma) implements HessianSource {
-        @Override
-        public int n() {
-            return hessian.n();
-        }
-
-        @Override
-        public FloatMatrix floats(Arena arena) {
-            return hessian.regularized(sigma, arena);
-        }
-
-        @Override
-        public DoubleMatrix doubles(Arena arena) {
-            return hessian.regularizedDouble(sigma, arena);
-        }
-    }
+    private record HessianSource(int n, BiFunction<Precision, Arena, Matrix> copy) {}
 
     private HessianSource regularized(Hessian hessian) {
-        return new MeasuredHessian(hessian, settings.sigma());
+        return new HessianSource(
+                hessian.n(), (precision, work) -> hessian.regularized(settings.sigma(), precision, work));
     }
 
     // ------------------------------------------------------------------------------------------------ the steps
@@ -194,13 +159,14 @@ public final class LinearQuantizer {
         }
         try (Arena work = Arena.ofShared()) {
             Rounded rounded = null;
-            if (settings.precision() == RoundingSettings.Precision.FLOAT32) {
+            boolean single = settings.precision() == Precision.FLOAT32;
+            if (single) {
                 rounded = tryFloat32(parts, rms, hessian, incoherence, work);
             }
-            boolean retried = rounded == null && settings.precision() == RoundingSettings.Precision.FLOAT32;
+            boolean retried = single && rounded == null;
             if (rounded == null) {
                 try {
-                    rounded = float64(parts, rms, hessian, incoherence, work);
+                    rounded = round(Precision.FLOAT64, parts, rms, hessian, incoherence, work);
                 } catch (NotPositiveDefiniteException e) {
                     throw new NotPositiveDefiniteException(name + ": " + e.getMessage());
                 }
@@ -217,78 +183,53 @@ public final class LinearQuantizer {
     private Rounded tryFloat32(
             List<Part> parts, float[] rms, HessianSource hessian, Incoherence incoherence, Arena work) {
         try {
-            Rounded rounded = float32(parts, rms, hessian, incoherence, work);
+            Rounded rounded = round(Precision.FLOAT32, parts, rms, hessian, incoherence, work);
             return rounded.isFinite() ? rounded : null;
         } catch (NotPositiveDefiniteException e) {
             return null;
         }
     }
 
-    private Rounded float32(
-            List<Part> parts, float[] rms, HessianSource hessian, Incoherence incoherence, Arena result) {
+    private Rounded round(
+            Precision precision,
+            List<Part> parts,
+            float[] rms,
+            HessianSource hessian,
+            Incoherence incoherence,
+            Arena result) {
         int m = incoherence.m();
         int n = incoherence.n();
         CodeMatrix codes = CodeMatrix.allocate(result, settings.codebook(), m, n);
         try (Arena work = Arena.ofShared()) {
-            FloatMatrix w = FloatMatrix.allocate(work, m, n);
+            Matrix w = precision.allocate(work, m, n);
             stack(parts, rms, w);
-            FloatMatrix h = hessian.floats(work);
+            Matrix h = hessian.copy.apply(precision, work);
             FloatMatrix scale = settings.rescale() ? ColumnScale.apply(w, h, result) : null;
-            FloatMatrix e = scale == null ? null : FloatMatrix.allocate(work, m, n);
-            StackRounding.Outcome outcome = rounding.round(settings, incoherence, w, h, codes, e);
+            Matrix e = scale == null ? null : precision.allocate(work, m, n);
+            StackRounding.Outcome outcome = w instanceof FloatMatrix floats
+                    ? rounding.round(settings, incoherence, floats, (FloatMatrix) h, codes, (FloatMatrix) e)
+                    : CpuStackRounding.oracle(team).roundAny(settings, incoherence, w, h, codes, e);
             double weightScale = outcome.weightScale();
             double frobenius = outcome.frobeniusError();
             if (scale != null) {
                 // The rescaling is not orthogonal: back to the original columns, where E is diag-scaled again.
-                incoherence.weightsBack(transform, team, e);
+                incoherence.weightsBack(
+                        precision == Precision.FLOAT32
+                                ? new Incoherence.FloatRows(transform)
+                                : new Incoherence.DoubleRows(),
+                        team,
+                        e);
                 for (int i = 0; i < m; i++) {
                     for (int j = 0; j < n; j++) {
-                        e.set(i, j, (float) (e.get(i, j) * weightScale / scale.get(0, j)));
+                        e.put(i, j, e.at(i, j) * weightScale / scale.get(0, j));
                     }
                 }
                 stack(parts, rms, w);
-                frobenius = ratio(ProxyLoss.squaredNorm(e), ProxyLoss.squaredNorm(w));
+                double squares = ProxyLoss.squaredNorm(w);
+                frobenius = squares == 0 ? 0 : ProxyLoss.squaredNorm(e) / squares;
             }
             return new Rounded(codes, weightScale, outcome.proxyError(), frobenius, scale);
         }
-    }
-
-    private Rounded float64(
-            List<Part> parts, float[] rms, HessianSource hessian, Incoherence incoherence, Arena result) {
-        int m = incoherence.m();
-        int n = incoherence.n();
-        CodeMatrix codes = CodeMatrix.allocate(result, settings.codebook(), m, n);
-        try (Arena work = Arena.ofShared()) {
-            DoubleMatrix w = DoubleMatrix.allocate(work, m, n);
-            stack(parts, rms, w);
-            DoubleMatrix h = hessian.doubles(work);
-            FloatMatrix scale = settings.rescale() ? ColumnScale.apply(w, h, result) : null;
-            incoherence.hessian(team, h);
-            incoherence.weights(team, w);
-            double weightScale = Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) m * n)) / settings.scale();
-            scaleBy(w, weightScale > 0 ? 1 / weightScale : 1);
-            DoubleMatrix e = DoubleMatrix.allocate(work, m, n);
-            Ldlq.round(team, w, h, settings.greedyPasses(), codes, e);
-            double proxy = ratio(ProxyLoss.trace(team, e, h), ProxyLoss.trace(team, w, h));
-            double frobenius;
-            if (scale == null) {
-                frobenius = ratio(ProxyLoss.squaredNorm(e), ProxyLoss.squaredNorm(w));
-            } else {
-                incoherence.weightsBack(team, e);
-                for (int i = 0; i < m; i++) {
-                    for (int j = 0; j < n; j++) {
-                        e.set(i, j, e.get(i, j) * weightScale / scale.get(0, j));
-                    }
-                }
-                stack(parts, rms, w);
-                frobenius = ratio(ProxyLoss.squaredNorm(e), ProxyLoss.squaredNorm(w));
-            }
-            return new Rounded(codes, weightScale, proxy, frobenius, scale);
-        }
-    }
-
-    private static double ratio(double error, double whole) {
-        return whole == 0 ? 0 : error / whole;
     }
 
     private static float rms(String name, Part part) {
@@ -315,46 +256,28 @@ public final class LinearQuantizer {
     }
 
     /** The parts, each divided by its RMS, one below the other; a part of zeros stays one. */
-    private static void stack(List<Part> parts, float[] rms, FloatMatrix out) {
-        long at = 0;
+    private static void stack(List<Part> parts, float[] rms, Matrix out) {
+        int row = 0;
         for (int p = 0; p < rms.length; p++) {
             FloatMatrix w = parts.get(p).weights;
-            float divisor = rms[p] > 0 ? rms[p] : 1;
-            long count = (long) w.rows() * w.cols();
-            for (long i = 0; i < count; i++) {
-                out.data().setAtIndex(FLOAT, at + i, w.data().getAtIndex(FLOAT, i) / divisor);
-            }
-            at += count;
-        }
-    }
-
-    private static void stack(List<Part> parts, float[] rms, DoubleMatrix out) {
-        long at = 0;
-        for (int p = 0; p < rms.length; p++) {
-            FloatMatrix w = parts.get(p).weights;
+            // A quotient of float32 numbers, rounded to float64 and then to float32, is that of float32 division.
             double divisor = rms[p] > 0 ? rms[p] : 1;
-            long count = (long) w.rows() * w.cols();
-            for (long i = 0; i < count; i++) {
-                out.data().setAtIndex(DOUBLE, at + i, w.data().getAtIndex(FLOAT, i) / divisor);
+            for (int i = 0; i < w.rows(); i++, row++) {
+                for (int j = 0; j < w.cols(); j++) {
+                    out.put(row, j, w.get(i, j) / divisor);
+                }
             }
-            at += count;
         }
     }
 
-    private static void scaleBy(DoubleMatrix w, double factor) {
-        long count = (long) w.rows() * w.cols();
-        for (long i = 0; i < count; i++) {
-            w.data().setAtIndex(DOUBLE, i, w.data().getAtIndex(DOUBLE, i) * factor);
+    private static Matrix copy(FloatMatrix a, Precision precision, Arena arena) {
+        Matrix c = precision.allocate(arena, a.rows(), a.cols());
+        for (int i = 0; i < a.rows(); i++) {
+            for (int j = 0; j < a.cols(); j++) {
+                c.put(i, j, a.get(i, j));
+            }
         }
-    }
-
-    private static DoubleMatrix widen(FloatMatrix a, Arena arena) {
-        DoubleMatrix d = DoubleMatrix.allocate(arena, a.rows(), a.cols());
-        long count = (long) a.rows() * a.cols();
-        for (long i = 0; i < count; i++) {
-            d.data().setAtIndex(DOUBLE, i, a.data().getAtIndex(FLOAT, i));
-        }
-        return d;
+        return c;
     }
 
     // --------------------------------------------------------------------------------------------- the stored form

@@ -1,8 +1,9 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.blas.Blas;
-import dev.gosset.core.memory.DoubleMatrix;
-import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.blas.Operand;
+import dev.gosset.core.memory.Matrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -25,46 +26,23 @@ public final class ProxyLoss {
      * {@code tr(E H E^T)}; only the lower triangle of H is read, up to tiles on the diagonal.
      *
      * @param e m x n; accessible to the threads of the team
-     * @param h n x n, symmetric
+     * @param h n x n, symmetric, of the precision of E
      */
-    public static double trace(ThreadTeam team, FloatMatrix e, FloatMatrix h) {
-        return trace(team, e.data(), h.data(), 4, checkShapes(e.rows(), e.cols(), h.rows(), h.cols()), e.cols());
-    }
-
-    /** {@link #trace(ThreadTeam, FloatMatrix, FloatMatrix)} for float64 matrices. */
-    public static double trace(ThreadTeam team, DoubleMatrix e, DoubleMatrix h) {
-        return trace(team, e.data(), h.data(), 8, checkShapes(e.rows(), e.cols(), h.rows(), h.cols()), e.cols());
-    }
-
-    private static int checkShapes(int m, int n, int hRows, int hCols) {
-        if (hRows != n || hCols != n) {
-            throw new IllegalArgumentException("E is " + m + " x " + n + " and H is " + hRows + " x " + hCols);
+    public static double trace(ThreadTeam team, Matrix e, Matrix h) {
+        if (h.rows() != e.cols() || h.cols() != e.cols() || h.precision() != e.precision()) {
+            throw new IllegalArgumentException("E is " + e.rows() + " x " + e.cols() + " " + e.precision()
+                    + " and H is " + h.rows() + " x " + h.cols() + " " + h.precision());
         }
-        return m;
+        return trace(team, e.data(), h.data(), e.precision().bytes(), e.rows(), e.cols());
     }
 
     /** {@code |E|_F^2}, summed in float64 row by row. */
-    public static double squaredNorm(FloatMatrix e) {
-        double sum = 0;
-        for (int i = 0; i < e.rows(); i++) {
-            MemorySegment row = e.row(i);
-            double rowSum = 0;
-            for (int j = 0; j < e.cols(); j++) {
-                double v = row.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, j);
-                rowSum += v * v;
-            }
-            sum += rowSum;
-        }
-        return sum;
-    }
-
-    /** {@code |E|_F^2}, summed row by row. */
-    public static double squaredNorm(DoubleMatrix e) {
+    public static double squaredNorm(Matrix e) {
         double sum = 0;
         for (int i = 0; i < e.rows(); i++) {
             double rowSum = 0;
             for (int j = 0; j < e.cols(); j++) {
-                double v = e.get(i, j);
+                double v = e.at(i, j);
                 rowSum += v * v;
             }
             sum += rowSum;
@@ -95,7 +73,12 @@ public final class ProxyLoss {
                     widen(h, size, n, from, col, depth, cols, right);
                     double alpha = from == col ? 1 : 2;
                     double beta = from == col ? 0 : 1;
-                    Blas.dgemm(false, false, rows, cols, depth, alpha, left, depth, right, cols, beta, product, cols);
+                    Blas.gemm(
+                            alpha,
+                            doubles(left, rows, depth),
+                            doubles(right, depth, cols),
+                            beta,
+                            doubles(product, rows, cols));
                     from += depth;
                 }
                 widen(e, size, n, row, col, rows, cols, left);
@@ -111,6 +94,10 @@ public final class ProxyLoss {
             sum += p;
         }
         return sum;
+    }
+
+    private static Operand doubles(MemorySegment data, int rows, int cols) {
+        return new Operand(Precision.FLOAT64, data, rows, cols, cols, false);
     }
 
     /** Copies the block at (row, col) of a matrix of n columns to a dense float64 block. */

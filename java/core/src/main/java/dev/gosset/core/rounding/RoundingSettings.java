@@ -1,6 +1,7 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.Precision;
 
 /**
  * How a linear is rounded. Source: spec/quip-sharp.md, sections 1.5, 2 and 3.
@@ -11,20 +12,13 @@ import dev.gosset.core.codebook.Codebook;
  *     per cent and raise the Frobenius error
  * @param sigma added to the diagonal of the Hessian, relative to its mean; at least 0
  * @param rescale whether input channels are first scaled so that weights and Hessian share their range (section 1.5)
- * @param precision of the transform and of LDLQ
+ * @param precision of the transform and of LDLQ: float32 by kernels and BLAS, which falls back to float64 where the Hessian
+ *     has no Cholesky factor in it; or float64 by the scalar oracles and BLAS, exactly reproducible, some ten times slower
  */
 public record RoundingSettings(
         Codebook codebook, double scale, int greedyPasses, double sigma, boolean rescale, Precision precision) {
     /** Passes unless told otherwise. */
     public static final int DEFAULT_GREEDY_PASSES = 10;
-
-    /** The arithmetic of the transform and of LDLQ. */
-    public enum Precision {
-        /** Kernels and BLAS in float32; falls back to float64 where the Hessian has no float32 Cholesky factor. */
-        FLOAT32,
-        /** The scalar oracles and BLAS in float64: exactly reproducible, some ten times slower. */
-        FLOAT64
-    }
 
     public RoundingSettings {
         if (!(scale > 0 && scale < Double.POSITIVE_INFINITY)) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -40,6 +41,10 @@ class BlasTest {
         return s;
     }
 
+    private static Operand operand(MemorySegment data, int rows, int cols, int ld, int size) {
+        return new Operand(size == 4 ? Precision.FLOAT32 : Precision.FLOAT64, data, rows, cols, ld, false);
+    }
+
     private static double at(MemorySegment s, int size, long i) {
         return size == 4 ? s.getAtIndex(ValueLayout.JAVA_FLOAT, i) : s.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
     }
@@ -58,7 +63,6 @@ class BlasTest {
 
     @Test
     void descriptionNamesOpenBlas() {
-        assertThat(Blas.isAvailable()).isTrue();
         assertThat(Blas.description()).contains("OpenBLAS").contains("1 thread");
         System.out.println("BLAS: " + Blas.description());
     }
@@ -105,7 +109,9 @@ class BlasTest {
                     for (int i = 0; i < in; i++) {
                         put(x, 4, i, random.nextDouble(-1, 1));
                     }
-                    Blas.sgemv(transpose, m, n, a, x, y);
+                    Operand stored = Operand.floats(a, m, n);
+                    Operand used = transpose ? stored.transpose() : stored;
+                    Blas.gemv(used, x, y);
                     for (int i = 0; i < out; i++) {
                         double sum = 0;
                         for (int j = 0; j < in; j++) {
@@ -116,8 +122,8 @@ class BlasTest {
                         assertThat((double) y.getAtIndex(ValueLayout.JAVA_FLOAT, i))
                                 .isCloseTo(sum, within(1e-6 * (in + 1)));
                     }
-                    assertThatThrownBy(() -> Blas.sgemv(transpose, m, n, a, x.asSlice(4), y))
-                            .hasMessageContaining("x ");
+                    assertThatThrownBy(() -> Blas.gemv(used, x.asSlice(4), y))
+                            .hasMessageContaining("needs " + 4L * in + " bytes");
                 }
             }
         }
@@ -147,13 +153,12 @@ class BlasTest {
                     expected[i * ldc + j] = alpha * sum + beta * expected[i * ldc + j];
                 }
             }
-            if (size == 4) {
-                Blas.sgemm(ta, tb, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c, ldc);
-                Blas.sgemm(team, ta, tb, m, n, k, (float) alpha, a, lda, b, ldb, (float) beta, c2, ldc);
-            } else {
-                Blas.dgemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-                Blas.dgemm(team, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c2, ldc);
-            }
+            Operand left = operand(a, ta ? k : m, ta ? m : k, lda, size);
+            Operand right = operand(b, tb ? n : k, tb ? k : n, ldb, size);
+            left = ta ? left.transpose() : left;
+            right = tb ? right.transpose() : right;
+            Blas.gemm(alpha, left, right, beta, operand(c, m, n, ldc, size));
+            Blas.gemm(team, alpha, left, right, beta, operand(c2, m, n, ldc, size));
             double tolerance = (k + 2) * (size == 4 ? 3e-7 : 1e-15);
             for (int i = 0; i < m; i++) {
                 for (int j = 0; j < ldc; j++) {
@@ -185,9 +190,9 @@ class BlasTest {
                 for (int threads = 1; threads <= 3; threads++) {
                     try (ThreadTeam team = new ThreadTeam(threads)) {
                         FloatMatrix c = FloatMatrix.allocate(arena, s[0], s[1]);
-                        Blas.sgemm(team, false, true, 1f, a, b, 0f, c);
+                        Blas.gemm(team, 1, Operand.of(a), Operand.of(b).transpose(), 0, Operand.of(c));
                         DoubleMatrix d = DoubleMatrix.allocate(arena, s[0], s[1]);
-                        Blas.dgemm(team, true, false, 1.0, ad, bd, 0.0, d);
+                        Blas.gemm(team, 1, Operand.of(ad).transpose(), Operand.of(bd), 0, Operand.of(d));
                         first = first == null ? c : first;
                         firstD = firstD == null ? d : firstD;
                         assertThat(c.data().mismatch(first.data()))
@@ -196,47 +201,6 @@ class BlasTest {
                         assertThat(d.data().mismatch(firstD.data()))
                                 .as(threads + " threads, seed " + seed)
                                 .isEqualTo(-1);
-                    }
-                }
-            }
-        }
-    }
-
-    @Test
-    void symmetricProductsFillOneTriangle() {
-        for (int size = 4; size <= 8; size += 4) {
-            for (Blas.Triangle triangle : Blas.Triangle.values()) {
-                for (boolean transpose : new boolean[] {false, true}) {
-                    int n = 37;
-                    int k = 53;
-                    int lda = (transpose ? n : k) + 2;
-                    int ldc = n + 1;
-                    try (Arena arena = Arena.ofConfined()) {
-                        MemorySegment a = random(arena, transpose ? k : n, lda, size);
-                        MemorySegment c = random(arena, n, ldc, size);
-                        double[] before = values(c, size);
-                        if (size == 4) {
-                            Blas.ssyrk(triangle, transpose, n, k, 2f, a, lda, 0.25f, c, ldc);
-                        } else {
-                            Blas.dsyrk(triangle, transpose, n, k, 2, a, lda, 0.25, c, ldc);
-                        }
-                        for (int i = 0; i < n; i++) {
-                            for (int j = 0; j < n; j++) {
-                                double expected = before[i * ldc + j];
-                                boolean inside = triangle == Blas.Triangle.LOWER ? j <= i : j >= i;
-                                if (inside) {
-                                    expected *= 0.25;
-                                    for (int l = 0; l < k; l++) {
-                                        expected += 2
-                                                * at(a, size, transpose ? (long) l * lda + i : (long) i * lda + l)
-                                                * at(a, size, transpose ? (long) l * lda + j : (long) j * lda + l);
-                                    }
-                                }
-                                assertThat(Math.abs(at(c, size, (long) i * ldc + j) - expected))
-                                        .as(triangle + " " + transpose + " " + i + "," + j + " seed " + seed)
-                                        .isLessThanOrEqualTo(inside ? (size == 4 ? 3e-5 : 1e-13) : 0);
-                            }
-                        }
                     }
                 }
             }
@@ -266,8 +230,7 @@ class BlasTest {
                         }
                     }
                     double[] before = values(a, size);
-                    int info = size == 4 ? Blas.spotrf(n, a, lda) : Blas.dpotrf(n, a, lda);
-                    assertThat(info).isZero();
+                    assertThat(Blas.cholesky(operand(a, n, n, lda, size))).isZero();
                     double tolerance = n * (size == 4 ? 1e-5 : 1e-13);
                     for (int i = 0; i < n; i++) {
                         for (int j = 0; j <= i; j++) {
@@ -297,34 +260,28 @@ class BlasTest {
         }
     }
 
-    /** B = X C^T on the right and C X on the left, then solved for X. */
+    /** B = X C and B = X C^T, solved for X. */
     private void solve(Arena arena, int n, MemorySegment c, int ldc, int size) {
-        int other = 11;
-        for (Blas.Side side : Blas.Side.values()) {
-            boolean left = side == Blas.Side.LEFT;
-            int m = left ? n : other;
-            int cols = left ? other : n;
-            MemorySegment x = random(arena, m, cols, size);
-            MemorySegment b = arena.allocate((long) m * cols * size, 64);
+        int m = 11;
+        Operand factor = operand(c, n, n, ldc, size);
+        for (boolean transpose : new boolean[] {false, true}) {
+            MemorySegment x = random(arena, m, n, size);
+            MemorySegment b = arena.allocate((long) m * n * size, 64);
             for (int i = 0; i < m; i++) {
-                for (int j = 0; j < cols; j++) {
+                for (int j = 0; j < n; j++) {
                     double sum = 0;
                     for (int l = 0; l < n; l++) {
-                        sum += left
-                                ? (l <= i ? at(c, size, (long) i * ldc + l) : 0) * at(x, size, (long) l * cols + j)
-                                : at(x, size, (long) i * cols + l) * (l <= j ? at(c, size, (long) j * ldc + l) : 0);
+                        int row = transpose ? j : l;
+                        int col = transpose ? l : j;
+                        sum += at(x, size, (long) i * n + l) * (col <= row ? at(c, size, (long) row * ldc + col) : 0);
                     }
-                    put(b, size, (long) i * cols + j, 2 * sum);
+                    put(b, size, (long) i * n + j, sum);
                 }
             }
-            if (size == 4) {
-                Blas.strsm(side, Blas.Triangle.LOWER, !left, false, m, cols, 0.5f, c, ldc, b, cols);
-            } else {
-                Blas.dtrsm(side, Blas.Triangle.LOWER, !left, false, m, cols, 0.5, c, ldc, b, cols);
-            }
-            for (long i = 0; i < (long) m * cols; i++) {
+            Blas.solveRight(transpose ? factor.transpose() : factor, operand(b, m, n, n, size));
+            for (long i = 0; i < (long) m * n; i++) {
                 assertThat(Math.abs(at(b, size, i) - at(x, size, i)))
-                        .as(side + " n " + n + " seed " + seed)
+                        .as(transpose + " n " + n + " seed " + seed)
                         .isLessThan(size == 4 ? 1e-4 : 1e-12);
             }
         }
@@ -334,9 +291,9 @@ class BlasTest {
     void choleskyReportsWhereTheMatrixIsNotPositiveDefinite() {
         try (Arena arena = Arena.ofConfined()) {
             DoubleMatrix a = DoubleMatrix.copyOf(arena, 3, 3, new double[] {4, 0, 0, 2, 1, 0, 1, 1, 9});
-            assertThat(Blas.dpotrf(3, a.data(), 3)).isEqualTo(2);
+            assertThat(Blas.cholesky(Operand.of(a))).isEqualTo(2);
             FloatMatrix f = FloatMatrix.copyOf(arena, 2, 2, new float[] {-1, 0, 0, 1});
-            assertThat(Blas.spotrf(2, f.data(), 2)).isEqualTo(1);
+            assertThat(Blas.cholesky(Operand.of(f))).isEqualTo(1);
         }
     }
 
@@ -345,27 +302,36 @@ class BlasTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment twelve = arena.allocate(12 * 4L, 64);
             MemorySegment heap = MemorySegment.ofArray(new float[12]);
-            assertThatThrownBy(() -> Blas.sgemm(false, false, 3, 4, 4, 1, twelve, 4, twelve, 4, 0, twelve, 4))
+            assertThatThrownBy(() -> Operand.floats(twelve, 4, 4))
                     .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageContaining("B of 4 x 4 with leading dimension 4 needs 64 bytes, found 48");
-            assertThatThrownBy(() -> Blas.sgemm(false, false, 3, 4, 3, 1, twelve, 2, twelve, 4, 0, twelve, 4))
-                    .hasMessageContaining("A is 3 x 3 with leading dimension 2");
-            assertThatThrownBy(() -> Blas.sgemm(false, false, -1, 4, 3, 1, twelve, 4, twelve, 4, 0, twelve, 4))
-                    .isInstanceOf(IllegalArgumentException.class);
-            assertThatThrownBy(() -> Blas.sgemm(false, false, 3, 4, 3, 1, twelve, 4, heap, 4, 0, twelve, 4))
-                    .hasMessageContaining("heap");
-            assertThatThrownBy(
-                            () -> Blas.sgemm(false, false, 3, 4, 3, 1, twelve, 3, twelve, 4, 0, twelve.asReadOnly(), 4))
-                    .hasMessageContaining("read-only");
-            assertThatThrownBy(() -> Blas.dpotrf(3, twelve, 3)).hasMessageContaining("needs 72 bytes, found 48");
+                    .hasMessageContaining("4 x 4 with leading dimension 4 needs 64 bytes, found 48");
+            assertThatThrownBy(() -> Operand.floats(twelve, 3, 3, 2))
+                    .hasMessageContaining("3 x 3 has leading dimension 2");
+            assertThatThrownBy(() -> Operand.floats(twelve, -1, 3)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> Operand.floats(heap, 3, 4)).hasMessageContaining("heap");
             // 64-bit sizes: 50000 * 50000 * 4 does not fit an int
-            assertThatThrownBy(() ->
-                            Blas.ssyrk(Blas.Triangle.LOWER, false, 50_000, 1, 1, twelve, 50_000, 0, twelve, 50_000))
+            assertThatThrownBy(() -> Operand.floats(twelve, 50_000, 50_000))
+                    .hasMessageContaining("needs 10000000000 bytes");
+            Operand tall = Operand.floats(twelve, 3, 4).transpose();
+            assertThatThrownBy(() -> tall.block(2, 0, 3, 3))
+                    .hasMessageContaining("a block of 3 x 3 at (2, 0) of a matrix of 4 x 3");
+            assertThatThrownBy(() -> Operand.floats(twelve, 3, 4).block(0, -1, 1, 1))
                     .isInstanceOf(IllegalArgumentException.class);
-            FloatMatrix a = FloatMatrix.allocate(arena, 2, 3);
+            Operand square = Operand.floats(twelve, 3, 3);
+            Operand locked = Operand.floats(twelve.asReadOnly(), 3, 3);
+            assertThatThrownBy(() -> Blas.gemm(1, square, square, 0, locked)).hasMessageContaining("read-only");
+            assertThatThrownBy(() -> Blas.cholesky(locked)).hasMessageContaining("read-only");
+            assertThatThrownBy(() -> Blas.gemm(1, square, square, 0, square.transpose()))
+                    .hasMessageContaining("transposed");
+            Operand doubles = new Operand(Precision.FLOAT64, twelve, 2, 2, 2, false);
+            Operand floats = Operand.floats(twelve, 2, 2);
+            assertThatThrownBy(() -> Blas.gemm(1, floats, doubles, 0, floats)).hasMessageContaining("float64");
+            assertThatThrownBy(() -> Blas.solveRight(doubles, floats)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> Blas.gemv(doubles, twelve, twelve)).isInstanceOf(IllegalArgumentException.class);
+            Operand a = Operand.of(FloatMatrix.allocate(arena, 2, 3));
             try (ThreadTeam team = new ThreadTeam(1)) {
-                assertThatThrownBy(() -> Blas.sgemm(team, false, false, 1, a, a, 0, a))
-                        .hasMessageContaining("shapes do not agree: op(A) is 2 x 3, op(B) is 2 x 3, C is 2 x 3");
+                assertThatThrownBy(() -> Blas.gemm(team, 1, a, a, 0, a))
+                        .hasMessageContaining("shapes do not agree: A is 2 x 3, B is 2 x 3, C is 2 x 3");
             }
         }
     }
@@ -377,7 +343,7 @@ class BlasTest {
             Throwable[] thrown = new Throwable[1];
             Thread other = new Thread(() -> {
                 try {
-                    Blas.spotrf(2, a.data(), 2);
+                    Blas.cholesky(Operand.of(a));
                 } catch (RuntimeException e) {
                     thrown[0] = e;
                 }

@@ -20,7 +20,7 @@ class BlockLdlTest {
         try (Arena arena = Arena.ofConfined()) {
             Golden small = Golden.open("ldlq_64x96_f64.safetensors");
             DoubleMatrix l = RoundingFixtures.doubles(arena, small, "Hr");
-            DoubleMatrix d = BlockLdl.factor(l, arena);
+            DoubleMatrix d = (DoubleMatrix) BlockLdl.factor(l, arena);
             assertThat(RoundingFixtures.largestDifference(l, small.get("L").doubles()))
                     .isLessThan(1e-12);
             assertThat(RoundingFixtures.largestDifference(d, small.get("D").doubles()))
@@ -28,7 +28,7 @@ class BlockLdlTest {
 
             Golden large = Golden.open("ldlq_128x384_f32.safetensors");
             FloatMatrix l32 = RoundingFixtures.floats(arena, large, "Hr");
-            FloatMatrix d32 = BlockLdl.factor(l32, arena);
+            FloatMatrix d32 = (FloatMatrix) BlockLdl.factor(l32, arena);
             assertThat(RoundingFixtures.largestDifference(l32, large.get("L").floats()))
                     .isLessThan(1e-4);
             assertThat(RoundingFixtures.largestDifference(d32, large.get("D").floats()))
@@ -42,9 +42,9 @@ class BlockLdlTest {
             try (Arena arena = Arena.ofConfined()) {
                 FloatMatrix h = RoundingFixtures.hessian(arena, random, n);
                 DoubleMatrix l = RoundingFixtures.widen(arena, h);
-                DoubleMatrix d = BlockLdl.factor(l, arena);
+                DoubleMatrix d = (DoubleMatrix) BlockLdl.factor(l, arena);
                 FloatMatrix lf = h.copy(arena);
-                FloatMatrix df = BlockLdl.factor(lf, arena);
+                FloatMatrix df = (FloatMatrix) BlockLdl.factor(lf, arena);
                 for (int i = 0; i < n; i++) {
                     for (int j = 0; j < n; j++) {
                         if (j / 8 >= i / 8) {

@@ -8,6 +8,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.Golden;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
@@ -41,9 +42,10 @@ class HessianTest {
                 assertThat(h.mu().getAtIndex(ValueLayout.JAVA_FLOAT, i)).isCloseTo(mu[i], within(1e-6f));
             }
             float[] expected = golden.get("H_regularized").floats();
-            assertThat(RoundingFixtures.largestDifference(h.regularized(0.01, arena), expected))
+            assertThat(RoundingFixtures.largestDifference(
+                            (FloatMatrix) h.regularized(0.01, Precision.FLOAT32, arena), expected))
                     .isLessThan(2e-6);
-            DoubleMatrix wide = h.regularizedDouble(0.01, arena);
+            DoubleMatrix wide = (DoubleMatrix) h.regularized(0.01, Precision.FLOAT64, arena);
             assertThat(wide.get(5, 3)).isEqualTo(wide.get(3, 5)).isCloseTo(expected[5 * 384 + 3], within(1e-6));
         }
     }
@@ -113,14 +115,15 @@ class HessianTest {
             HessianAccumulator sums = new HessianAccumulator(3, arena);
             assertThatThrownBy(() -> sums.hessian(arena)).isInstanceOf(IllegalStateException.class);
             sums.add(team, x);
-            FloatMatrix h = sums.hessian(arena).regularized(0.01, arena);
+            FloatMatrix h = (FloatMatrix) sums.hessian(arena).regularized(0.01, Precision.FLOAT32, arena);
             double mean = (0.01 + 0.5) / 3;
             assertThat(h.get(0, 0)).isCloseTo((float) (0.01 / mean + 0.01), within(1e-5f));
             assertThat(h.get(2, 2)).isCloseTo(0.01f, within(1e-7f));
 
             HessianAccumulator zeros = new HessianAccumulator(2, arena);
             zeros.add(team, FloatMatrix.allocate(arena, 4, 2));
-            assertThat(zeros.hessian(arena).regularized(0.01, arena).toArray()).containsExactly(1, 0, 0, 1);
+            FloatMatrix identity = (FloatMatrix) zeros.hessian(arena).regularized(0.01, Precision.FLOAT32, arena);
+            assertThat(identity.toArray()).containsExactly(1, 0, 0, 1);
         }
     }
 
@@ -141,7 +144,8 @@ class HessianTest {
             assertThatThrownBy(() -> new Hessian(3, arena.allocate(20), arena.allocate(12), 1))
                     .hasMessageContaining("needs 24 bytes");
             Hessian bad = new Hessian(1, arena.allocateFrom(ValueLayout.JAVA_FLOAT, -1f), arena.allocate(4), 1);
-            assertThatThrownBy(() -> bad.regularized(0.01, arena)).isInstanceOf(FormatException.class);
+            assertThatThrownBy(() -> bad.regularized(0.01, Precision.FLOAT32, arena))
+                    .isInstanceOf(FormatException.class);
         }
     }
 }

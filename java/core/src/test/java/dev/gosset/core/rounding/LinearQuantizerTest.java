@@ -16,6 +16,7 @@ import dev.gosset.core.kernel.ScalarTransform;
 import dev.gosset.core.kernel.TransformKernel;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -54,8 +55,8 @@ class LinearQuantizerTest {
         Golden f64 = Golden.open("ldlq_128x384_f64.safetensors");
         Codebook codebook = Codebook.named(run.substring(0, run.indexOf('_')));
         RoundingSettings settings = RoundingSettings.of(codebook).withGreedyPasses(run.endsWith("_it0") ? 0 : 10);
-        for (var precision : RoundingSettings.Precision.values()) {
-            Golden golden = precision == RoundingSettings.Precision.FLOAT32 ? f32 : f64;
+        for (var precision : Precision.values()) {
+            Golden golden = precision == Precision.FLOAT32 ? f32 : f64;
             try (Arena arena = Arena.ofShared();
                     ThreadTeam team = new ThreadTeam(2)) {
                 QuantizationResult result = quantizer(settings.withPrecision(precision), team)
@@ -67,7 +68,7 @@ class LinearQuantizerTest {
                                 arena);
                 double[] metrics = golden.get(run + "_metrics_frob_proxy").doubles();
                 // In float32 one near tie sends one of 128 rows another way; see LdlqTest.
-                double tolerance = precision == RoundingSettings.Precision.FLOAT32 ? 2e-3 : 1e-5;
+                double tolerance = precision == Precision.FLOAT32 ? 2e-3 : 1e-5;
                 assertThat(result.frobeniusError()).isCloseTo(metrics[0], within(tolerance * metrics[0]));
                 assertThat(result.proxyError()).isCloseTo(metrics[1], within(tolerance * metrics[1]));
                 assertThat(result.float64Retried()).isFalse();
@@ -77,8 +78,7 @@ class LinearQuantizerTest {
                 int different = RoundingFixtures.differences(result.linear().codes(), expected);
                 assertThat(different)
                         .as(run + " " + precision)
-                        .isLessThanOrEqualTo(
-                                precision == RoundingSettings.Precision.FLOAT32 ? expected.length / 100 : 0);
+                        .isLessThanOrEqualTo(precision == Precision.FLOAT32 ? expected.length / 100 : 0);
                 // W was divided by its RMS already: SV is float16(signs * Wscale) up to that factor near 1
                 assertThat(RoundingFixtures.sameBits(result.linear().su(), bytes(arena, golden, run + "_SU_f16")))
                         .isTrue();
@@ -100,7 +100,7 @@ class LinearQuantizerTest {
         try (Arena arena = Arena.ofShared();
                 ThreadTeam team = new ThreadTeam(2)) {
             FloatMatrix w = RoundingFixtures.floats(arena, inputs, "W");
-            for (var precision : RoundingSettings.Precision.values()) {
+            for (var precision : Precision.values()) {
                 QuantizationResult result = quantizer(settings.withPrecision(precision), team)
                         .quantize(
                                 "golden",

@@ -1,6 +1,7 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.core.memory.Dtype;
@@ -174,9 +175,12 @@ public final class Attention {
                 MemorySegment weights = scratch.asSlice(scores, 4L * count);
                 for (int i = 0; i < queries; i++) {
                     long vector = 4L * i * dim;
-                    Blas.sgemv(false, count, dim, keyRows, scratch.asSlice(vector, 4L * dim), weights);
+                    Blas.gemv(Operand.floats(keyRows, count, dim), scratch.asSlice(vector, 4L * dim), weights);
                     VectorMath.softmax(weights, 0, count);
-                    Blas.sgemv(true, count, dim, valueRows, weights, out.asSlice(to + vector, 4L * dim));
+                    Blas.gemv(
+                            Operand.floats(valueRows, count, dim).transpose(),
+                            weights,
+                            out.asSlice(to + vector, 4L * dim));
                 }
             }
         }
@@ -202,12 +206,10 @@ public final class Attention {
             MemorySegment v,
             FloatMatrix out,
             MemorySegment scratch) {
-        MemorySegment queries = qkv.data()
-                .asSlice(
-                        4L * ((long) from * qkv.cols() + (long) head * dim),
-                        4L * ((long) (count - 1) * qkv.cols() + dim));
+        Operand queries = Operand.of(qkv).block(from, head * dim, count, dim);
         MemorySegment scores = scratch.asSlice(0, 4L * count * span);
-        Blas.sgemm(false, true, count, span, dim, scale, queries, qkv.cols(), k, dim, 0, scores, span);
+        Operand weights = Operand.floats(scores, count, span);
+        Blas.gemm(scale, queries, Operand.floats(k, span, dim).transpose(), 0, weights);
         for (int i = 0; i < count; i++) {
             int end = position + i + 1;
             int begin = window == 0 ? 0 : Math.max(0, end - window);
@@ -216,10 +218,7 @@ public final class Attention {
             VectorMath.softmax(scores, row + 4L * begin, end - begin);
             scores.asSlice(row + 4L * end, 4L * (span - end)).fill((byte) 0);
         }
-        MemorySegment o = out.data()
-                .asSlice(
-                        4L * ((long) from * out.cols() + (long) head * dim),
-                        4L * ((long) (count - 1) * out.cols() + dim));
-        Blas.sgemm(false, false, count, dim, span, 1, scores, span, v, dim, 0, o, out.cols());
+        Operand mixed = Operand.of(out).block(from, head * dim, count, dim);
+        Blas.gemm(1, weights, Operand.floats(v, span, dim), 0, mixed);
     }
 }
