@@ -6,7 +6,6 @@ import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.PreparedMatrix;
 import dev.gosset.core.kernel.TransformKernel;
-import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
@@ -177,6 +176,7 @@ final class BenchCommand implements Runnable {
             throw new picocli.CommandLine.ParameterException(
                     spec.commandLine(), "--chart draws the figures of a model: name one with --model");
         }
+        OutputFile.requireWritable(chart);
         List<Figure> figures = new ArrayList<>();
         List<ModelBenchmark.Figure> models = List.of();
         String gpuSentence;
@@ -203,10 +203,13 @@ final class BenchCommand implements Runnable {
                         .measure(readBandwidth(team));
             }
         }
-        if (chart != null) {
-            CrashSafeFile.write(chart, ModelChart.svg(model.toString(), models).getBytes(StandardCharsets.UTF_8));
+        try {
+            if (chart != null) {
+                OutputFile.write(chart, ModelChart.svg(model.toString(), models).getBytes(StandardCharsets.UTF_8));
+            }
+        } finally {
+            report(figures, gpuSentence, models);
         }
-        report(figures, gpuSentence, models);
     }
 
     private int[] shape(String text) {
@@ -257,9 +260,11 @@ final class BenchCommand implements Runnable {
         System.out.println("kernels: " + String.join("; ", Kernels.selection()));
         System.out.println("gpu: " + gpu);
         String row = "%-9s  %-22s  %7s  %18s  %8s  %-16s  %18s  %s%n";
-        System.out.printf(row, "what", "size", "threads", "cpu", "x scalar", "of limit", "gpu", "of limit");
+        System.out.printf(
+                Locale.ROOT, row, "what", "size", "threads", "cpu", "x scalar", "of limit", "gpu", "of limit");
         for (Figure f : figures) {
             System.out.printf(
+                    Locale.ROOT,
                     row,
                     f.what(),
                     f.size(),

@@ -5,12 +5,13 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.io.Utf8;
 import dev.gosset.llm.tokenizer.ChatTemplate;
-import java.io.BufferedReader;
+import java.io.BufferedInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStreamReader;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -55,14 +56,14 @@ final class ChatCommand implements Runnable {
                 LanguageModel lm = run.open(model, storage.options(spec), team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
             ChatTemplate template = lm.tokenizer().chatTemplate();
-            BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+            InputStream in = new BufferedInputStream(System.in);
             List<ChatTemplate.Message> messages = opening();
-            while (true) {
+            for (int number = 1; ; number++) {
                 if (!common.json) {
                     System.err.print("> ");
                     System.err.flush();
                 }
-                String line = in.readLine();
+                String line = readLine(in, number);
                 if (line == null || line.strip().equals("/quit")) {
                     return;
                 }
@@ -76,6 +77,19 @@ final class ChatCommand implements Runnable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** The next line without its end, or null where there is none. */
+    private static String readLine(InputStream in, int number) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        int b = in.read();
+        if (b < 0) {
+            return null;
+        }
+        for (; b >= 0 && b != '\n'; b = in.read()) {
+            bytes.write(b);
+        }
+        return Utf8.decode("standard input: message " + number, bytes.toByteArray());
     }
 
     private List<ChatTemplate.Message> opening() {

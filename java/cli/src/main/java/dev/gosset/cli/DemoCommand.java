@@ -185,7 +185,15 @@ final class DemoCommand implements Runnable {
     private static void print(List<Row> rows) {
         System.out.println();
         System.out.printf(
-                "%-9s %8s %10s %11s %8s %9s %9s%n", "", "bits", "file", "perplexity", "right", "tokens/s", "seconds");
+                Locale.ROOT,
+                "%-9s %8s %10s %11s %8s %9s %9s%n",
+                "",
+                "bits",
+                "file",
+                "perplexity",
+                "right",
+                "tokens/s",
+                "seconds");
         for (Row r : rows) {
             System.out.printf(
                     Locale.ROOT,

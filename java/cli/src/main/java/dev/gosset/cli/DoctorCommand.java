@@ -48,7 +48,7 @@ final class DoctorCommand implements Runnable {
         if (common.json) {
             common.printJson(facts);
         } else {
-            facts.forEach((name, value) -> System.out.printf("%-11s %s%n", name, value));
+            facts.forEach((name, value) -> System.out.printf(Locale.ROOT, "%-11s %s%n", name, value));
         }
     }
 

@@ -49,9 +49,10 @@ final class InspectCommand implements Runnable {
                     .max()
                     .orElse(4);
             String row = "%-" + width + "s  %-16s  %-12s  %7s  %10s  %s%n";
-            System.out.printf(row, "tensor", "shape", "dtype", "bits", "bytes", "scale");
+            System.out.printf(Locale.ROOT, row, "tensor", "shape", "dtype", "bits", "bytes", "scale");
             for (ModelSummary.Entry e : summary.entries()) {
                 System.out.printf(
+                        Locale.ROOT,
                         row,
                         e.name(),
                         e.shape().toString().replace(", ", " x "),

@@ -1,7 +1,6 @@
 package dev.gosset.cli;
 
 import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
@@ -112,14 +111,16 @@ final class QuantizeCommand implements Runnable {
         QuantizationDevices devices = devices();
         QuantizationSettings settings =
                 new QuantizationSettings(rounding(), seed, calibration.settings(spec, hessians), hessians);
+        OutputFile.requireWritable(report);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
             QuantizationReport result = QuantizationPipeline.run(
                     model, run.tokenizerOf(model), out, settings, devices, resume, team, progress);
-            if (report != null) {
-                CrashSafeFile.write(report, result.toJson());
+            try {
+                OutputFile.write(report, result.toJson());
+            } finally {
+                print(result);
             }
-            print(result);
         }
     }
 

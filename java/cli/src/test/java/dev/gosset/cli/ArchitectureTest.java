@@ -11,6 +11,7 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 import dev.gosset.core.GossetException;
+import java.io.PrintStream;
 
 /** Keeps the arrows of docs/architecture.md one way. */
 @AnalyzeClasses(
@@ -119,6 +120,24 @@ final class ArchitectureTest {
             .resideInAPackage("dev.gosset..")
             .should()
             .beAssignableTo(GossetException.class);
+
+    /** A text that depends on the user's country is another one in Turkey, and numbers have other digits in Egypt. */
+    @ArchTest
+    static final ArchRule TEXT_KNOWS_NO_COUNTRY = noClasses()
+            .that()
+            .resideOutsideOfPackage("dev.gosset.bindings..")
+            .should()
+            .callMethod(String.class, "format", String.class, Object[].class)
+            .orShould()
+            .callMethod(String.class, "formatted", Object[].class)
+            .orShould()
+            .callMethod(String.class, "toLowerCase")
+            .orShould()
+            .callMethod(String.class, "toUpperCase")
+            .orShould()
+            .callMethod(PrintStream.class, "printf", String.class, Object[].class)
+            .orShould()
+            .callMethod(PrintStream.class, "format", String.class, Object[].class);
 
     /** C2 makes vector code fast only where the species is a constant. */
     @ArchTest

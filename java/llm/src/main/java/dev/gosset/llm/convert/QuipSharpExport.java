@@ -32,6 +32,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
@@ -286,7 +287,7 @@ final class QuipSharpExport {
         for (int s = 0; s < shards.size(); s++) {
             String name = shards.size() == 1
                     ? Safetensors.SINGLE_FILE
-                    : String.format("model-%05d-of-%05d.safetensors", s + 1, shards.size());
+                    : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", s + 1, shards.size());
             List<SafetensorsWriter.Declaration> declarations =
                     shards.get(s).stream().map(Item::declaration).toList();
             try (SafetensorsWriter writer =

@@ -6,10 +6,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.FormatException;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.device.LoadedModel;
+import dev.gosset.llm.io.Utf8;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -52,12 +51,8 @@ public record MultipleChoice(double accuracy, double normalizedAccuracy, int que
      * @throws FormatException naming the line that is not such an object
      */
     public static List<Question> read(Path file) throws IOException {
-        List<String> lines;
-        try {
-            lines = Files.readAllLines(file, StandardCharsets.UTF_8);
-        } catch (CharacterCodingException e) {
-            throw new FormatException(file + ": is not UTF-8 text", e);
-        }
+        List<String> lines =
+                Utf8.decode(file.toString(), Files.readAllBytes(file)).lines().toList();
         List<Question> questions = new ArrayList<>();
         for (int i = 0; i < lines.size(); i++) {
             if (!lines.get(i).isBlank()) {

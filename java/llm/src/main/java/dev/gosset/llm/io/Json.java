@@ -33,6 +33,7 @@ public final class Json {
 
     /** The object in a file, or a {@link FormatException} that names the file and what is wrong with it. */
     public static JsonNode readObject(Path file) {
+        byte[] bytes = {};
         try {
             if (!Files.isRegularFile(file)) {
                 throw new FormatException(file + ": no such file, expected a JSON object");
@@ -41,14 +42,22 @@ public final class Json {
                 throw new FormatException(file + ": has " + Files.size(file)
                         + " bytes, expected a JSON object of at most " + LARGEST_FILE);
             }
-            byte[] bytes = Files.readAllBytes(file);
+            bytes = Files.readAllBytes(file);
             JsonNode node = MAPPER.readTree(utf8(bytes));
             if (!node.isObject()) {
                 throw new FormatException(file + ": is JSON " + node.getNodeType() + ", expected an object");
             }
             return node;
+        } catch (CharacterCodingException e) {
+            Utf8.require(file.toString(), bytes);
+            throw new FormatException(file + ": is not a JSON object: " + reason(e), e);
         } catch (IOException e) {
             throw new FormatException(file + ": is not a JSON object: " + reason(e), e);
+        } catch (OutOfMemoryError e) {
+            throw new FormatException(
+                    file + ": has " + file.toFile().length() + " bytes of JSON, too many for the JVM's heap of "
+                            + Runtime.getRuntime().maxMemory() + " bytes: give it more with -Xmx",
+                    e);
         }
     }
 
@@ -59,7 +68,9 @@ public final class Json {
 
     // A reader of characters: given bytes, Jackson would guess between UTF-8, UTF-16 and UTF-32. Bad UTF-8 throws.
     private static Reader utf8(byte[] bytes) {
-        return new InputStreamReader(new ByteArrayInputStream(bytes), StandardCharsets.UTF_8.newDecoder());
+        int mark = Utf8.markBytes(bytes);
+        return new InputStreamReader(
+                new ByteArrayInputStream(bytes, mark, bytes.length - mark), StandardCharsets.UTF_8.newDecoder());
     }
 
     /** What is wrong, on one line. */

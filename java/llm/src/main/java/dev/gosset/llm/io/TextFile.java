@@ -2,7 +2,6 @@ package dev.gosset.llm.io;
 
 import dev.gosset.core.FormatException;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -11,27 +10,28 @@ public final class TextFile {
     private TextFile() {}
 
     /**
-     * The whole text.
+     * The whole text, of a file or a pipe, without a byte order mark in front.
      *
      * @throws FormatException where there is no such file, or it is not UTF-8, or it is empty
      */
     public static String read(Path file) {
-        if (!Files.isRegularFile(file)) {
+        if (!Files.exists(file) || Files.isDirectory(file)) {
             throw new FormatException(
                     file + ": found " + (Files.exists(file) ? "a directory" : "nothing") + ", expected a text file");
         }
         try {
-            String text = Files.readString(file);
+            String text = Utf8.decode(file.toString(), Files.readAllBytes(file));
             if (text.isBlank()) {
                 throw new FormatException(file + ": is empty, expected text");
             }
             return text;
-        } catch (CharacterCodingException e) {
-            throw new FormatException(file + ": is not UTF-8 text", e);
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
         } catch (OutOfMemoryError e) {
-            throw new FormatException(file + ": too large to read at once: at most 2 GiB and the JVM's heap", e);
+            throw new FormatException(
+                    file + ": has " + file.toFile().length() + " bytes, which are read at once: at most 2 GiB, and the"
+                            + " JVM's heap of " + Runtime.getRuntime().maxMemory() + " bytes; give it more with -Xmx",
+                    e);
         }
     }
 }

@@ -72,7 +72,7 @@ public record HessianCollection(int files, long tokens, double seconds) {
                 }
                 progress.end();
                 Files.move(temporary, absolute, StandardCopyOption.ATOMIC_MOVE);
-            } catch (RuntimeException | IOException e) {
+            } catch (RuntimeException | IOException | Error e) {
                 WorkDirectory.delete(temporary);
                 throw e;
             }

@@ -163,6 +163,12 @@ public final class QuantizationPipeline {
                     return report;
                 } catch (RuntimeException e) {
                     throw pickUp(work, source.config().layers(), e);
+                } catch (Error e) {
+                    // Out of memory, for one.
+                    if (work.blocksDone(source.config().layers()) == 0) {
+                        work.discard();
+                    }
+                    throw e;
                 }
             }
         }

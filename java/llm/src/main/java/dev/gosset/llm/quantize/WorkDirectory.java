@@ -18,6 +18,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.LinkedHashSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
@@ -97,7 +98,7 @@ final class WorkDirectory implements AutoCloseable {
                 }
                 removeTemporaries(path);
                 return new WorkDirectory(absolute, path, lockFile, unfinished);
-            } catch (IOException | RuntimeException e) {
+            } catch (IOException | RuntimeException | Error e) {
                 lockFile.close();
                 if (!unfinished) {
                     delete(path);
@@ -185,12 +186,12 @@ final class WorkDirectory implements AutoCloseable {
 
     /** The file of one finished block. */
     Path blockFile(int block) {
-        return path.resolve(String.format("block-%05d.arrow", block));
+        return path.resolve(String.format(Locale.ROOT, "block-%05d.arrow", block));
     }
 
     /** The errors of one finished block, written before {@link #blockFile}. */
     Path blockReport(int block) {
-        return path.resolve(String.format("block-%05d.json", block));
+        return path.resolve(String.format(Locale.ROOT, "block-%05d.json", block));
     }
 
     boolean blockDone(int block) {

@@ -3,6 +3,7 @@ package dev.gosset.llm.tokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.llm.io.JsonFile;
+import dev.gosset.llm.io.Utf8;
 import dev.gosset.llm.jinja.JinjaTemplate;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -96,9 +97,9 @@ public final class ChatTemplate {
 
     private static String readText(Path file) {
         try {
-            return Files.readString(file);
+            return Utf8.decode(file.toString(), Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read as UTF-8 text: " + e.getMessage(), e);
+            throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
         }
     }
 
