@@ -13,6 +13,7 @@ import java.util.Set;
 class ExpressionParser {
     private static final int DEEPEST = 200;
     private static final Set<String> COMPARISONS = Set.of("==", "!=", "<", "<=", ">", ">=");
+    private static final Set<String> CONSTANTS = Set.of("true", "false", "none", "True", "False", "None");
 
     private final List<Token> tokens;
     private int at;
@@ -36,12 +37,21 @@ class ExpressionParser {
         return t;
     }
 
+    private Token afterNext() {
+        return tokens.get(Math.min(at + 1, tokens.size() - 1));
+    }
+
     final boolean isNext(Kind kind, String text) {
         return peek().is(kind, text);
     }
 
     final boolean isName(String name) {
         return isNext(Kind.NAME, name);
+    }
+
+    /** Whether an assignment to an attribute comes next. */
+    final boolean isAttributeNext() {
+        return peek().kind() == Kind.NAME && afterNext().is(Kind.OPERATOR, ".");
     }
 
     final boolean accept(Kind kind, String text) {
@@ -69,6 +79,14 @@ class ExpressionParser {
         return next().text();
     }
 
+    /** A name that can be assigned to. */
+    final String expectVariable() {
+        if (CONSTANTS.contains(peek().text())) {
+            throw unexpected("the name of a variable");
+        }
+        return expectName();
+    }
+
     final TemplateError unexpected(String expected) {
         return new TemplateError("found '" + peek().text() + "', expected " + expected).at(peek().line());
     }
@@ -79,6 +97,9 @@ class ExpressionParser {
         }
     }
 
+    /** A variable is read; macros mind some names. */
+    void mentioned(String name) {}
+
     // ------------------------------------------------------------------------------------------------------ grammar
 
     /** {@code a, b}: a tuple, or the one expression where there is no comma. */
@@ -88,18 +109,18 @@ class ExpressionParser {
             return first;
         }
         List<Expression> items = new ArrayList<>(List.of(first));
-        while (acceptOperator(",") && beginsExpression()) {
+        while (acceptOperator(",") && beginsItem()) {
             items.add(conditional ? expression() : or());
         }
         return s -> new Tuple(values(items, s));
     }
 
-    private boolean beginsExpression() {
+    private boolean beginsItem() {
         Token t = peek();
         return switch (t.kind()) {
             case BLOCK_END, PRINT_END, END, DATA -> false;
-            case OPERATOR -> !Set.of(")", "]", "}", "=", ",").contains(t.text());
-            case NAME -> !t.text().equals("in");
+            case OPERATOR -> !t.text().equals(")");
+            case NAME -> !t.text().equals("in") && !t.text().equals("recursive");
             default -> true;
         };
     }
@@ -145,7 +166,8 @@ class ExpressionParser {
     }
 
     private Expression not() {
-        if (accept(Kind.NAME, "not")) {
+        if (isName("not") && !afterNext().is(Kind.NAME, "in")) {
+            next();
             deeper();
             Expression value = not();
             depth--;
@@ -164,7 +186,7 @@ class ExpressionParser {
                 operators.add(next().text());
             } else if (accept(Kind.NAME, "in")) {
                 operators.add("in");
-            } else if (isName("not") && tokens.get(at + 1).is(Kind.NAME, "in")) {
+            } else if (isName("not") && afterNext().is(Kind.NAME, "in")) {
                 next();
                 next();
                 operators.add("not in");
@@ -180,7 +202,7 @@ class ExpressionParser {
             Object left = first.value(s);
             for (int i = 0; i < operators.size(); i++) {
                 Object right = operands.get(i).value(s);
-                if (!holds(operators.get(i), left, right)) {
+                if (!holds(operators.get(i), left, s.budget.read(right))) {
                     return false;
                 }
                 left = right;
@@ -195,10 +217,7 @@ class ExpressionParser {
             case "!=" -> !Python.equal(a, b);
             case "in" -> Python.contains(b, a);
             case "not in" -> !Python.contains(b, a);
-            case "<" -> Python.compare(a, b) < 0;
-            case "<=" -> Python.compare(a, b) <= 0;
-            case ">" -> Python.compare(a, b) > 0;
-            default -> Python.compare(a, b) >= 0;
+            default -> Python.ordered(operator, a, b);
         };
     }
 
@@ -215,7 +234,16 @@ class ExpressionParser {
         while (acceptOperator("~")) {
             Expression left = value;
             Expression right = product();
-            value = s -> Python.concatenation(Python.str(left.value(s)), Python.str(right.value(s)));
+            value = s -> {
+                Object a = left.value(s);
+                Object b = right.value(s);
+                boolean html = s.escaping() && (a instanceof Markup || b instanceof Markup);
+                return s.budget.made(
+                        html
+                                ? new Markup(Python.concatenation(
+                                        Markup.of(a).text(), Markup.of(b).text()))
+                                : Python.concatenation(Python.str(a), Python.str(b)));
+            };
         }
         return value;
     }
@@ -238,19 +266,18 @@ class ExpressionParser {
 
     private static Expression binary(String operator, Expression a, Expression b) {
         return s -> {
-            s.step();
-            return Python.arithmetic(operator, a.value(s), b.value(s));
+            s.budget.step();
+            return s.budget.made(Python.arithmetic(operator, a.value(s), b.value(s)));
         };
     }
 
     private Expression unary(boolean withFilters) {
         deeper();
         Expression value;
-        if (acceptOperator("-")) {
+        if (isNext(Kind.OPERATOR, "-") || isNext(Kind.OPERATOR, "+")) {
+            String sign = next().text();
             Expression operand = unary(false);
-            value = s -> Python.negative(operand.value(s));
-        } else if (acceptOperator("+")) {
-            value = unary(false);
+            value = s -> Python.signed(sign, operand.value(s));
         } else {
             value = primary();
         }
@@ -263,6 +290,7 @@ class ExpressionParser {
         Token t = next();
         switch (t.kind()) {
             case NAME -> {
+                mentioned(t.text());
                 return switch (t.text()) {
                     case "true", "True" -> s -> true;
                     case "false", "False" -> s -> false;
@@ -279,12 +307,7 @@ class ExpressionParser {
                 return s -> value;
             }
             case INTEGER -> {
-                long value;
-                try {
-                    value = Long.parseLong(t.text());
-                } catch (NumberFormatException e) {
-                    throw new TemplateError("the int " + t.text() + " goes beyond 64 bits").at(t.line());
-                }
+                Object value = integer(t);
                 return s -> value;
             }
             case FLOAT -> {
@@ -309,7 +332,7 @@ class ExpressionParser {
                                 expectOperator(",");
                             }
                         }
-                        return s -> values(items, s);
+                        return s -> s.budget.made(values(items, s));
                     }
                     case "{" -> {
                         return dict();
@@ -320,6 +343,14 @@ class ExpressionParser {
             default -> {}
         }
         throw new TemplateError("found '" + t.text() + "', expected an expression").at(t.line());
+    }
+
+    private static Object integer(Token t) {
+        Object value = Numbers.parseInt(t.text(), 0);
+        if (value == null) {
+            throw new TemplateError("the int " + t.text() + " has too many digits").at(t.line());
+        }
+        return value;
     }
 
     private Expression dict() {
@@ -334,11 +365,11 @@ class ExpressionParser {
             }
         }
         return s -> {
-            Map<Object, Object> map = new LinkedHashMap<>();
+            Dict map = new Dict();
             for (int i = 0; i < keys.size(); i++) {
                 map.put(keys.get(i).value(s), values.get(i).value(s));
             }
-            return map;
+            return s.budget.made(map);
         };
     }
 
@@ -356,7 +387,7 @@ class ExpressionParser {
             Expression object = value;
             if (acceptOperator(".")) {
                 if (peek().kind() == Kind.INTEGER) {
-                    Object index = Long.parseLong(next().text());
+                    Object index = integer(next());
                     value = s -> Members.subscript(object.value(s), index);
                 } else {
                     String name = expectName();
@@ -365,7 +396,7 @@ class ExpressionParser {
             } else if (acceptOperator("[")) {
                 value = subscript(object);
             } else if (isNext(Kind.OPERATOR, "(")) {
-                value = call(object);
+                value = new Call(object, arguments());
             } else {
                 break;
             }
@@ -373,21 +404,45 @@ class ExpressionParser {
         return value;
     }
 
-    private Expression call(Expression callee) {
-        ArgumentList arguments = arguments();
-        return s -> {
-            s.step();
-            return switch (callee.value(s)) {
-                case Callable c -> c.call(arguments.evaluate(s));
-                case Macro m -> m.call(arguments.evaluate(s), s);
-                case null -> throw new TemplateError("None cannot be called");
-                case Object v -> throw new TemplateError(Python.described(v) + " cannot be called");
-            };
-        };
+    /** {@code callee(arguments)}. */
+    record Call(Expression callee, ArgumentList arguments) implements Expression {
+        @Override
+        public Object value(Scope s) {
+            Object f = callee.value(s);
+            return invoke(s, f, arguments.evaluate(s));
+        }
+
+        /** With one more argument, {@code caller}. */
+        Object value(Scope s, Object caller) {
+            Object f = callee.value(s);
+            Arguments given = arguments.evaluate(s);
+            Map<String, Object> named = new LinkedHashMap<>(given.named());
+            if (named.put("caller", caller) != null) {
+                throw new TemplateError("a call block gives the argument caller itself");
+            }
+            return invoke(s, f, new Arguments(given.positional(), named));
+        }
+
+        private static Object invoke(Scope s, Object f, Arguments given) {
+            s.budget.step();
+            if (f instanceof Callable c) {
+                given.positional().forEach(s.budget::read);
+                return s.budget.made(c.call(given));
+            }
+            throw new TemplateError(Python.described(f) + " cannot be called");
+        }
     }
 
     private Expression subscript(Expression object) {
-        Expression from = isNext(Kind.OPERATOR, ":") ? s -> null : tuple(true);
+        Expression from = isNext(Kind.OPERATOR, ":") ? s -> null : expression();
+        if (isNext(Kind.OPERATOR, ",")) {
+            List<Expression> items = new ArrayList<>(List.of(from));
+            while (acceptOperator(",") && !isNext(Kind.OPERATOR, "]")) {
+                items.add(expression());
+            }
+            expectOperator("]");
+            return s -> Members.subscript(object.value(s), new Tuple(values(items, s)));
+        }
         if (acceptOperator("]")) {
             return s -> Members.subscript(object.value(s), from.value(s));
         }
@@ -395,55 +450,65 @@ class ExpressionParser {
         Expression to = isNext(Kind.OPERATOR, ":") || isNext(Kind.OPERATOR, "]") ? s -> null : expression();
         Expression step = acceptOperator(":") && !isNext(Kind.OPERATOR, "]") ? expression() : s -> null;
         expectOperator("]");
-        return s -> Python.slice(object.value(s), from.value(s), to.value(s), step.value(s));
+        return s -> s.budget.made(Python.slice(object.value(s), from.value(s), to.value(s), step.value(s)));
     }
 
     private Expression filtered(Expression first) {
         Expression value = first;
         while (true) {
-            if (isNext(Kind.OPERATOR, "|")) {
+            if (acceptOperator("|")) {
                 value = filter(value);
             } else if (isName("is")) {
                 value = test(value);
             } else if (isNext(Kind.OPERATOR, "(")) {
-                value = call(value);
+                value = new Call(value, arguments());
             } else {
                 return value;
             }
         }
     }
 
-    /** One or more {@code | filter}. */
+    /** A name, perhaps with points in it. */
+    private String dottedName() {
+        StringBuilder name = new StringBuilder(expectName());
+        while (acceptOperator(".")) {
+            name.append('.').append(expectName());
+        }
+        return name.toString();
+    }
+
+    /** The filter whose name comes next, and all that follow it after a bar. One that nobody knows is refused when it is reached. */
     final Expression filter(Expression first) {
         Expression value = first;
-        while (acceptOperator("|")) {
+        do {
             Expression operand = value;
             int line = peek().line();
-            String name = expectName();
-            Filters.Filter filter;
+            String name = dottedName();
+            Filters.Filter known = Filters.has(name) ? Filters.named(name) : null;
+            ArgumentList arguments = isNext(Kind.OPERATOR, "(") ? arguments() : ArgumentList.NONE;
+            value = located(line, s -> {
+                s.budget.step();
+                Filters.Filter filter = known == null ? Filters.named(name) : known;
+                return s.budget.made(filter.apply(s.budget.read(operand.value(s)), arguments.evaluate(s)));
+            });
+        } while (acceptOperator("|"));
+        return value;
+    }
+
+    private static Expression located(int line, Expression expression) {
+        return s -> {
             try {
-                filter = Filters.named(name);
+                return expression.value(s);
             } catch (TemplateError e) {
                 throw e.at(line);
             }
-            ArgumentList arguments = isNext(Kind.OPERATOR, "(") ? arguments() : ArgumentList.NONE;
-            value = s -> {
-                s.step();
-                return filter.apply(operand.value(s), arguments.evaluate(s));
-            };
-        }
-        return value;
+        };
     }
 
     private Expression test(Expression operand) {
         int line = next().line();
         boolean negated = accept(Kind.NAME, "not");
-        Tests.Test test;
-        try {
-            test = Tests.named(expectName());
-        } catch (TemplateError e) {
-            throw e.at(line);
-        }
+        String name = dottedName();
         ArgumentList arguments = ArgumentList.NONE;
         Token t = peek();
         if (isNext(Kind.OPERATOR, "(")) {
@@ -453,52 +518,93 @@ class ExpressionParser {
                 || t.kind() == Kind.FLOAT
                 || isNext(Kind.OPERATOR, "[")
                 || isNext(Kind.OPERATOR, "{")
-                || t.kind() == Kind.NAME
-                        && !Set.of("else", "or", "and", "is", "if", "in", "not").contains(t.text())) {
-            arguments = new ArgumentList(List.of(postfix(primary())), Map.of());
+                || t.kind() == Kind.NAME && !Set.of("else", "or", "and").contains(t.text())) {
+            if (isName("is")) {
+                throw unexpected("no second test");
+            }
+            arguments = new ArgumentList(List.of(new Argument(Argument.Kind.POSITIONAL, null, postfix(primary()))));
         }
         ArgumentList given = arguments;
-        return s -> test.holds(operand.value(s), given.evaluate(s)) != negated;
+        return located(
+                line, s -> Tests.named(name).holds(s.budget.read(operand.value(s)), given.evaluate(s)) != negated);
     }
 
-    /**
-     * The arguments of a call before their values are known.
-     *
-     * @param positional in their order
-     * @param named by their names
-     */
-    record ArgumentList(List<Expression> positional, Map<String, Expression> named) {
-        static final ArgumentList NONE = new ArgumentList(List.of(), Map.of());
+    // ------------------------------------------------------------------------------------------------------ arguments
 
-        Arguments evaluate(Scope s) {
-            if (positional.isEmpty() && named.isEmpty()) {
-                return Arguments.NONE;
-            }
-            Map<String, Object> values = new LinkedHashMap<>();
-            named.forEach((name, e) -> values.put(name, e.value(s)));
-            return new Arguments(ExpressionParser.values(positional, s), values);
+    /** An argument of a call before its value is known. */
+    record Argument(Kind kind, String name, Expression value) {
+        enum Kind {
+            POSITIONAL,
+            NAMED,
+            LIST,
+            DICT
         }
     }
 
-    /** {@code (a, b, name=c)}. */
+    /** The arguments of a call before their values are known. */
+    record ArgumentList(List<Argument> all) {
+        static final ArgumentList NONE = new ArgumentList(List.of());
+
+        Arguments evaluate(Scope s) {
+            if (all.isEmpty()) {
+                return Arguments.NONE;
+            }
+            List<Object> positional = new ArrayList<>();
+            Map<String, Object> named = new LinkedHashMap<>();
+            for (Argument a : all) {
+                Object v = a.value().value(s);
+                switch (a.kind()) {
+                    case POSITIONAL -> positional.add(v);
+                    case NAMED -> put(named, a.name(), v);
+                    case LIST -> Python.iterate(v).forEachRemaining(positional::add);
+                    case DICT -> {
+                        if (!(v instanceof Map<?, ?> m)) {
+                            throw new TemplateError("** takes a dict, found " + Python.described(v));
+                        }
+                        m.forEach((k, e) -> put(named, Python.text(k, "the name of an argument"), e));
+                    }
+                }
+            }
+            return new Arguments(positional, named);
+        }
+
+        private static void put(Map<String, Object> named, String name, Object v) {
+            if (named.containsKey(name)) {
+                throw new TemplateError("the argument " + name + "= is given twice");
+            }
+            named.put(name, v);
+        }
+    }
+
+    /** {@code (a, b, name=c, *d, **e)}. */
     final ArgumentList arguments() {
         expectOperator("(");
-        List<Expression> positional = new ArrayList<>();
-        Map<String, Expression> named = new LinkedHashMap<>();
+        List<Argument> all = new ArrayList<>();
+        Argument.Kind last = Argument.Kind.POSITIONAL;
         while (!acceptOperator(")")) {
-            if (peek().kind() == Kind.NAME && tokens.get(at + 1).is(Kind.OPERATOR, "=")) {
-                String name = next().text();
-                next();
-                named.put(name, expression());
-            } else if (!named.isEmpty()) {
-                throw unexpected("an argument with a name");
-            } else {
-                positional.add(expression());
+            Argument.Kind kind = isNext(Kind.OPERATOR, "*")
+                    ? Argument.Kind.LIST
+                    : isNext(Kind.OPERATOR, "**")
+                            ? Argument.Kind.DICT
+                            : peek().kind() == Kind.NAME && afterNext().is(Kind.OPERATOR, "=")
+                                    ? Argument.Kind.NAMED
+                                    : Argument.Kind.POSITIONAL;
+            boolean late = kind == Argument.Kind.POSITIONAL && last != Argument.Kind.POSITIONAL
+                    || kind == Argument.Kind.LIST && last == Argument.Kind.LIST
+                    || last == Argument.Kind.DICT;
+            if (late) {
+                throw unexpected("arguments in the order: by position, by name, *list, **dict");
             }
+            String name = kind == Argument.Kind.NAMED ? next().text() : null;
+            if (kind != Argument.Kind.POSITIONAL) {
+                next();
+            }
+            all.add(new Argument(kind, name, expression()));
+            last = kind;
             if (!isNext(Kind.OPERATOR, ")")) {
                 expectOperator(",");
             }
         }
-        return new ArgumentList(positional, named);
+        return new ArgumentList(all);
     }
 }

@@ -1,10 +1,10 @@
 package dev.gosset.llm.jinja;
 
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 
 /** Python's {@code json.dumps}. */
 final class JsonText {
@@ -25,25 +25,22 @@ final class JsonText {
 
     /** With the arguments of the filter {@code tojson}: ensure_ascii, indent, separators, sort_keys. */
     static String of(Object v, Arguments a) {
-        Object indent = a.get(1, "indent", null);
-        Object separators = a.get(2, "separators", null);
-        String item = indent == null ? ", " : ",";
-        String key = ": ";
-        if (separators instanceof List<?> l && l.size() == 2) {
-            item = Python.text(l.get(0), "a separator");
-            key = Python.text(l.get(1), "a separator");
+        Object indent = a.get("indent", null);
+        List<Object> separators = a.get("separators", null) == null
+                ? List.of(indent == null ? ", " : ",", ": ")
+                : Python.list(a.get("separators"));
+        if (separators.size() != 2) {
+            throw new TemplateError("separators are two, found " + separators.size());
         }
-        String step = switch (indent) {
-            case null -> null;
-            case String s -> s;
-            default -> " ".repeat((int) Math.clamp(Python.integer(indent, "indent"), 0, 100));
-        };
+        String own = Python.string(indent);
+        String step =
+                indent == null || own != null ? own : Strings.fill(" ", Math.max(0, Python.integer(indent, "indent")));
         JsonText json = new JsonText(
-                Python.truth(a.get(0, "ensure_ascii", false)),
+                a.is("ensure_ascii", false),
                 step,
-                Python.truth(a.get(3, "sort_keys", false)),
-                item,
-                key);
+                a.is("sort_keys", false),
+                Python.text(separators.get(0), "a separator"),
+                Python.text(separators.get(1), "a separator"));
         json.write(v, 0);
         return json.out.toString();
     }
@@ -57,31 +54,45 @@ final class JsonText {
             case null -> out.append("null");
             case Boolean b -> out.append(b);
             case Long l -> out.append(l);
-            case Double d ->
-                out.append(
-                        Double.isNaN(d)
-                                ? "NaN"
-                                : d.isInfinite() ? (d > 0 ? "Infinity" : "-Infinity") : Python.floating(d));
+            case BigInteger i -> out.append(Numbers.digits(i));
+            case Double d -> out.append(floating(d));
             case String s -> quote(s);
-            case List<?> l -> group('[', ']', new ArrayList<>(l), depth);
+            case Markup m -> quote(m.text());
+            case List<?> l -> group('[', l, ']', depth);
+            case Tuple t -> group('[', t.items(), ']', depth);
             case Map<?, ?> m -> {
-                Map<String, Object> named = sorted ? new TreeMap<>() : new java.util.LinkedHashMap<>();
-                m.forEach((k, e) -> named.put(k instanceof String s ? s : keyText(k), e));
-                group('{', '}', new ArrayList<>(named.entrySet()), depth);
+                List<Map.Entry<?, ?>> entries = new ArrayList<>(m.entrySet());
+                if (sorted) {
+                    entries.sort((p, q) -> Python.order(p.getKey(), q.getKey()));
+                }
+                group('{', entries, '}', depth);
             }
             default -> throw new TemplateError("tojson: " + Python.described(v) + " has no JSON form");
         }
+    }
+
+    private static String floating(double d) {
+        return Double.isFinite(d) ? Numbers.floating(d) : Double.isNaN(d) ? "NaN" : d > 0 ? "Infinity" : "-Infinity";
     }
 
     private static String keyText(Object k) {
         return switch (k) {
             case null -> "null";
             case Boolean b -> b.toString();
-            default -> Python.str(k);
+            case Double d -> floating(d);
+            case String s -> s;
+            case Markup m -> m.text();
+            default -> {
+                if (!Numbers.isInt(k)) {
+                    throw new TemplateError(
+                            "tojson: a key must be a str, a number, a bool or None, found " + Python.described(k));
+                }
+                yield Numbers.digits(k);
+            }
         };
     }
 
-    private void group(char open, char close, List<Object> items, int depth) {
+    private void group(char open, List<?> items, char close, int depth) {
         out.append(open);
         String separator = "";
         for (Object e : items) {
@@ -89,7 +100,7 @@ final class JsonText {
             separator = itemSeparator;
             newLine(depth + 1);
             if (e instanceof Map.Entry<?, ?> entry && open == '{') {
-                quote((String) entry.getKey());
+                quote(keyText(entry.getKey()));
                 out.append(keySeparator);
                 write(entry.getValue(), depth + 1);
             } else {
@@ -104,6 +115,7 @@ final class JsonText {
 
     private void newLine(int depth) {
         if (indent != null) {
+            Python.requireLength(out.length() + (long) depth * indent.length());
             out.append('\n').repeat(indent, depth);
         }
     }

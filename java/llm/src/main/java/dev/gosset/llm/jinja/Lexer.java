@@ -4,6 +4,8 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Cuts a template into tokens, and its text according to {@code trim_blocks} and {@code lstrip_blocks}. */
 final class Lexer {
@@ -41,6 +43,12 @@ final class Lexer {
             "//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<",
             "=", ".", ":", "|", ",", ";");
 
+    private static final Pattern INTEGER =
+            Pattern.compile("0[bB](_?[01])+|0[oO](_?[0-7])+|0[xX](_?[0-9a-fA-F])+|[1-9](_?[0-9])*|0(_?0)*");
+
+    private static final Pattern FLOAT =
+            Pattern.compile("[0-9](_?[0-9])*(\\.[0-9](_?[0-9])*([eE][+-]?[0-9](_?[0-9])*)?|[eE][+-]?[0-9](_?[0-9])*)");
+
     private final String source;
     private final List<Token> tokens = new ArrayList<>();
     private int at;
@@ -76,7 +84,7 @@ final class Lexer {
             }
             char type = source.charAt(open + 1);
             char sign = open + 2 < source.length() ? source.charAt(open + 2) : ' ';
-            boolean signed = sign == '-' || sign == '+' && type != '{';
+            boolean signed = sign == '-' || sign == '+';
             String text = stripped(source.substring(at, open), type, signed ? sign : ' ');
             int skipped = open - at;
             data(text);
@@ -108,11 +116,12 @@ final class Lexer {
     /** What remains of the text before an opening. */
     private String stripped(String text, char type, char sign) {
         if (sign == '-') {
-            return text.stripTrailing();
+            return Strings.strip(text, null, false, true);
         }
         if (sign != '+' && type != '{') {
             int from = text.lastIndexOf('\n') + 1;
-            if ((from > 0 || lineStarting) && text.substring(from).isBlank()) {
+            if ((from > 0 || lineStarting)
+                    && Strings.strip(text.substring(from), null, true, false).isEmpty()) {
                 return text.substring(0, from);
             }
         }
@@ -141,9 +150,7 @@ final class Lexer {
     private void afterEnd(char sign, boolean trimsNewline) {
         int from = at;
         if (sign == '-') {
-            while (at < source.length() && Character.isWhitespace(source.charAt(at))) {
-                at++;
-            }
+            at = skipSpace(at);
         } else if (trimsNewline && sign != '+' && at < source.length() && source.charAt(at) == '\n') {
             at++;
         }
@@ -194,10 +201,11 @@ final class Lexer {
     }
 
     private int skipSpace(int i) {
-        while (i < source.length() && Character.isWhitespace(source.charAt(i))) {
-            i++;
+        int end = i;
+        while (end < source.length() && Strings.isSpace(source.charAt(end))) {
+            end++;
         }
-        return i;
+        return end;
     }
 
     private void inside(Kind begin, Kind end, String closing) {
@@ -226,10 +234,10 @@ final class Lexer {
 
     private void token(Deque<Character> brackets) {
         char c = source.charAt(at);
-        if (Character.isLetter(c) || c == '_') {
+        if (Strings.beginsIdentifier(source.codePointAt(at))) {
             int i = at;
-            while (i < source.length() && (Character.isLetterOrDigit(source.charAt(i)) || source.charAt(i) == '_')) {
-                i++;
+            while (i < source.length() && Strings.continuesIdentifier(source.codePointAt(i))) {
+                i += Character.charCount(source.codePointAt(i));
             }
             add(Kind.NAME, source.substring(at, i));
             at = i;
@@ -258,35 +266,16 @@ final class Lexer {
     }
 
     private void number() {
-        int i = digits(at);
-        boolean real = false;
-        if (i + 1 < source.length() && source.charAt(i) == '.' && isDigit(i + 1)) {
-            i = digits(i + 1);
-            real = true;
+        boolean member = at > 0 && source.charAt(at - 1) == '.';
+        Matcher real = FLOAT.matcher(source).region(at, source.length());
+        Matcher whole = INTEGER.matcher(source).region(at, source.length());
+        boolean isReal = !member && real.lookingAt();
+        Matcher found = isReal ? real : whole;
+        if (!isReal && !whole.lookingAt()) {
+            throw new TemplateError("unexpected character '" + source.charAt(at) + "'");
         }
-        if (i < source.length() && (source.charAt(i) == 'e' || source.charAt(i) == 'E')) {
-            int j = i + 1;
-            if (j < source.length() && (source.charAt(j) == '+' || source.charAt(j) == '-')) {
-                j++;
-            }
-            if (isDigit(j)) {
-                i = digits(j);
-                real = true;
-            }
-        }
-        add(real ? Kind.FLOAT : Kind.INTEGER, source.substring(at, i).replace("_", ""));
-        at = i;
-    }
-
-    private boolean isDigit(int i) {
-        return i < source.length() && source.charAt(i) >= '0' && source.charAt(i) <= '9';
-    }
-
-    private int digits(int i) {
-        while (isDigit(i) || i < source.length() && source.charAt(i) == '_' && isDigit(i + 1)) {
-            i++;
-        }
-        return i;
+        add(isReal ? Kind.FLOAT : Kind.INTEGER, found.group().replace("_", ""));
+        at = found.end();
     }
 
     private void string(char quote) {
@@ -331,10 +320,29 @@ final class Lexer {
                     out.append((char) value);
                     i = j - 1;
                 }
-                default -> out.append('\\').append(e);
+                case 'N' -> i = named(i, out);
+                default -> {
+                    // Python takes a character beyond ASCII for its own escape, which the backslash then escapes.
+                    String escape = Python.escaped(source.codePointAt(i));
+                    out.append('\\').append(e < 0x80 ? String.valueOf(e) : escape.substring(1));
+                    i += Character.isHighSurrogate(e) ? 1 : 0;
+                }
             }
         }
         throw new TemplateError("a string is not closed");
+    }
+
+    private int named(int i, StringBuilder out) {
+        int end = source.indexOf('}', i);
+        if (end < 0 || source.charAt(i + 1) != '{') {
+            throw new TemplateError("an escape of a named character needs braces");
+        }
+        try {
+            out.appendCodePoint(Character.codePointOf(source.substring(i + 2, end)));
+        } catch (IllegalArgumentException e) {
+            throw new TemplateError("no character is named " + source.substring(i + 2, end));
+        }
+        return end;
     }
 
     private int escaped(int i, int digits, StringBuilder out) {

@@ -7,4 +7,4 @@ import java.util.Map;
  *
  * @param attributes the attributes, changed in place
  */
-record Namespace(Map<String, Object> attributes) {}
+record Namespace(Map<Object, Object> attributes) {}

@@ -28,10 +28,13 @@ final class Node {
         private final StringBuilder text = new StringBuilder();
 
         void append(String s) {
-            if (text.length() + (long) s.length() > Scope.LARGEST_OUTPUT) {
-                throw new TemplateError("writes more than " + Scope.LARGEST_OUTPUT + " characters");
-            }
+            Python.requireLength(text.length() + (long) s.length());
             text.append(s);
+        }
+
+        /** A value that is printed. */
+        void print(Object v, Scope scope) {
+            append(scope.escaping() ? Markup.of(v).text() : Python.str(v));
         }
 
         @Override

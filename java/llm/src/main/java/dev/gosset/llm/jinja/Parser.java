@@ -6,7 +6,12 @@ import dev.gosset.llm.jinja.Node.Expression;
 import dev.gosset.llm.jinja.Node.Flow;
 import dev.gosset.llm.jinja.Node.Output;
 import dev.gosset.llm.jinja.Node.Statement;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +20,15 @@ import java.util.Set;
 /** Jinja's statements. */
 final class Parser extends ExpressionParser {
     private static final int DEEPEST = 100;
+
+    /** What the body of a macro, or of the template, is known to hold so far. */
+    private static final class Frame {
+        private final Set<String> special = new HashSet<>();
+        private int loops;
+    }
+
+    private final Deque<Frame> frames = new ArrayDeque<>(List.of(new Frame()));
+    private final Map<String, Statement> blocks = new HashMap<>();
     private int depth;
 
     private Parser(List<Token> tokens) {
@@ -27,7 +41,17 @@ final class Parser extends ExpressionParser {
         if (parser.peek().kind() != Kind.END) {
             throw parser.unexpected("the end of the template");
         }
-        return all;
+        return (s, out) -> {
+            s.set("self", new Blocks(parser.blocks, s));
+            return all.run(s, out);
+        };
+    }
+
+    @Override
+    void mentioned(String name) {
+        if (Macro.SPECIAL.contains(name)) {
+            frames.forEach(f -> f.special.add(name));
+        }
     }
 
     /** Statements up to one of {@code ends}, whose name comes next. */
@@ -50,10 +74,7 @@ final class Parser extends ExpressionParser {
                     next();
                     Expression value = tuple(true);
                     expect(Kind.PRINT_END);
-                    parts.add(located(t.line(), (s, out) -> {
-                        out.append(Python.str(value.value(s)));
-                        return Flow.NORMAL;
-                    }));
+                    parts.add(located(t.line(), print(List.of(value))));
                 }
                 case BLOCK_BEGIN -> {
                     next();
@@ -74,9 +95,18 @@ final class Parser extends ExpressionParser {
         }
     }
 
+    private static Statement print(List<Expression> values) {
+        return (s, out) -> {
+            for (Expression value : values) {
+                out.print(value.value(s), s);
+            }
+            return Flow.NORMAL;
+        };
+    }
+
     private static Statement located(int line, Statement statement) {
         return (s, out) -> {
-            s.step();
+            s.budget.step();
             try {
                 return statement.run(s, out);
             } catch (TemplateError e) {
@@ -137,29 +167,88 @@ final class Parser extends ExpressionParser {
             case "with" -> {
                 return with();
             }
+            case "block" -> {
+                return block();
+            }
+            case "autoescape" -> {
+                Expression escapes = expression();
+                expect(Kind.BLOCK_END);
+                Statement body = bodyTo("endautoescape");
+                return (s, out) -> body.run(s.inner(Python.truth(escapes.value(s))), out);
+            }
             case "generation" -> {
                 expect(Kind.BLOCK_END);
-                return bodyTo("endgeneration");
+                // In Jinja2 the body is a macro of its own.
+                Macro.Definition definition = body(null, List.of(), Map.of(), "endgeneration");
+                return (s, out) -> {
+                    out.print(new Macro(definition, s).call(Arguments.NONE), s);
+                    return Flow.NORMAL;
+                };
             }
             case "break", "continue" -> {
                 expect(Kind.BLOCK_END);
+                if (frames.peek().loops == 0) {
+                    throw new TemplateError("'" + name + "' stands in no loop").at(line);
+                }
                 Flow flow = name.equals("break") ? Flow.BREAK : Flow.CONTINUE;
                 return (s, out) -> flow;
             }
             case "print" -> {
-                Expression value = tuple(true);
+                List<Expression> values = new ArrayList<>();
+                while (peek().kind() != Kind.BLOCK_END) {
+                    if (!values.isEmpty()) {
+                        expectOperator(",");
+                    }
+                    values.add(expression());
+                }
                 expect(Kind.BLOCK_END);
-                return (s, out) -> {
-                    out.append(Python.str(value.value(s)));
-                    return Flow.NORMAL;
-                };
+                return print(values);
+            }
+            case "extends", "include", "import", "from" -> {
+                return otherTemplate(name);
             }
             default ->
                 throw new TemplateError("found the statement '" + name
-                                + "', known are if, for, set, macro, call, filter, with, raw, generation, break, continue,"
-                                + " print")
+                                + "', known are if, for, set, macro, call, filter, with, block, raw, autoescape,"
+                                + " generation, break, continue, print")
                         .at(line);
         }
+    }
+
+    /** Statements that read other templates: a chat template is alone, so they fail, but only where they are reached. */
+    private Statement otherTemplate(String name) {
+        expression();
+        if (name.equals("from")) {
+            if (!accept(Kind.NAME, "import")) {
+                throw unexpected("'import'");
+            }
+            boolean first = true;
+            while (peek().kind() != Kind.BLOCK_END && !isName("with") && !isName("without")) {
+                if (!first) {
+                    expectOperator(",");
+                }
+                first = false;
+                expectVariable();
+                if (accept(Kind.NAME, "as")) {
+                    expectVariable();
+                }
+            }
+        } else if (name.equals("import")) {
+            if (!accept(Kind.NAME, "as")) {
+                throw unexpected("'as'");
+            }
+            expectVariable();
+        } else if (name.equals("include") && accept(Kind.NAME, "ignore") && !accept(Kind.NAME, "missing")) {
+            throw unexpected("'missing'");
+        }
+        boolean context = !name.equals("extends") && (accept(Kind.NAME, "with") || accept(Kind.NAME, "without"));
+        if (context && !accept(Kind.NAME, "context")) {
+            throw unexpected("'context'");
+        }
+        expect(Kind.BLOCK_END);
+        return (s, out) -> {
+            throw new TemplateError("'" + name + "': a chat template has no other templates to read");
+        };
     }
 
     private Statement conditional() {
@@ -179,6 +268,34 @@ final class Parser extends ExpressionParser {
         };
         return (s, out) -> Python.truth(condition.value(s)) ? then.run(s, out) : otherwise.run(s, out);
     }
+
+    /** A block: it sees the template's variables and, unless it is scoped, not those of the place where it stands. */
+    private Statement block() {
+        int line = peek().line();
+        String name = expectName();
+        boolean scoped = accept(Kind.NAME, "scoped");
+        boolean required = accept(Kind.NAME, "required");
+        expect(Kind.BLOCK_END);
+        frames.push(new Frame());
+        Statement body = body(Set.of("endblock"));
+        frames.pop();
+        next();
+        accept(Kind.NAME, name);
+        expect(Kind.BLOCK_END);
+        Statement whole = (s, out) -> {
+            if (required) {
+                throw new TemplateError("the block " + name + " is required, nothing fills it");
+            }
+            return body.run(s, out);
+        };
+        if (blocks.put(name, whole) != null) {
+            throw new TemplateError("the block " + name + " is defined twice").at(line);
+        }
+        return (s, out) -> whole.run((scoped ? s : s.root()).inner(), out);
+    }
+
+    // ------------------------------------------------------------------------------------------------------
+    // assignments
 
     /** Where an assignment puts its value. */
     @FunctionalInterface
@@ -202,8 +319,8 @@ final class Parser extends ExpressionParser {
             return targets.getFirst();
         }
         return (s, v) -> {
-            List<Object> items = Python.items(v);
-            if (items.size() != targets.size()) {
+            List<Object> items = Python.list(v);
+            if (items.size() != targets.size() || v instanceof Undefined) {
                 throw new TemplateError(
                         items.size() + " values cannot be assigned to " + targets.size() + " variables");
             }
@@ -214,18 +331,20 @@ final class Parser extends ExpressionParser {
     }
 
     private Target oneTarget(boolean attributes) {
-        String name = expectName();
-        if (attributes && acceptOperator(".")) {
-            String attribute = expectName();
-            return (s, v) -> {
-                if (!(s.get(name) instanceof Namespace n)) {
-                    throw new TemplateError(
-                            "only a namespace takes attributes, '" + name + "' is " + Python.described(s.get(name)));
-                }
-                n.attributes().put(attribute, v);
-            };
+        boolean attribute = attributes && isAttributeNext();
+        String name = expectVariable();
+        if (!attribute) {
+            return (s, v) -> s.set(name, v);
         }
-        return (s, v) -> s.set(name, v);
+        expectOperator(".");
+        String member = expectName();
+        return (s, v) -> {
+            if (!(s.get(name) instanceof Namespace n)) {
+                throw new TemplateError(
+                        "only a namespace takes attributes, '" + name + "' is " + Python.described(s.get(name)));
+            }
+            n.attributes().put(member, v);
+        };
     }
 
     private Statement set() {
@@ -239,55 +358,54 @@ final class Parser extends ExpressionParser {
             };
         }
         Captured captured = new Captured();
-        Expression filtered = filter(captured);
+        Expression filtered = acceptOperator("|") ? filter(captured) : captured;
         expect(Kind.BLOCK_END);
         captured.body = bodyTo("endset");
-        return (s, out) -> {
-            target.assign(s, filtered.value(s));
-            return Flow.NORMAL;
-        };
+        return (s, out) -> captured.then(s, () -> target.assign(s, filtered.value(s)));
+    }
+
+    private Statement filterBlock() {
+        Captured captured = new Captured();
+        // The first filter stands without a bar.
+        Expression filtered = filter(captured);
+        expect(Kind.BLOCK_END);
+        captured.body = bodyTo("endfilter");
+        return (s, out) ->
+                captured.then(s, () -> out.append(Python.text(filtered.value(s), "what a filter block writes")));
     }
 
     /** The text that a body writes, as an expression; the body is read after the filters that apply to it. */
     private static final class Captured implements Expression {
         private Statement body;
 
-        @Override
-        public Object value(Scope scope) {
+        /** Runs the body for its text, then what uses it, unless the body leaves the loop around it. */
+        Flow then(Scope s, Runnable use) {
             Output out = new Output();
-            body.run(scope.inner(), out);
-            return out.toString();
+            Flow flow = body.run(s.inner(), out);
+            if (flow == Flow.NORMAL) {
+                String text = s.budget.made(out.toString());
+                s.captured = s.escaping() ? new Markup(text) : text;
+                use.run();
+            }
+            return flow;
         }
-    }
 
-    private Statement filterBlock() {
-        Captured captured = new Captured();
-        // The first filter stands without a bar.
-        Expression filtered = firstFilter(captured);
-        expect(Kind.BLOCK_END);
-        captured.body = bodyTo("endfilter");
-        return (s, out) -> {
-            out.append(Python.str(filtered.value(s)));
-            return Flow.NORMAL;
-        };
-    }
-
-    private Expression firstFilter(Expression operand) {
-        Filters.Filter filter = Filters.named(expectName());
-        ArgumentList arguments = isNext(Kind.OPERATOR, "(") ? arguments() : ArgumentList.NONE;
-        return filter(s -> filter.apply(operand.value(s), arguments.evaluate(s)));
+        @Override
+        public Object value(Scope s) {
+            return s.captured;
+        }
     }
 
     private Statement with() {
         List<Target> targets = new ArrayList<>();
         List<Expression> values = new ArrayList<>();
         while (peek().kind() != Kind.BLOCK_END) {
+            if (!targets.isEmpty()) {
+                expectOperator(",");
+            }
             targets.add(oneTarget(false));
             expectOperator("=");
             values.add(expression());
-            if (!acceptOperator(",")) {
-                break;
-            }
         }
         expect(Kind.BLOCK_END);
         Statement body = bodyTo("endwith");
@@ -300,6 +418,8 @@ final class Parser extends ExpressionParser {
         };
     }
 
+    // ------------------------------------------------------------------------------------------------------ loops
+
     private Statement loop() {
         Target target = target(false);
         if (!accept(Kind.NAME, "in")) {
@@ -307,70 +427,99 @@ final class Parser extends ExpressionParser {
         }
         Expression source = tuple(false);
         Expression condition = accept(Kind.NAME, "if") ? expression() : null;
-        if (isName("recursive")) {
-            throw unexpected("no recursive loop");
-        }
+        boolean recursive = accept(Kind.NAME, "recursive");
         expect(Kind.BLOCK_END);
+        Frame frame = recursive ? new Frame() : frames.peek();
+        if (recursive) {
+            // In Jinja2 the body is a function of its own.
+            frames.push(frame);
+        }
+        frame.loops++;
         Statement body = body(Set.of("else", "endfor"));
+        frame.loops--;
         boolean hasElse = next().text().equals("else");
         expect(Kind.BLOCK_END);
         Statement otherwise = hasElse ? bodyTo("endfor") : (s, out) -> Flow.NORMAL;
-        return (s, out) -> {
-            List<Object> items = Python.items(source.value(s));
-            if (condition != null) {
-                items = selected(items, target, condition, s);
-            }
-            if (items.isEmpty()) {
-                return otherwise.run(s.inner(), out);
-            }
-            Loop loop = new Loop(items);
-            for (int i = 0; i < items.size(); i++) {
-                s.step();
-                loop.moveTo(i);
+        if (recursive) {
+            frames.pop();
+            frames.peek().special.addAll(frame.special);
+        }
+        Rounds rounds = new Rounds(target, condition, body, otherwise, recursive);
+        return (s, out) -> rounds.run(source.value(s), 0, s, out);
+    }
+
+    /** A loop without its source. */
+    private record Rounds(Target target, Expression condition, Statement body, Statement otherwise, boolean recursive) {
+        Flow run(Object source, int depth, Scope s, Output out) {
+            Iterator<Object> items = Python.iterate(source);
+            long length = condition == null ? Python.lengthOf(source) : -1;
+            Loop.Recursion recursion = !recursive
+                    ? null
+                    : (inner, level) -> s.budget.deeper(() -> {
+                        Output text = new Output();
+                        run(inner, level, s, text);
+                        return s.escaping() ? new Markup(text.toString()) : text.toString();
+                    });
+            Loop loop = new Loop(condition == null ? items : selected(items, s), length, recursion, depth);
+            // As Jinja2 has it: else is for a loop none of whose rounds came to its end.
+            boolean completed = false;
+            while (loop.hasNext()) {
+                s.budget.step();
                 Scope round = s.inner();
-                target.assign(round, items.get(i));
+                target.assign(round, loop.next());
                 round.set("loop", loop);
-                if (body.run(round, out) == Flow.BREAK) {
+                Flow flow = body.run(round, out);
+                completed |= flow == Flow.NORMAL;
+                if (flow == Flow.BREAK) {
                     break;
                 }
             }
-            return Flow.NORMAL;
-        };
+            return completed ? Flow.NORMAL : otherwise.run(s.inner(), out);
+        }
+
+        private Iterator<Object> selected(Iterator<Object> items, Scope s) {
+            return Filters.filtered(items, item -> {
+                s.budget.step();
+                Scope inner = s.inner();
+                target.assign(inner, item);
+                return Python.truth(condition.value(inner));
+            });
+        }
     }
 
-    private static List<Object> selected(List<Object> items, Target target, Expression condition, Scope s) {
-        List<Object> out = new ArrayList<>();
-        for (Object item : items) {
-            s.step();
-            Scope inner = s.inner();
-            target.assign(inner, item);
-            if (Python.truth(condition.value(inner))) {
-                out.add(item);
-            }
-        }
-        return out;
-    }
+    // ------------------------------------------------------------------------------------------------------ macros
 
     private Statement macro() {
-        String name = expectName();
+        String name = expectVariable();
         List<String> parameters = new ArrayList<>();
         Map<String, Expression> defaults = new LinkedHashMap<>();
         expectOperator("(");
         parameters(parameters, defaults);
         expect(Kind.BLOCK_END);
-        Statement body = bodyTo("endmacro");
+        Macro.Definition definition = body(name, parameters, defaults, "endmacro");
         return (s, out) -> {
-            s.set(name, new Macro(name, parameters, defaults, body, s));
+            s.set(name, new Macro(definition, s));
             return Flow.NORMAL;
         };
     }
 
+    private Macro.Definition body(String name, List<String> parameters, Map<String, Expression> defaults, String end) {
+        if (parameters.contains("caller") && !defaults.containsKey("caller")) {
+            throw unexpected("a default for the parameter caller");
+        }
+        frames.push(new Frame());
+        Statement body = bodyTo(end);
+        return new Macro.Definition(name, parameters, defaults, body, Set.copyOf(frames.pop().special));
+    }
+
     private void parameters(List<String> parameters, Map<String, Expression> defaults) {
         while (!acceptOperator(")")) {
-            String parameter = expectName();
+            String parameter = expectVariable();
             parameters.add(parameter);
             if (acceptOperator("=")) {
                 defaults.put(parameter, expression());
+            } else if (!defaults.isEmpty()) {
+                throw unexpected("a default, as the parameter before has one");
             }
             if (!isNext(Kind.OPERATOR, ")")) {
                 expectOperator(",");
@@ -384,18 +533,13 @@ final class Parser extends ExpressionParser {
         if (acceptOperator("(")) {
             parameters(parameters, defaults);
         }
-        String name = expectName();
-        ArgumentList arguments = arguments();
+        if (!(expression() instanceof Call call)) {
+            throw unexpected("a call");
+        }
         expect(Kind.BLOCK_END);
-        Statement body = bodyTo("endcall");
+        Macro.Definition definition = body(null, parameters, defaults, "endcall");
         return (s, out) -> {
-            if (!(s.get(name) instanceof Macro m)) {
-                throw new TemplateError("'" + name + "' is no macro");
-            }
-            Arguments given = arguments.evaluate(s);
-            Map<String, Object> named = new LinkedHashMap<>(given.named());
-            named.put("caller", new Macro("caller", parameters, defaults, body, s));
-            out.append(m.call(new Arguments(given.positional(), named), s));
+            out.print(call.value(s, new Macro(definition, s)), s);
             return Flow.NORMAL;
         };
     }

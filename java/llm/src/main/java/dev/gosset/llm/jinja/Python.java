@@ -1,10 +1,10 @@
 package dev.gosset.llm.jinja;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -12,6 +12,11 @@ import java.util.Objects;
 
 /** Python's operators and conversions on the values of a template. */
 final class Python {
+    /** Two values that share their parts can be compared in a time that grows as 2 to their depth. */
+    private static final int MOST_COMPARISONS = 10_000_000;
+
+    private static final int UNORDERED = 2;
+
     private Python() {}
 
     // -------------------------------------------------------------------------------------------------- kinds
@@ -22,13 +27,19 @@ final class Python {
             case Undefined u -> "undefined";
             case Boolean b -> "bool";
             case Long l -> "int";
+            case BigInteger i -> "int";
             case Double d -> "float";
             case String s -> "str";
-            case Tuple t -> "tuple";
             case List<?> l -> "list";
             case Map<?, ?> m -> "dict";
+            case Iterator<?> i -> "generator";
+            case Callable c -> "function";
             default -> v.getClass().getSimpleName().toLowerCase(Locale.ROOT);
         };
+    }
+
+    static String described(Object v) {
+        return v instanceof Undefined u ? u.what() + ", which is undefined" : type(v);
     }
 
     static boolean truth(Object v) {
@@ -38,196 +49,302 @@ final class Python {
             case Boolean b -> b;
             case Long l -> l != 0;
             case Double d -> d != 0;
-            case String s -> !s.isEmpty();
-            case List<?> l -> !l.isEmpty();
-            case Map<?, ?> m -> !m.isEmpty();
-            default -> true;
-        };
-    }
-
-    /** The value of a number, bools included, or null. */
-    private static Number number(Object v) {
-        return switch (v) {
-            case Boolean b -> b ? 1L : 0L;
-            case Long l -> l;
-            case Double d -> d;
-            case null, default -> null;
+            case Bytes b -> b.bytes().length > 0;
+            default -> {
+                String s = string(v);
+                List<?> l = s == null ? sequence(v) : null;
+                yield s != null ? !s.isEmpty() : l != null ? !l.isEmpty() : !(v instanceof Map<?, ?> m) || !m.isEmpty();
+            }
         };
     }
 
     static long integer(Object v, String what) {
-        if (number(v) instanceof Long l) {
+        if (Numbers.of(v) instanceof Long l) {
             return l;
         }
-        throw new TemplateError(what + " must be an int, found " + described(v));
+        throw new TemplateError(
+                what + " must be an int" + (v instanceof BigInteger ? " of 64 bits" : ", found " + described(v)));
+    }
+
+    /** The text of a str, be it marked as HTML, or null. */
+    static String string(Object v) {
+        return v instanceof String s ? s : v instanceof Markup m ? m.text() : null;
     }
 
     static String text(Object v, String what) {
-        if (v instanceof String s) {
-            return s;
+        String s = string(v);
+        if (s == null) {
+            throw new TemplateError(what + " must be a str, found " + described(v));
         }
-        throw new TemplateError(what + " must be a str, found " + described(v));
+        return s;
     }
 
-    static String described(Object v) {
-        return v instanceof Undefined u ? u.what() + ", which is undefined" : type(v);
-    }
-
-    /** What a loop goes through: list items, dict keys, characters. */
-    static List<Object> items(Object v) {
+    /** The items of a list, tuple, range or view of a dict, or null. */
+    static List<?> sequence(Object v) {
         return switch (v) {
-            case Undefined u -> List.of();
-            case String s -> new ArrayList<>(characters(s));
-            case List<?> l -> new ArrayList<>(l);
-            case Map<?, ?> m -> new ArrayList<>(m.keySet());
+            case List<?> l -> l;
+            case Tuple t -> t.items();
+            case Range r -> r.items();
+            case Dict.View view -> view.items();
+            case null, default -> null;
+        };
+    }
+
+    /** What a loop goes through: items, a dict's keys, characters. */
+    @SuppressWarnings("unchecked")
+    static Iterator<Object> iterate(Object v) {
+        String s = string(v);
+        if (s != null) {
+            return s.codePoints().mapToObj(c -> (Object) Character.toString(c)).iterator();
+        }
+        List<?> items = sequence(v);
+        if (items != null) {
+            return ((List<Object>) items).iterator();
+        }
+        return switch (v) {
+            case Undefined u -> List.of().iterator();
+            case Map<?, ?> m -> ((Map<Object, Object>) m).keySet().iterator();
+            case Iterator<?> i -> (Iterator<Object>) i;
+            case Loop l -> l.rounds();
+            case Bytes b -> {
+                List<Object> codes = new ArrayList<>();
+                for (byte e : b.bytes()) {
+                    codes.add((long) (e & 0xff));
+                }
+                yield codes.iterator();
+            }
             case null, default -> throw new TemplateError(described(v) + " cannot be iterated");
         };
     }
 
-    static List<String> characters(String s) {
-        return s.codePoints().mapToObj(Character::toString).toList();
+    /** A new list of what a loop would go through. */
+    static List<Object> list(Object v) {
+        List<Object> out = new ArrayList<>();
+        iterate(v).forEachRemaining(out::add);
+        return out;
+    }
+
+    /** The length, or -1 where there is none. */
+    static long lengthOf(Object v) {
+        String s = string(v);
+        if (s != null) {
+            return s.codePointCount(0, s.length());
+        }
+        List<?> items = sequence(v);
+        return items != null
+                ? items.size()
+                : switch (v) {
+                    case Undefined u -> 0;
+                    case Map<?, ?> m -> m.size();
+                    case Bytes b -> b.bytes().length;
+                    case Loop l -> (Long) l.attribute("length");
+                    case null, default -> -1;
+                };
     }
 
     static long length(Object v) {
-        return switch (v) {
-            case Undefined u -> 0;
-            case String s -> s.codePointCount(0, s.length());
-            case List<?> l -> l.size();
-            case Map<?, ?> m -> m.size();
-            case null, default -> throw new TemplateError(described(v) + " has no length");
-        };
+        long length = lengthOf(v);
+        if (length < 0) {
+            throw new TemplateError(described(v) + " has no length");
+        }
+        return length;
+    }
+
+    /** Refuses a text or list that is longer than any template needs. */
+    static void requireLength(long length) {
+        if (length > Budget.LARGEST) {
+            throw new TemplateError("a value of length " + length + " is too long, expected at most " + Budget.LARGEST);
+        }
     }
 
     // -------------------------------------------------------------------------------------------------- comparison
 
     static boolean equal(Object a, Object b) {
-        Number x = number(a);
-        Number y = number(b);
+        return equal(a, b, new int[1]);
+    }
+
+    @SuppressWarnings("ReferenceEquality")
+    private static boolean equal(Object a, Object b, int[] comparisons) {
+        if (++comparisons[0] > MOST_COMPARISONS) {
+            throw new TemplateError("values are too large to be compared");
+        }
+        Number x = Numbers.of(a);
+        Number y = Numbers.of(b);
         if (x != null && y != null) {
-            return x instanceof Long p && y instanceof Long q
-                    ? p.longValue() == q.longValue()
-                    : x.doubleValue() == y.doubleValue();
+            return Numbers.compare(x, y) == 0;
+        }
+        String s = string(a);
+        if (s != null) {
+            return s.equals(string(b));
         }
         if (a instanceof Undefined && b instanceof Undefined) {
             return true;
         }
-        if (a instanceof List<?> p && b instanceof List<?> q) {
-            if (p.size() != q.size() || p instanceof Tuple != q instanceof Tuple) {
+        boolean keys = isSet(a) && isSet(b);
+        if (keys) {
+            return length(a) == length(b) && sequence(a).stream().allMatch(e -> contains(b, e));
+        }
+        boolean alike = a instanceof List && b instanceof List
+                || a instanceof Tuple && b instanceof Tuple
+                || a instanceof Range && b instanceof Range;
+        if (alike) {
+            List<?> p = sequence(a);
+            List<?> q = sequence(b);
+            if (p.size() != q.size()) {
                 return false;
             }
-            Iterator<?> i = q.iterator();
-            for (Object e : p) {
-                if (!equal(e, i.next())) {
+            for (int i = 0; i < p.size(); i++) {
+                if (p.get(i) != q.get(i) && !equal(p.get(i), q.get(i), comparisons)) {
                     return false;
                 }
             }
             return true;
         }
         if (a instanceof Map<?, ?> p && b instanceof Map<?, ?> q) {
-            return p.size() == q.size()
-                    && p.entrySet().stream()
-                            .allMatch(e -> q.containsKey(e.getKey()) && equal(e.getValue(), q.get(e.getKey())));
+            if (p.size() != q.size()) {
+                return false;
+            }
+            for (Map.Entry<?, ?> e : p.entrySet()) {
+                Object other = q.get(e.getKey());
+                if (!q.containsKey(e.getKey()) || other != e.getValue() && !equal(e.getValue(), other, comparisons)) {
+                    return false;
+                }
+            }
+            return true;
         }
-        return Objects.equals(a, b);
+        if (a instanceof Bytes p && b instanceof Bytes q) {
+            return Arrays.equals(p.bytes(), q.bytes());
+        }
+        return a instanceof Iterator || a instanceof Map || a instanceof Dict.View ? a == b : Objects.equals(a, b);
     }
 
-    static int compare(Object a, Object b) {
-        Number x = number(a);
-        Number y = number(b);
+    private static boolean isSet(Object v) {
+        return v instanceof Dict.View view && view.kind() != Dict.View.Kind.VALUES;
+    }
+
+    /** The sign of a - b, 2 where neither is before the other (not a number). */
+    private static int compare(Object a, Object b, int depth) {
+        Number x = Numbers.of(a);
+        Number y = Numbers.of(b);
         if (x != null && y != null) {
-            return x instanceof Long p && y instanceof Long q
-                    ? Long.compare(p, q)
-                    : Double.compare(x.doubleValue(), y.doubleValue());
+            return Numbers.compare(x, y);
         }
-        if (a instanceof String s && b instanceof String t) {
-            return Arrays.compare(s.codePoints().toArray(), t.codePoints().toArray());
+        String s = string(a);
+        String t = string(b);
+        if (s != null && t != null) {
+            return Integer.signum(compareText(s, t));
         }
-        if (a instanceof List<?> p && b instanceof List<?> q) {
+        if (a instanceof List && b instanceof List || a instanceof Tuple && b instanceof Tuple) {
+            List<?> p = sequence(a);
+            List<?> q = sequence(b);
             for (int i = 0; i < Math.min(p.size(), q.size()); i++) {
                 if (!equal(p.get(i), q.get(i))) {
-                    return compare(p.get(i), q.get(i));
+                    return compare(p.get(i), q.get(i), depth + 1);
                 }
             }
             return Integer.compare(p.size(), q.size());
         }
+        if (a instanceof Undefined u) {
+            throw u.refused();
+        }
         throw new TemplateError(described(a) + " and " + described(b) + " have no order");
     }
 
-    static boolean contains(Object container, Object v) {
-        return switch (container) {
-            case Undefined u -> false;
-            case String s -> s.contains(text(v, "what is looked for in a str"));
-            case Map<?, ?> m -> m.containsKey(v);
-            case List<?> l -> l.stream().anyMatch(e -> equal(e, v));
-            case null, default -> throw new TemplateError(described(container) + " contains nothing");
+    /** By code points: Java's own order puts characters beyond U+FFFF before U+E000. */
+    private static int compareText(String s, String t) {
+        int n = Math.min(s.length(), t.length());
+        for (int i = 0; i < n; i++) {
+            char c = s.charAt(i);
+            char d = t.charAt(i);
+            if (c != d) {
+                boolean pairs = Character.isSurrogate(c) != Character.isSurrogate(d);
+                return pairs ? (Character.isSurrogate(c) ? 1 : -1) : c - d;
+            }
+        }
+        return s.length() - t.length();
+    }
+
+    /** Whether {@code a < b}, {@code <=}, {@code >} or {@code >=}. */
+    static boolean ordered(String operator, Object a, Object b) {
+        int sign = compare(a, b, 0);
+        return switch (operator) {
+            case "<" -> sign == -1;
+            case "<=" -> sign == -1 || sign == 0;
+            case ">" -> sign == 1;
+            default -> sign == 1 || sign == 0;
         };
+    }
+
+    /** For sorting: what has no order counts as equal. */
+    static int order(Object a, Object b) {
+        int sign = compare(a, b, 0);
+        return sign == UNORDERED ? 0 : sign;
+    }
+
+    @SuppressWarnings("ReferenceEquality")
+    static boolean contains(Object container, Object v) {
+        String s = string(container);
+        if (s != null) {
+            return s.contains(text(v, "what is looked for in a str"));
+        }
+        if (container instanceof Map<?, ?> m) {
+            return m.containsKey(v);
+        }
+        if (container instanceof Range && !(v instanceof Double) && Numbers.of(v) == null) {
+            return false;
+        }
+        for (Iterator<Object> i = iterate(container); i.hasNext(); ) {
+            Object e = i.next();
+            if (e == v || equal(e, v)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     // -------------------------------------------------------------------------------------------------- arithmetic
 
     static Object arithmetic(String operator, Object a, Object b) {
-        try {
-            return compute(operator, a, b);
-        } catch (ArithmeticException e) {
-            throw new TemplateError("'" + operator + "' of ints goes beyond 64 bits or divides by zero");
+        if (a instanceof Undefined u) {
+            throw u.refused();
         }
-    }
-
-    private static Object compute(String operator, Object a, Object b) {
-        Number x = number(a);
-        Number y = number(b);
-        if (x instanceof Long p && y instanceof Long q) {
-            return switch (operator) {
-                case "+" -> Math.addExact(p, q);
-                case "-" -> Math.subtractExact(p, q);
-                case "*" -> Math.multiplyExact(p, q);
-                case "//" -> Math.floorDiv(p, q);
-                case "%" -> Math.floorMod(p, q);
-                case "/" -> divide(p, q);
-                default -> {
-                    if (q < 0) {
-                        yield Math.pow(p, q);
-                    }
-                    yield power(p, q);
-                }
-            };
-        }
+        Number x = Numbers.of(a);
+        Number y = Numbers.of(b);
         if (x != null && y != null) {
-            double p = x.doubleValue();
-            double q = y.doubleValue();
-            return switch (operator) {
-                case "+" -> p + q;
-                case "-" -> p - q;
-                case "*" -> p * q;
-                case "//" -> Math.floor(divide(p, q));
-                case "%" -> {
-                    divide(p, q);
-                    double r = p % q;
-                    yield r != 0 && r < 0 != q < 0 ? r + q : r;
-                }
-                case "/" -> divide(p, q);
-                default -> Math.pow(p, q);
-            };
+            return Numbers.compute(operator, x, y);
         }
-        if (operator.equals("+") && a instanceof String s && b instanceof String t) {
-            return concatenation(s, t);
+        String s = string(a);
+        String t = string(b);
+        if (operator.equals("+") && s != null && t != null) {
+            return a instanceof Markup || b instanceof Markup
+                    ? new Markup(concatenation(Markup.of(a).text(), Markup.of(b).text()))
+                    : concatenation(s, t);
         }
-        if (operator.equals("+") && a instanceof List<?> s && b instanceof List<?> t) {
-            requireLength(s.size() + (long) t.size());
-            List<Object> sum = new ArrayList<>(s);
-            sum.addAll(t);
+        boolean alike = a instanceof List && b instanceof List || a instanceof Tuple && b instanceof Tuple;
+        if (operator.equals("+") && alike) {
+            requireLength(length(a) + length(b));
+            List<Object> sum = list(a);
+            sum.addAll(sequence(b));
             return a instanceof Tuple ? new Tuple(sum) : sum;
         }
-        if (operator.equals("*") && (a instanceof String || a instanceof List<?>) && y instanceof Long n) {
-            return repeat(a, n);
+        if (operator.equals("*")
+                && (y != null
+                        ? isRepeatable(a) && !(y instanceof Double)
+                        : x != null && !(x instanceof Double) && isRepeatable(b))) {
+            return y != null ? repeat(a, y) : repeat(b, x);
         }
-        if (operator.equals("*") && (b instanceof String || b instanceof List<?>) && x instanceof Long n) {
-            return repeat(b, n);
+        if (operator.equals("%") && s != null) {
+            String text = PercentFormat.of(s, b, a instanceof Markup);
+            return a instanceof Markup ? new Markup(text) : text;
         }
-        if (operator.equals("%") && a instanceof String s) {
-            return format(s, b instanceof Tuple t ? t : Arrays.asList(b));
+        if (b instanceof Undefined u) {
+            throw u.refused();
         }
         throw new TemplateError("'" + operator + "' is not defined for " + described(a) + " and " + described(b));
+    }
+
+    private static boolean isRepeatable(Object v) {
+        return string(v) != null || v instanceof List || v instanceof Tuple;
     }
 
     static String concatenation(String a, String b) {
@@ -235,72 +352,61 @@ final class Python {
         return a + b;
     }
 
-    /** Refuses a text or list that is longer than any template needs. */
-    static void requireLength(long length) {
-        if (length > Scope.LARGEST_OUTPUT) {
-            throw new TemplateError(
-                    "a value of length " + length + " is too long, expected at most " + Scope.LARGEST_OUTPUT);
-        }
-    }
-
-    private static double divide(double a, double b) {
-        if (b == 0) {
-            throw new TemplateError("division by zero");
-        }
-        return a / b;
-    }
-
-    private static long power(long base, long exponent) {
-        if (exponent > 64 && Math.abs(base) > 1) {
-            throw new ArithmeticException();
-        }
-        long result = 1;
-        for (long i = 0; i < Math.min(exponent, 64 + exponent % 2); i++) {
-            result = Math.multiplyExact(result, base);
-        }
-        return result;
-    }
-
-    private static Object repeat(Object v, long n) {
-        long times = Math.max(0, n);
-        if (times * Math.max(1, length(v)) > Scope.LARGEST_OUTPUT || times > Scope.LARGEST_OUTPUT) {
+    private static Object repeat(Object v, Number n) {
+        String s = string(v);
+        List<?> items = sequence(v);
+        int length = s != null ? s.length() : items.size();
+        long times = n instanceof Long l ? length == 0 ? 0 : Math.max(0, l) : Long.MAX_VALUE;
+        if (times > Budget.LARGEST || times * length > Budget.LARGEST) {
             throw new TemplateError("repeating " + type(v) + " " + n + " times is too long");
         }
-        if (v instanceof String s) {
-            return s.repeat((int) times);
+        if (s != null) {
+            return v instanceof Markup ? new Markup(s.repeat((int) times)) : s.repeat((int) times);
         }
         List<Object> out = new ArrayList<>();
         for (long i = 0; i < times; i++) {
-            out.addAll((List<?>) v);
+            out.addAll(items);
         }
-        return out;
+        return v instanceof Tuple ? new Tuple(out) : out;
     }
 
-    static Object negative(Object v) {
-        if (number(v) == null) {
-            throw new TemplateError("'-' is not defined for " + described(v));
+    /** {@code +v} or {@code -v}. */
+    static Object signed(String sign, Object v) {
+        Number n = Numbers.of(v);
+        if (v instanceof Undefined u) {
+            throw u.refused();
         }
-        return v instanceof Double d ? (Object) (-d) : arithmetic("-", 0L, v);
+        if (n == null) {
+            throw new TemplateError("'" + sign + "' is not defined for " + described(v));
+        }
+        return sign.equals("-") ? Numbers.negative(n) : n;
     }
 
-    // -------------------------------------------------------------------------------------------------- members
+    // -------------------------------------------------------------------------------------------------- elements
 
     /** {@code v[key]}; undefined where there is none. */
     static Object item(Object v, Object key) {
         if (v instanceof Undefined u) {
-            throw new TemplateError(u.what() + " is undefined, it has no element " + repr(key));
+            throw u.refused();
         }
-        if (v instanceof Map<?, ?> m && m.containsKey(key)) {
-            return m.get(key);
+        Object absent = new Undefined("the element " + repr(key) + " of " + type(v));
+        if (v instanceof Map<?, ?> m) {
+            boolean hashable = !(key instanceof List) && !(key instanceof Map);
+            return hashable && m.containsKey(key) ? m.get(key) : absent;
         }
-        if ((v instanceof List<?> || v instanceof String) && number(key) instanceof Long index) {
+        String s = string(v);
+        List<?> items = v instanceof Dict.View ? null : sequence(v);
+        if ((s != null || items != null || v instanceof Bytes) && Numbers.of(key) instanceof Long index) {
             long n = length(v);
             long i = index < 0 ? index + n : index;
             if (i >= 0 && i < n) {
-                return v instanceof List<?> l ? l.get((int) i) : character((String) v, (int) i);
+                if (v instanceof Bytes b) {
+                    return (long) (b.bytes()[(int) i] & 0xff);
+                }
+                return s != null ? marked(v, character(s, (int) i)) : items.get((int) i);
             }
         }
-        return new Undefined("the element " + repr(key) + " of " + type(v));
+        return absent;
     }
 
     private static String character(String s, int i) {
@@ -308,36 +414,57 @@ final class Python {
         return Character.toString(s.codePointAt(at));
     }
 
+    /** The text, marked as HTML where {@code like} is. */
+    static Object marked(Object like, String text) {
+        return like instanceof Markup ? new Markup(text) : text;
+    }
+
     /** {@code v[from:to:step]}, None for what is left out. */
     static Object slice(Object v, Object from, Object to, Object step) {
-        if (!(v instanceof String) && !(v instanceof List<?>)) {
+        if (v instanceof Undefined u) {
+            throw u.refused();
+        }
+        String s = string(v);
+        List<?> items = v instanceof Dict.View ? null : sequence(v);
+        if (s == null && items == null) {
             throw new TemplateError(described(v) + " cannot be sliced");
         }
-        List<?> all = v instanceof String s ? characters(s) : (List<?>) v;
-        long n = all.size();
-        long by = step == null ? 1 : Math.clamp(integer(step, "the step of a slice"), -1L << 40, 1L << 40);
+        int[] characters = s == null ? null : s.codePoints().toArray();
+        long n = s == null ? items.size() : characters.length;
+        long by = step == null ? 1 : sliceBound(step);
         if (by == 0) {
             throw new TemplateError("the step of a slice must not be 0");
         }
         long first = bound(from, n, by > 0 ? 0 : n - 1, by);
         long end = bound(to, n, by > 0 ? n : -1, by);
+        if (v instanceof Range r) {
+            long next = r.start() + end * r.step();
+            return new Range(r.start() + first * r.step(), next, r.step() * by);
+        }
+        StringBuilder text = new StringBuilder();
         List<Object> out = new ArrayList<>();
         for (long i = first; by > 0 ? i < end : i > end; i += by) {
-            out.add(all.get((int) i));
+            if (s == null) {
+                out.add(items.get((int) i));
+            } else {
+                text.appendCodePoint(characters[(int) i]);
+            }
         }
-        if (v instanceof String) {
-            StringBuilder text = new StringBuilder();
-            out.forEach(text::append);
-            return text.toString();
+        return s != null ? marked(v, text.toString()) : v instanceof Tuple ? new Tuple(out) : out;
+    }
+
+    private static long sliceBound(Object v) {
+        if (v instanceof BigInteger i) {
+            return i.signum() * (1L << 40);
         }
-        return v instanceof Tuple ? new Tuple(out) : out;
+        return Math.clamp(integer(v, "a bound of a slice"), -1L << 40, 1L << 40);
     }
 
     private static long bound(Object v, long n, long absent, long step) {
         if (v == null) {
             return absent;
         }
-        long i = integer(v, "the bound of a slice");
+        long i = sliceBound(v);
         i = i < 0 ? Math.max(i + n, -1) : i;
         return step > 0 ? Math.clamp(i, 0, n) : Math.clamp(i, -1, n - 1);
     }
@@ -346,7 +473,8 @@ final class Python {
 
     /** {@code str(v)}; undefined is empty. */
     static String str(Object v) {
-        return v instanceof String s ? s : v instanceof Undefined ? "" : repr(v);
+        String s = string(v);
+        return s != null ? s : v instanceof Undefined ? "" : repr(v);
     }
 
     /** {@code repr(v)}. */
@@ -365,34 +493,52 @@ final class Python {
             case null -> out.append("None");
             case Undefined u -> out.append("Undefined");
             case Boolean b -> out.append(b ? "True" : "False");
-            case Double d -> out.append(floating(d));
+            case Double d -> out.append(Numbers.floating(d));
+            case BigInteger i -> out.append(Numbers.digits(i));
             case String s -> quote(s, out);
-            case List<?> l -> {
-                boolean tuple = l instanceof Tuple;
-                out.append(tuple ? '(' : '[');
-                String separator = "";
-                for (Object e : l) {
-                    out.append(separator);
-                    repr(e, out, depth + 1);
-                    separator = ", ";
-                }
-                out.append(tuple ? l.size() == 1 ? ",)" : ")" : "]");
+            case Markup m -> {
+                quote(m.text(), out.append("Markup("));
+                out.append(')');
             }
-            case Map<?, ?> m -> {
-                out.append('{');
-                String separator = "";
-                for (Map.Entry<?, ?> e : m.entrySet()) {
-                    out.append(separator);
-                    repr(e.getKey(), out, depth + 1);
-                    out.append(": ");
-                    repr(e.getValue(), out, depth + 1);
-                    separator = ", ";
-                }
-                out.append('}');
+            case List<?> l -> group("[", l, "]", out, depth);
+            case Tuple t -> group("(", t.items(), t.items().size() == 1 ? ",)" : ")", out, depth);
+            case Dict.View view ->
+                group("dict_" + view.kind().name().toLowerCase(Locale.ROOT) + "([", view.items(), "])", out, depth);
+            case Map<?, ?> m -> map(m, out, depth);
+            case Namespace n -> {
+                map(n.attributes(), out.append("<Namespace "), depth);
+                out.append('>');
             }
-            case Callable c -> out.append("<function>");
-            default -> out.append(v);
+            case Iterator<?> i -> out.append("<generator object>");
+            default -> {
+                String own = v.toString();
+                out.append(own.contains("$$Lambda") ? "<function>" : own);
+            }
         }
+    }
+
+    private static void group(String open, List<?> items, String close, StringBuilder out, int depth) {
+        out.append(open);
+        String separator = "";
+        for (Object e : items) {
+            out.append(separator);
+            repr(e, out, depth + 1);
+            separator = ", ";
+        }
+        out.append(close);
+    }
+
+    private static void map(Map<?, ?> m, StringBuilder out, int depth) {
+        out.append('{');
+        String separator = "";
+        for (Map.Entry<?, ?> e : m.entrySet()) {
+            out.append(separator);
+            repr(e.getKey(), out, depth + 1);
+            out.append(": ");
+            repr(e.getValue(), out, depth + 1);
+            separator = ", ";
+        }
+        out.append('}');
     }
 
     private static void quote(String s, StringBuilder out) {
@@ -407,10 +553,10 @@ final class Python {
                 default -> {
                     if (c == quote) {
                         out.append('\\').append(quote);
-                    } else if (c < ' ' || c >= 0x7f && c < 0xa1 || c == 0xad) {
-                        out.append(String.format(Locale.ROOT, "\\x%02x", c));
-                    } else {
+                    } else if (Strings.isPrintable(c)) {
                         out.appendCodePoint(c);
+                    } else {
+                        out.append(escaped(c));
                     }
                 }
             }
@@ -418,85 +564,16 @@ final class Python {
         out.append(quote);
     }
 
-    /** The shortest digits that make the number, as Python writes them. */
-    static String floating(double d) {
-        if (Double.isNaN(d)) {
-            return "nan";
-        }
-        if (Double.isInfinite(d)) {
-            return d > 0 ? "inf" : "-inf";
-        }
-        if (d == 0) {
-            return 1 / d < 0 ? "-0.0" : "0.0";
-        }
-        BigDecimal exact = new BigDecimal(Double.toString(d)).stripTrailingZeros();
-        String digits = exact.unscaledValue().abs().toString();
-        int exponent = digits.length() - 1 - exact.scale();
-        String sign = d < 0 ? "-" : "";
-        if (exponent < -4 || exponent >= 16) {
-            String fraction = digits.length() > 1 ? "." + digits.substring(1) : "";
-            return sign + digits.charAt(0) + fraction + String.format(Locale.ROOT, "e%+03d", exponent);
-        }
-        String plain = exact.abs().toPlainString();
-        return sign + (plain.contains(".") ? plain : plain + ".0");
+    /** A character as Python's escape of it. */
+    static String escaped(int c) {
+        return String.format(Locale.ROOT, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
     }
 
-    /** Python's {@code format % arguments} for %s, %r, %d, %i, %f and %%. */
-    static String format(String format, List<?> arguments) {
+    /** {@code ascii(v)}. */
+    static String ascii(Object v) {
         StringBuilder out = new StringBuilder();
-        int next = 0;
-        for (int i = 0; i < format.length(); i++) {
-            char c = format.charAt(i);
-            if (c != '%') {
-                out.append(c);
-                continue;
-            }
-            int from = i + 1;
-            int j = from;
-            while (j < format.length() && "0123456789.-+ #".indexOf(format.charAt(j)) >= 0) {
-                j++;
-            }
-            if (j >= format.length()) {
-                throw new TemplateError("the format ends after %");
-            }
-            String flags = format.substring(from, j);
-            char kind = format.charAt(j);
-            i = j;
-            if (kind == '%') {
-                out.append('%');
-                continue;
-            }
-            if (next >= arguments.size()) {
-                throw new TemplateError("a format has more places than its " + arguments.size() + " arguments");
-            }
-            Object v = arguments.get(next++);
-            if (flags.length() > 6) {
-                throw new TemplateError("the format %" + flags + kind + " is too long");
-            }
-            try {
-                out.append(
-                        switch (kind) {
-                            case 's' -> String.format(Locale.ROOT, "%" + flags + "s", str(v));
-                            case 'r' -> String.format(Locale.ROOT, "%" + flags + "s", repr(v));
-                            case 'd', 'i' -> String.format(Locale.ROOT, "%" + flags + "d", whole(v));
-                            case 'f' -> {
-                                Number n = number(v);
-                                if (n == null) {
-                                    throw new TemplateError("%f needs a number, found " + described(v));
-                                }
-                                yield String.format(Locale.ROOT, "%" + flags + "f", n.doubleValue());
-                            }
-                            default -> throw new TemplateError("the format %" + flags + kind + " is not known");
-                        });
-            } catch (java.util.IllegalFormatException e) {
-                throw new TemplateError("the format %" + flags + kind + " is not known");
-            }
-        }
+        repr(v).codePoints().forEach(c -> out.append(c < 0x80 ? Character.toString(c) : escaped(c)));
         return out.toString();
-    }
-
-    private static long whole(Object v) {
-        return v instanceof Double d ? d.longValue() : integer(v, "the argument of %d");
     }
 
     /** A value of Java's (from JSON, or a caller's) as the language holds it. */
@@ -506,10 +583,13 @@ final class Python {
             case Boolean b -> b;
             case Double d -> d;
             case Float f -> (double) f;
+            case BigInteger i -> Numbers.normal(i);
+            case BigDecimal d -> d.doubleValue();
             case Number n -> n.longValue();
             case CharSequence s -> s.toString();
+            case Character c -> c.toString();
             case Map<?, ?> m -> {
-                Map<Object, Object> out = new LinkedHashMap<>();
+                Dict out = new Dict();
                 m.forEach((k, e) -> out.put(of(k), of(e)));
                 yield out;
             }

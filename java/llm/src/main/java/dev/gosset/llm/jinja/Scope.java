@@ -5,42 +5,50 @@ import java.util.Map;
 
 /** The variables of one level: of the template, of a round of a loop, of a macro's call. */
 final class Scope {
-    /** Beyond these a template is taken to be malicious. */
-    private static final int MOST_STEPS = 20_000_000;
-
-    private static final int DEEPEST = 200;
-    static final int LARGEST_OUTPUT = 1 << 26;
-
     private final Scope parent;
     private final Map<String, Object> variables;
-    private final int[] steps;
-    private final int depth;
+    private final boolean escaping;
+    /** What the whole rendering has used up. */
+    final Budget budget;
+    /** What a set block or filter block has just written. */
+    Object captured;
 
     Scope(Map<String, Object> variables) {
         this.parent = null;
         this.variables = new HashMap<>(variables);
-        this.steps = new int[1];
-        this.depth = 0;
+        this.budget = new Budget();
+        this.escaping = false;
     }
 
-    private Scope(Scope parent, int[] steps, int depth) {
+    private Scope(Scope parent, boolean escaping) {
         this.parent = parent;
         this.variables = new HashMap<>();
-        this.steps = steps;
-        this.depth = depth;
+        this.budget = parent.budget;
+        this.escaping = escaping;
     }
 
     /** A level below this one. */
     Scope inner() {
-        return new Scope(this, steps, depth);
+        return new Scope(this, escaping);
     }
 
-    /** The level of a macro that was defined at this one and is called from another. */
-    Scope call(Scope caller) {
-        if (caller.depth >= DEEPEST) {
-            throw new TemplateError("macros call each other more than " + DEEPEST + " deep");
+    /** A level below this one where what is printed is escaped or is not. */
+    Scope inner(boolean escapes) {
+        return new Scope(this, escapes);
+    }
+
+    /** The level of the whole template. */
+    Scope root() {
+        Scope s = this;
+        while (s.parent != null) {
+            s = s.parent;
         }
-        return new Scope(this, steps, caller.depth + 1);
+        return s;
+    }
+
+    /** Whether what is printed is escaped. */
+    boolean escaping() {
+        return escaping;
     }
 
     Object get(String name) {
@@ -55,12 +63,5 @@ final class Scope {
 
     void set(String name, Object value) {
         variables.put(name, value);
-    }
-
-    /** Counts one step. */
-    void step() {
-        if (++steps[0] > MOST_STEPS) {
-            throw new TemplateError("takes more than " + MOST_STEPS + " steps");
-        }
     }
 }

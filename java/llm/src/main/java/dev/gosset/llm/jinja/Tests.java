@@ -1,55 +1,70 @@
 package dev.gosset.llm.jinja;
 
+import java.util.Iterator;
 import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 
 /** The tests of Jinja: what may follow {@code is}. */
 final class Tests {
-    /** Holds for a value or not. */
+    /**
+     * A test.
+     *
+     * @param other whether it takes one argument
+     */
+    record Test(String name, boolean other, Body body) {
+        boolean holds(Object value, Arguments arguments) {
+            Arguments bound = arguments.bound("the test " + name, other ? "0" : "");
+            return body.holds(value, other ? bound.get("0") : null);
+        }
+    }
+
+    /** Holds for a value, and perhaps another, or not. */
     @FunctionalInterface
-    interface Test {
-        boolean holds(Object value, Arguments arguments);
+    private interface Body {
+        boolean holds(Object value, Object other);
     }
 
     private static final Map<String, Test> ALL = new LinkedHashMap<>();
 
     static {
-        put((v, a) -> !(v instanceof Undefined), "defined");
-        put((v, a) -> v instanceof Undefined, "undefined");
-        put((v, a) -> v == null, "none");
-        put((v, a) -> v instanceof Boolean, "boolean");
-        put((v, a) -> Boolean.TRUE.equals(v), "true");
-        put((v, a) -> Boolean.FALSE.equals(v), "false");
-        put((v, a) -> v instanceof Long, "integer");
-        put((v, a) -> v instanceof Double, "float");
-        put((v, a) -> v instanceof Long || v instanceof Double || v instanceof Boolean, "number");
-        put((v, a) -> v instanceof String, "string");
-        put((v, a) -> v instanceof Map, "mapping");
-        put((v, a) -> sized(v) || v instanceof Undefined, "iterable", "sequence");
-        put((v, a) -> v instanceof Callable, "callable");
-        put((v, a) -> same(v, other(a)), "sameas");
-        put((v, a) -> Python.equal(v, other(a)), "eq", "equalto", "==");
-        put((v, a) -> !Python.equal(v, other(a)), "ne", "!=");
-        put((v, a) -> Python.compare(v, other(a)) < 0, "lt", "lessthan", "<");
-        put((v, a) -> Python.compare(v, other(a)) <= 0, "le", "<=");
-        put((v, a) -> Python.compare(v, other(a)) > 0, "gt", "greaterthan", ">");
-        put((v, a) -> Python.compare(v, other(a)) >= 0, "ge", ">=");
-        put((v, a) -> Python.contains(other(a), v), "in");
-        put((v, a) -> Math.floorMod(Python.integer(v, "an even number"), 2L) == 0, "even");
-        put((v, a) -> Math.floorMod(Python.integer(v, "an odd number"), 2L) == 1, "odd");
-        put((v, a) -> Python.equal(Python.arithmetic("%", v, other(a)), 0L), "divisibleby");
-        put((v, a) -> Text.isCased(Python.str(v), Python.str(v).toUpperCase(Locale.ROOT)), "upper");
-        put((v, a) -> Text.isCased(Python.str(v), Python.str(v).toLowerCase(Locale.ROOT)), "lower");
+        put("defined", false, (v, o) -> !(v instanceof Undefined));
+        put("undefined", false, (v, o) -> v instanceof Undefined);
+        put("none", false, (v, o) -> v == null);
+        put("boolean", false, (v, o) -> v instanceof Boolean);
+        put("true", false, (v, o) -> Boolean.TRUE.equals(v));
+        put("false", false, (v, o) -> Boolean.FALSE.equals(v));
+        put("integer", false, (v, o) -> Numbers.isInt(v));
+        put("float", false, (v, o) -> v instanceof Double);
+        put("number", false, (v, o) -> Numbers.of(v) != null);
+        put("string", false, (v, o) -> Python.string(v) != null);
+        put("mapping", false, (v, o) -> v instanceof Map);
+        put("iterable", false, (v, o) -> Python.lengthOf(v) >= 0 || v instanceof Iterator);
+        put("sequence", false, (v, o) -> Python.lengthOf(v) >= 0 && !(v instanceof Dict.View) && !(v instanceof Loop));
+        put("callable", false, (v, o) -> v instanceof Callable || v instanceof Undefined);
+        put("escaped", false, (v, o) -> v instanceof Markup);
+        put("upper", false, (v, o) -> Strings.isUpper(Python.str(v)));
+        put("lower", false, (v, o) -> Strings.isLower(Python.str(v)));
+        put("even", false, (v, o) -> Python.equal(Python.arithmetic("%", v, 2L), 0L));
+        put("odd", false, (v, o) -> Python.equal(Python.arithmetic("%", v, 2L), 1L));
+        put("divisibleby", true, (v, o) -> Python.equal(Python.arithmetic("%", v, o), 0L));
+        put("sameas", true, Tests::same);
+        put("eq,equalto,==", true, Python::equal);
+        put("ne,!=", true, (v, o) -> !Python.equal(v, o));
+        put("lt,lessthan,<", true, (v, o) -> Python.ordered("<", v, o));
+        put("le,<=", true, (v, o) -> Python.ordered("<=", v, o));
+        put("gt,greaterthan,>", true, (v, o) -> Python.ordered(">", v, o));
+        put("ge,>=", true, (v, o) -> Python.ordered(">=", v, o));
+        put("in", true, (v, o) -> Python.contains(o, v));
+        put("filter", false, (v, o) -> Dict.hashed(v) instanceof String s && Filters.has(s));
+        put("test", false, (v, o) -> Dict.hashed(v) instanceof String s && ALL.containsKey(s));
     }
 
     private Tests() {}
 
-    private static void put(Test test, String... names) {
-        for (String name : names) {
-            ALL.put(name, test);
+    private static void put(String names, boolean other, Body body) {
+        for (String name : names.split(",")) {
+            ALL.put(name, new Test(name, other, body));
         }
     }
 
@@ -61,16 +76,9 @@ final class Tests {
         return test;
     }
 
-    private static Object other(Arguments a) {
-        return a.get(0, "other");
-    }
-
-    private static boolean sized(Object v) {
-        return v instanceof String || v instanceof List || v instanceof Map;
-    }
-
     @SuppressWarnings("ReferenceEquality")
     private static boolean same(Object a, Object b) {
-        return a == b || !sized(a) && Objects.equals(a, b);
+        boolean value = a instanceof String || Numbers.of(a) != null;
+        return a == b || value && Objects.equals(a, b);
     }
 }

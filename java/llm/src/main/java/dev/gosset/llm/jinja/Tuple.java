@@ -1,23 +1,15 @@
 package dev.gosset.llm.jinja;
 
-import java.util.AbstractList;
 import java.util.List;
 
-/** A Python tuple: a list in all but its printed form. */
-final class Tuple extends AbstractList<Object> {
-    private final List<Object> items;
-
+/**
+ * A Python tuple.
+ *
+ * @param items its elements, None as null
+ * @param names the elements' names where it is a named tuple, else empty
+ */
+record Tuple(List<Object> items, List<String> names) {
     Tuple(List<Object> items) {
-        this.items = items;
-    }
-
-    @Override
-    public Object get(int index) {
-        return items.get(index);
-    }
-
-    @Override
-    public int size() {
-        return items.size();
+        this(items, List.of());
     }
 }

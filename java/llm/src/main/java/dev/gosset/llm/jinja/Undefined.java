@@ -7,4 +7,9 @@ package dev.gosset.llm.jinja;
  */
 record Undefined(String what) {
     static final Undefined NAMELESS = new Undefined("the value");
+
+    /** The error of using it for more than printing. */
+    TemplateError refused() {
+        return new TemplateError(what + " is undefined");
+    }
 }

@@ -30,12 +30,14 @@ import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
+import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -64,6 +66,7 @@ public final class QuantizationPipeline {
             "added_tokens.json",
             "tokenizer.model",
             "chat_template.jinja",
+            "chat_template.json",
             "generation_config.json");
 
     private static final ObjectMapper JSON = QuantizationReport.JSON;
@@ -425,6 +428,16 @@ public final class QuantizationPipeline {
                 Path from = (ofModel ? source.model().directory().path() : tokenizer).resolve(name);
                 if (Files.isRegularFile(from)) {
                     CrashSafeFile.write(out.resolve(name), Files.readAllBytes(from));
+                }
+            }
+            Path templates = tokenizer.resolve(ChatTemplate.FOLDER);
+            if (Files.isDirectory(templates)) {
+                Files.createDirectories(out.resolve(ChatTemplate.FOLDER));
+                try (DirectoryStream<Path> files = Files.newDirectoryStream(templates, "*.jinja")) {
+                    for (Path file : files) {
+                        Path to = out.resolve(ChatTemplate.FOLDER).resolve(file.getFileName());
+                        CrashSafeFile.write(to, Files.readAllBytes(file));
+                    }
                 }
             }
         } catch (IOException e) {

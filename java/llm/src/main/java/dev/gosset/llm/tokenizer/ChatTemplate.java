@@ -6,19 +6,23 @@ import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Utf8;
 import dev.gosset.llm.jinja.JinjaTemplate;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * Turns a conversation into the text that a chat model continues, by the Jinja template that comes with the model:
- * {@code chat_template.jinja}, else {@code chat_template} of tokenizer_config.json (one text, or a list of named ones), else
- * of chat_template.json. The result is what {@code apply_chat_template} of Hugging Face transformers gives; encode it
+ * {@code chat_template.jinja} and named ones in {@code additional_chat_templates}, else {@code chat_template} of
+ * tokenizer_config.json (one text, or a list of named ones), else of chat_template.json. The result is what {@code apply_chat_template} of Hugging Face transformers gives; encode it
  * without special tokens, for the template writes them itself.
  *
  * <p>Immutable, thread-safe.
@@ -27,14 +31,22 @@ public final class ChatTemplate {
     private static final List<String> SPECIAL_TOKENS =
             List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
 
-    private final JinjaTemplate plain;
-    private final JinjaTemplate withTools;
+    private static final String DEFAULT = "default";
+    private static final String TOOL_USE = "tool_use";
+    /** The folder of the templates that have a name. */
+    public static final String FOLDER = "additional_chat_templates";
+
+    private static final String SUFFIX = ".jinja";
+
+    private final String where;
+    private final Map<String, JinjaTemplate> templates;
     private final Map<String, Object> specialTokens;
     private final Clock clock;
 
-    private ChatTemplate(JinjaTemplate plain, JinjaTemplate withTools, Map<String, Object> specialTokens, Clock clock) {
-        this.plain = plain;
-        this.withTools = withTools;
+    private ChatTemplate(
+            String where, Map<String, JinjaTemplate> templates, Map<String, Object> specialTokens, Clock clock) {
+        this.where = where;
+        this.templates = templates;
         this.specialTokens = specialTokens;
         this.clock = clock;
     }
@@ -47,40 +59,63 @@ public final class ChatTemplate {
      * @param clock what the template's {@code strftime_now} tells
      */
     public static ChatTemplate of(String where, String template, Map<String, String> specialTokens, Clock clock) {
-        JinjaTemplate parsed = JinjaTemplate.parse(where, template);
-        return new ChatTemplate(parsed, parsed, new HashMap<>(specialTokens), clock);
+        return new ChatTemplate(
+                where, Map.of(DEFAULT, JinjaTemplate.parse(where, template)), new HashMap<>(specialTokens), clock);
     }
 
     /**
-     * The template of a model directory, if it has one.
+     * The templates of a model directory, if it has any.
      *
-     * @throws FormatException where it is malformed
+     * @throws FormatException where one is malformed
      */
     public static Optional<ChatTemplate> find(Path directory) {
         Path configuration = directory.resolve("tokenizer_config.json");
         JsonFile json = Files.isRegularFile(configuration)
                 ? JsonFile.read(configuration)
                 : JsonFile.parse(configuration.toString(), "{}");
+        Map<String, JinjaTemplate> templates = files(directory);
+        String where = directory.toString();
         Map<String, Object> tokens = specialTokens(json);
-        Clock clock = Clock.systemDefaultZone();
+        Path old = directory.resolve("chat_template.json");
+        if (templates.isEmpty()) {
+            if (!json.has("chat_template") && Files.isRegularFile(old)) {
+                json = JsonFile.read(old);
+            }
+            if (!json.has("chat_template")) {
+                return Optional.empty();
+            }
+            templates = named(json);
+            where = json.where() + ": chat_template";
+        }
+        return Optional.of(new ChatTemplate(where, templates, tokens, Clock.systemDefaultZone()));
+    }
+
+    /** The templates that are files of their own: as transformers has it, they replace all of the configuration's. */
+    private static Map<String, JinjaTemplate> files(Path directory) {
+        Map<String, JinjaTemplate> templates = new TreeMap<>();
         Path file = directory.resolve("chat_template.jinja");
         if (Files.isRegularFile(file)) {
-            JinjaTemplate template = JinjaTemplate.parse(file.toString(), readText(file));
-            return Optional.of(new ChatTemplate(template, template, tokens, clock));
+            templates.put(DEFAULT, JinjaTemplate.parse(file.toString(), readText(file)));
         }
-        Path old = directory.resolve("chat_template.json");
-        if (!json.has("chat_template") && Files.isRegularFile(old)) {
-            json = JsonFile.read(old);
+        Path folder = directory.resolve(FOLDER);
+        if (Files.isDirectory(folder)) {
+            try (DirectoryStream<Path> more = Files.newDirectoryStream(folder, "*" + SUFFIX)) {
+                for (Path named : more) {
+                    String name = named.getFileName().toString();
+                    templates.put(
+                            name.substring(0, name.length() - SUFFIX.length()),
+                            JinjaTemplate.parse(named.toString(), readText(named)));
+                }
+            } catch (IOException e) {
+                throw new FormatException(folder + ": cannot be listed: " + e.getMessage(), e);
+            }
         }
-        if (!json.has("chat_template")) {
-            return Optional.empty();
-        }
-        Map<String, String> named = named(json);
-        String where = json.where() + ": chat_template";
-        JinjaTemplate plain = JinjaTemplate.parse(where, named.get("default"));
-        JinjaTemplate withTools =
-                named.containsKey("tool_use") ? JinjaTemplate.parse(where + " tool_use", named.get("tool_use")) : plain;
-        return Optional.of(new ChatTemplate(plain, withTools, tokens, clock));
+        return templates;
+    }
+
+    /** The names of the templates, in order; a single one is called {@code default}. */
+    public Set<String> names() {
+        return Collections.unmodifiableSet(templates.keySet());
     }
 
     /**
@@ -91,7 +126,8 @@ public final class ChatTemplate {
     public static ChatTemplate read(Path directory) {
         return find(directory)
                 .orElseThrow(() -> new FormatException(directory
-                        + ": has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json):"
+                        + ": has no chat template (chat_template.jinja, additional_chat_templates, or chat_template in"
+                        + " tokenizer_config.json):"
                         + " the model can continue text, but not chat"));
     }
 
@@ -115,23 +151,27 @@ public final class ChatTemplate {
         return tokens;
     }
 
-    /** The templates by their names; a single one is the default. */
-    private static Map<String, String> named(JsonFile json) {
+    /** The configuration's templates by their names; a single one is the default. */
+    private static Map<String, JinjaTemplate> named(JsonFile json) {
         JsonNode node = json.node().get("chat_template");
-        Map<String, String> named = new LinkedHashMap<>();
+        String where = json.where() + ": chat_template";
+        Map<String, JinjaTemplate> templates = new TreeMap<>();
         if (node.isTextual()) {
-            named.put("default", node.textValue());
-        } else {
-            for (JsonNode e : node.isArray() ? node : List.<JsonNode>of()) {
-                if (e.path("name").isTextual() && e.path("template").isTextual()) {
-                    named.put(e.path("name").textValue(), e.path("template").textValue());
-                }
+            templates.put(DEFAULT, JinjaTemplate.parse(where, node.textValue()));
+        }
+        for (JsonNode e : node.isArray() ? node : List.<JsonNode>of()) {
+            if (!e.path("name").isTextual() || !e.path("template").isTextual()) {
+                throw json.bad("chat_template", "a list of templates, each with a name and a template");
             }
+            String name = e.path("name").textValue();
+            templates.put(
+                    name,
+                    JinjaTemplate.parse(where + " " + name, e.path("template").textValue()));
         }
-        if (!named.containsKey("default")) {
-            throw json.bad("chat_template", "a text, or a list of templates one of which is named default");
+        if (templates.isEmpty()) {
+            throw json.bad("chat_template", "a text, or a list of templates");
         }
-        return named;
+        return templates;
     }
 
     /**
@@ -159,21 +199,39 @@ public final class ChatTemplate {
     }
 
     /**
-     * The text of a conversation with whatever the template knows.
+     * The text of a conversation with whatever the template knows. Of several templates that named {@code tool_use} is
+     * taken where there are tools (an empty list of them, too), else that named {@code default}.
      *
-     * @param messages maps with {@code role}, {@code content} and more, such as {@code tool_calls}; values are numbers,
-     *     texts, booleans, null, lists and maps
+     * @param messages maps with {@code role}, {@code content} and more, such as {@code tool_calls}; values are numbers
+     *     of any size, texts, booleans, null, lists and maps
      * @param open whether the text ends with the beginning of the assistant's turn
-     * @param more more variables, such as {@code tools} (a list of function descriptions) or {@code enable_thinking}
-     * @throws FormatException where the template refuses the conversation, with the template's own words
+     * @param more more variables, such as {@code tools} and {@code documents} (lists of maps) or {@code enable_thinking}
+     * @throws FormatException where the template refuses the conversation, with the template's own words, or where none of
+     *     several templates is the default
      */
     public String render(List<? extends Map<String, ?>> messages, boolean open, Map<String, ?> more) {
+        boolean tools = more.get("tools") != null && templates.containsKey(TOOL_USE);
+        return render(tools ? TOOL_USE : DEFAULT, messages, open, more);
+    }
+
+    /**
+     * The text of a conversation by the template of a name, whatever variables are given.
+     *
+     * @param name one of {@link #names}
+     * @throws FormatException as above, or where there is no template of that name
+     */
+    public String render(String name, List<? extends Map<String, ?>> messages, boolean open, Map<String, ?> more) {
+        JinjaTemplate template = templates.get(name);
+        if (template == null) {
+            throw new FormatException(
+                    where + ": has no chat template named " + name + ", but " + String.join(", ", templates.keySet()));
+        }
         Map<String, Object> variables = new HashMap<>(specialTokens);
         variables.put("tools", null);
         variables.put("documents", null);
         variables.putAll(more);
         variables.put("messages", messages);
         variables.put("add_generation_prompt", open);
-        return (variables.get("tools") == null ? plain : withTools).render(variables, clock);
+        return template.render(variables, clock);
     }
 }

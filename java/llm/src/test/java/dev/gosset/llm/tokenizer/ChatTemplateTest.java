@@ -9,6 +9,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.llm.io.Json;
 import java.io.IOException;
 import java.io.InputStream;
+import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,6 +17,7 @@ import java.time.Clock;
 import java.time.LocalDateTime;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -90,6 +92,54 @@ class ChatTemplateTest {
                 .isEqualTo("T1");
         Files.writeString(directory.resolve("chat_template.jinja"), "from the file\n");
         assertThat(ChatTemplate.read(directory).render(hello, true)).isEqualTo("from the file");
+    }
+
+    /** As get_chat_template of transformers 5.18 chooses. */
+    @Test
+    void takesTheNamedTemplateWhereToolsAreGiven(@TempDir Path directory) throws IOException {
+        List<Map<String, Object>> hello = List.of(Map.of("role", "user", "content", "hi"));
+        Map<String, Object> tools =
+                Map.of("tools", List.of(Map.of("x", new BigInteger("123456789012345678901234567890"))));
+        Path folder = Files.createDirectory(directory.resolve("additional_chat_templates"));
+        Files.writeString(directory.resolve("tokenizer_config.json"), """
+                {"bos_token": "<b>", "chat_template": [{"name": "old", "template": "old"}]}""");
+        Files.writeString(folder.resolve("tool_use.jinja"), "T{{ bos_token }}{{ tools | tojson }}\n");
+        Files.writeString(folder.resolve("rag.jinja"), "R{{ documents | length }}");
+        Files.writeString(folder.resolve("notes.txt"), "{{ none of this");
+        ChatTemplate alone = ChatTemplate.read(directory);
+        assertThat(alone.names()).containsExactly("rag", "tool_use");
+        assertThat(alone.render(hello, true, tools)).isEqualTo("T<b>[{\"x\": 123456789012345678901234567890}]");
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> alone.render(hello, true, Map.of()))
+                .withMessage(directory + ": has no chat template named default, but rag, tool_use");
+        Files.writeString(directory.resolve("chat_template.jinja"), "D{{ tools is none }}");
+        ChatTemplate chat = ChatTemplate.read(directory);
+        assertThat(chat.names()).containsExactly("default", "rag", "tool_use");
+        assertThat(chat.render(hello, true, Map.of())).isEqualTo("DTrue");
+        assertThat(chat.render(hello, true, Map.of("tools", List.of()))).isEqualTo("T<b>[]");
+        Map<String, Object> none = new HashMap<>();
+        none.put("tools", null);
+        assertThat(chat.render(hello, true, none)).isEqualTo("DTrue");
+        assertThat(chat.render("default", hello, true, tools)).isEqualTo("DFalse");
+        assertThat(chat.render("rag", hello, true, Map.of("documents", List.of(Map.of("title", "t")))))
+                .isEqualTo("R1");
+        Files.delete(folder.resolve("tool_use.jinja"));
+        assertThat(ChatTemplate.read(directory).render(hello, true, tools)).isEqualTo("DFalse");
+        Files.writeString(folder.resolve("bad.jinja"), "\n{% if %}");
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> ChatTemplate.read(directory))
+                .withMessageStartingWith(folder.resolve("bad.jinja") + ":2: ");
+    }
+
+    @Test
+    void keepsTheDigitsOfToolArguments() throws IOException {
+        Map<String, Object> arguments = Json.MAPPER.readValue(
+                "{\"a\": 123456789012345678901234567890, \"b\": -9223372036854775809, \"c\": 1e22, \"d\": 18446744073709551615}",
+                new TypeReference<>() {});
+        ChatTemplate chat = ChatTemplate.of("t", "{{ messages[0].arguments | tojson }}", TOKENS, CLOCK);
+        assertThat(chat.render(List.of(Map.of("arguments", arguments)), false, Map.of()))
+                .isEqualTo("{\"a\": 123456789012345678901234567890, \"b\": -9223372036854775809, \"c\": 1e+22,"
+                        + " \"d\": 18446744073709551615}");
     }
 
     @Test
