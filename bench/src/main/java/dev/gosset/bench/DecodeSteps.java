@@ -11,10 +11,10 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.llm.generate.GenerationOptions;
-import dev.gosset.llm.generate.Sampler;
 import dev.gosset.llm.model.Attention;
 import dev.gosset.llm.model.CachedRows;
+import dev.gosset.llm.sampling.Sampler;
+import dev.gosset.llm.sampling.Sampling;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -305,7 +305,7 @@ public final class DecodeSteps {
         for (int i = 0; i < LIKELY; i++) {
             logits[i * (vocabulary / LIKELY)] += 10;
         }
-        Sampler sampler = new Sampler(new GenerationOptions(1, temperature, 0, topP, 1));
+        Sampler sampler = new Sampler(Sampling.of(temperature, 0, topP, 1));
         SplittableRandom random = new SplittableRandom(1);
         int[] drawn = new int[1];
         List<Case.Contender> contenders = List.of(

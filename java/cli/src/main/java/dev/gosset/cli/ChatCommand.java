@@ -51,10 +51,11 @@ final class ChatCommand implements Runnable {
 
     @Override
     public void run() {
-        GenerationOptions options = sampling.options(spec);
+        sampling.check(spec, common.json);
         try (ThreadTeam team = run.team(spec);
                 LanguageModel lm = run.open(model, storage.options(spec), team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
+            GenerationOptions options = sampling.options(spec, lm.sampling());
             ChatTemplate template = lm.tokenizer().chatTemplate();
             InputStream in = new BufferedInputStream(System.in);
             List<ChatTemplate.Message> messages = opening();
@@ -123,7 +124,7 @@ final class ChatCommand implements Runnable {
         }
         messages.add(new ChatTemplate.Message("assistant", result.text().strip()));
         if (common.json) {
-            common.printJson(GenerateCommand.fields(result));
+            common.printJson(GenerateCommand.fields(result, options, lm.tokenizer()));
         } else {
             System.out.println();
             System.err.println(GenerateCommand.summary(result));

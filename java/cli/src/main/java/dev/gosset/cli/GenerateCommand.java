@@ -4,8 +4,11 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.sampling.LogProbabilities;
+import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import picocli.CommandLine.Command;
@@ -41,14 +44,15 @@ final class GenerateCommand implements Runnable {
 
     @Override
     public void run() {
-        GenerationOptions options = sampling.options(spec);
+        sampling.check(spec, common.json);
         try (ThreadTeam team = run.team(spec);
                 LanguageModel lm = run.open(model, storage.options(spec), team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
+            GenerationOptions options = sampling.options(spec, lm.sampling());
             int[] tokens = lm.tokenizer().encode(prompt, true);
             if (common.json) {
                 TextGenerator.Result result = generator.generate(tokens, options, piece -> {});
-                common.printJson(fields(result));
+                common.printJson(fields(result, options, lm.tokenizer()));
                 return;
             }
             System.out.print(prompt);
@@ -62,7 +66,7 @@ final class GenerateCommand implements Runnable {
         }
     }
 
-    static Map<String, Object> fields(TextGenerator.Result result) {
+    static Map<String, Object> fields(TextGenerator.Result result, GenerationOptions options, Tokenizer tokenizer) {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("text", result.text());
         fields.put("prompt_tokens", result.promptTokens());
@@ -71,6 +75,33 @@ final class GenerateCommand implements Runnable {
         fields.put("prefill_seconds", result.prefillSeconds());
         fields.put("decode_seconds", result.decodeSeconds());
         fields.put("tokens_per_second", result.tokensPerSecond());
+        fields.put("sampling", options.sampling().fields());
+        if (options.logProbabilities() >= 0) {
+            fields.put("logprobs", logProbabilities(result.logProbabilities(), tokenizer));
+        }
+        return fields;
+    }
+
+    private static List<Map<String, Object>> logProbabilities(List<LogProbabilities> all, Tokenizer tokenizer) {
+        return all.stream()
+                .map(l -> {
+                    Map<String, Object> token = logProbability(l.token(), l.logProbability(), tokenizer);
+                    token.put(
+                            "top",
+                            l.top().stream()
+                                    .map(t -> logProbability(t.token(), t.logProbability(), tokenizer))
+                                    .toList());
+                    return token;
+                })
+                .toList();
+    }
+
+    private static Map<String, Object> logProbability(int token, double logProbability, Tokenizer tokenizer) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("id", token);
+        fields.put("token", tokenizer.textOf(token));
+        // JSON knows no infinity: a token that is impossible has none.
+        fields.put("logprob", Double.isInfinite(logProbability) ? null : logProbability);
         return fields;
     }
 
@@ -83,7 +114,7 @@ final class GenerateCommand implements Runnable {
                 result.tokens(),
                 result.tokensPerSecond(),
                 switch (result.end()) {
-                    case STOP -> "";
+                    case STOP, STOP_STRING -> "";
                     case MAX_TOKENS -> ", stopped by --max-tokens";
                     case CONTEXT_FULL -> ", stopped: the context is full";
                 });

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.llm.TinyModels;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -139,6 +140,65 @@ final class CommandsTest {
     }
 
     @Test
+    void generateStopsAtATextAndTellsProbabilities() throws Exception {
+        String[] plain = {
+            "generate", model.toString(), "--prompt", "w3 w4", "--max-tokens", "9", "--seed", "3", "--json"
+        };
+        JsonNode free = json(Captured.run(plain));
+        assertThat(free.get("sampling").get("temperature").asDouble()).isEqualTo(0.8);
+        assertThat(free.has("logprobs")).isFalse();
+        String text = free.get("text").asText();
+        String stop = text.strip().split(" ")[3];
+        JsonNode stopped = json(Captured.run(with(plain, "--stop", "never", "--stop", stop, "--logprobs", "2")));
+        assertThat(stopped.get("text").asText()).isEqualTo(text.substring(0, text.indexOf(stop)));
+        assertThat(stopped.get("end").asText()).isEqualTo("stop_string");
+        JsonNode first = stopped.get("logprobs").get(0);
+        assertThat(first.get("top")).hasSize(2);
+        assertThat(first.get("logprob").asDouble()).isNegative();
+        assertThat(first.get("token").asText()).isEqualTo(text.strip().split(" ")[0]);
+    }
+
+    /** What the model's makers recommend counts where no flag says otherwise, and is told. */
+    @Test
+    void generationConfigGivesWhatFlagsDoNot() throws Exception {
+        Path file = model.resolve("generation_config.json");
+        String[] command = {"generate", model.toString(), "--prompt", "w3 w4", "--max-tokens", "3", "--json"};
+        try {
+            Files.writeString(file, "{\"do_sample\": false, \"top_k\": 7, \"repetition_penalty\": 1.5}");
+            JsonNode own = json(Captured.run(command)).get("sampling");
+            assertThat(own.get("temperature").asDouble()).isZero();
+            assertThat(own.get("top_k").asInt()).isEqualTo(7);
+            assertThat(own.get("repetition_penalty").asDouble()).isEqualTo(1.5);
+            JsonNode said = json(Captured.run(with(
+                            command,
+                            "--temperature",
+                            "0.5",
+                            "--repetition-penalty",
+                            "1",
+                            "--min-p",
+                            "0.1",
+                            "--presence-penalty",
+                            "0.2",
+                            "--frequency-penalty",
+                            "0.3")))
+                    .get("sampling");
+            assertThat(said.get("temperature").asDouble()).isEqualTo(0.5);
+            assertThat(said.get("repetition_penalty").asDouble()).isEqualTo(1);
+            assertThat(said.get("min_p").asDouble()).isEqualTo(0.1);
+            assertThat(said.get("presence_penalty").asDouble()).isEqualTo(0.2);
+            assertThat(said.get("frequency_penalty").asDouble()).isEqualTo(0.3);
+        } finally {
+            Files.deleteIfExists(file);
+        }
+    }
+
+    private static String[] with(String[] command, String... more) {
+        String[] all = Arrays.copyOf(command, command.length + more.length);
+        System.arraycopy(more, 0, all, command.length, more.length);
+        return all;
+    }
+
+    @Test
     void doctorKnowsTheJvm() throws Exception {
         JsonNode facts = json(Captured.run("doctor", "--json"));
         assertThat(facts.get("kernels").asText()).contains("chosen");
@@ -184,6 +244,11 @@ final class CommandsTest {
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--bits", "2", "--codebook", "E8P12RVQ4B"
             },
             {"generate", model.toString(), "--prompt", "x", "--temperature", "-1"},
+            {"generate", model.toString(), "--prompt", "x", "--min-p", "2"},
+            {"generate", model.toString(), "--prompt", "x", "--repetition-penalty", "0"},
+            {"generate", model.toString(), "--prompt", "x", "--stop", ""},
+            {"generate", model.toString(), "--prompt", "x", "--logprobs", "2"},
+            {"chat", model.toString(), "--json", "--logprobs", "-2"},
             {"generate", model.toString(), "--prompt", "x", "--device", "tpu"},
             {"generate", model.toString(), "--prompt", "x", "--head", "int4"},
             {"generate", model.toString(), "--prompt", "x", "--cache", "bf16"},

@@ -1,7 +1,6 @@
 package dev.gosset.examples;
 
 import dev.gosset.llm.LanguageModel;
-import dev.gosset.llm.generate.GenerationOptions;
 import java.nio.file.Path;
 
 /** Streams a continuation of a prompt: {@code GenerateText MODEL PROMPT}. */
@@ -10,7 +9,7 @@ public final class GenerateText {
 
     public static void main(String[] args) {
         try (LanguageModel model = LanguageModel.open(Path.of(args[0]))) {
-            model.generate(args[1], GenerationOptions.defaults(), System.out::print);
+            model.generate(args[1], System.out::print);
         }
     }
 }

@@ -6,6 +6,7 @@ import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.generate.CpuModel;
+import dev.gosset.llm.generate.GenerationConfig;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
 import dev.gosset.llm.io.JsonFile;
@@ -13,6 +14,7 @@ import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.sampling.Sampling;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Files;
@@ -27,7 +29,7 @@ import java.util.function.Consumer;
  *
  * {@snippet :
  * try (LanguageModel model = LanguageModel.open(Path.of("my-model-2bit"))) {
- *     model.generate("Once upon a time", GenerationOptions.defaults(), System.out::print);
+ *     model.generate("Once upon a time", System.out::print);
  * }
  * }
  *
@@ -124,7 +126,7 @@ public final class LanguageModel implements AutoCloseable {
                     + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
         }
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
-        Model model = backend == null ? Model.open(directory, storage) : Model.openStored(directory);
+        Model model = backend == null ? Model.open(directory, storage) : Model.openStored(directory, storage);
         Tokenizer words = null;
         try {
             words = Tokenizer.open(tokenizer == null ? directory : tokenizer);
@@ -139,6 +141,11 @@ public final class LanguageModel implements AutoCloseable {
             model.close();
             throw e;
         }
+    }
+
+    /** Continues a prompt as the model itself says: {@link #sampling}, at most 256 tokens. */
+    public TextGenerator.Result generate(String prompt, Consumer<String> sink) {
+        return generate(prompt, GenerationOptions.defaults().withSampling(sampling()), sink);
     }
 
     /**
@@ -177,9 +184,21 @@ public final class LanguageModel implements AutoCloseable {
      */
     public TextGenerator newGenerator(int context, ThreadTeam team) {
         Set<Integer> end = endTokens();
+        String name = model.directory().path().toString();
         return loaded.device().isCpu()
-                ? new TextGenerator(transformer(), tokenizer, end, context, team)
-                : new TextGenerator(loaded, tokenizer, end, context);
+                ? new TextGenerator(name, transformer(), tokenizer, end, context, team)
+                : new TextGenerator(name, loaded, tokenizer, end, context);
+    }
+
+    /**
+     * How this model is sampled where nobody says otherwise: what its generation_config.json says (temperature, top_p, top_k,
+     * min_p, repetition_penalty; do_sample false is temperature 0), and for what that does not say
+     * {@link Sampling#defaults}.
+     *
+     * @throws FormatException where generation_config.json holds something it must not
+     */
+    public Sampling sampling() {
+        return GenerationConfig.sampling(model.directory().path());
     }
 
     /**

@@ -7,6 +7,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.sampling.Sampling;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -82,13 +83,100 @@ final class LanguageModelTest {
                 TextGenerator generator = model.newGenerator(8, team)) {
             int[] prompt = model.tokenizer().encode("w3 w4 w5 w6 w7", true);
             TextGenerator.Result result =
-                    generator.generate(prompt, new GenerationOptions(100, 5, 0, 1, 3), piece -> {});
+                    generator.generate(prompt, new GenerationOptions(100, Sampling.of(5, 0, 1, 3)), piece -> {});
             assertThat(result.end()).isNotEqualTo(TextGenerator.End.MAX_TOKENS);
             assertThat(result.tokens()).isLessThanOrEqualTo(4);
             int[] tooLong = model.tokenizer().encode("w3 w4 w5 w6 w7 w8 w9 w10", true);
             assertThatThrownBy(() -> generator.generate(tooLong, GenerationOptions.greedy(1), piece -> {}))
                     .isInstanceOf(FormatException.class)
                     .hasMessageContaining("8 tokens");
+        }
+    }
+
+    @Test
+    void stopStringsEndTheTextBeforeThem() {
+        GenerationOptions options = GenerationOptions.greedy(20).withSampling(Sampling.of(1, 0, 1, 4));
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            TextGenerator.Result free = model.generate("w3 w4 w5", options, piece -> {});
+            String[] words = free.text().strip().split(" ");
+            assertThat(words.length).isGreaterThan(8);
+            // Across the border of two tokens; what begins like it is given.
+            String stop = words[5].substring(1) + " " + words[6].substring(0, 1);
+            StringBuilder streamed = new StringBuilder();
+            TextGenerator.Result stopped =
+                    model.generate("w3 w4 w5", options.withStop(List.of("zzz", stop)), streamed::append);
+            assertThat(stopped.end()).isEqualTo(TextGenerator.End.STOP_STRING);
+            assertThat(stopped.text())
+                    .isEqualTo(free.text().substring(0, free.text().indexOf(stop)));
+            assertThat(streamed).hasToString(stopped.text());
+            // What was drawn beyond the stop string is no part of the next text.
+            assertThat(model.generate("w3 w4 w5", options, piece -> {}).text()).isEqualTo(free.text());
+        }
+    }
+
+    @Test
+    void logProbabilitiesComeWithEachToken() {
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            TextGenerator.Result result =
+                    model.generate("w3 w4 w5", GenerationOptions.greedy(6).withLogProbabilities(3), piece -> {});
+            assertThat(result.logProbabilities()).hasSize(6);
+            result.logProbabilities().forEach(l -> {
+                assertThat(l.top()).hasSize(3);
+                assertThat(l.top().getFirst().token()).isEqualTo(l.token());
+                assertThat(l.logProbability()).isNegative();
+            });
+            assertThat(model.generate("w3", GenerationOptions.greedy(2), piece -> {})
+                            .logProbabilities())
+                    .isEmpty();
+        }
+    }
+
+    /** A model that computes no numbers is named, with the token where it happened. */
+    @Test
+    void aModelWhoseLogitsAreNoNumbersIsAnError() throws IOException {
+        Path weights = directory.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(weights);
+        int header = java.nio.ByteBuffer.wrap(bytes)
+                        .order(java.nio.ByteOrder.LITTLE_ENDIAN)
+                        .getInt()
+                + 8;
+        String names = new String(bytes, 8, header - 8, StandardCharsets.UTF_8);
+        java.util.regex.Matcher norm = java.util.regex.Pattern.compile(
+                        "\"model.norm.weight\"[^}]*\"data_offsets\":\\s*\\[(\\d+),\\s*(\\d+)")
+                .matcher(names);
+        assertThat(norm.find()).isTrue();
+        // All bits: not a number in any format.
+        java.util.Arrays.fill(
+                bytes, header + Integer.parseInt(norm.group(1)), header + Integer.parseInt(norm.group(2)), (byte) 0xff);
+        Files.write(weights, bytes);
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            for (GenerationOptions options : List.of(GenerationOptions.greedy(3), GenerationOptions.defaults())) {
+                assertThatThrownBy(() -> model.generate("w3 w4", options, piece -> {}))
+                        .isInstanceOf(FormatException.class)
+                        .hasMessageContaining(directory.toString())
+                        .hasMessageContaining("token 1 of the text");
+            }
+        }
+    }
+
+    @Test
+    void generationConfigGivesTheDefaults() throws IOException {
+        Path file = directory.resolve("generation_config.json");
+        Files.deleteIfExists(file);
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            assertThat(model.sampling()).isEqualTo(Sampling.defaults());
+            Files.writeString(file, """
+                    {"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.9, "min_p": 0.05,
+                     "repetition_penalty": 1.05}""");
+            assertThat(model.sampling())
+                    .isEqualTo(Sampling.of(0.6, 20, 0.9, 0).withMinP(0.05).withRepetitionPenalty(1.05));
+            Files.writeString(file, "{\"do_sample\": false, \"top_k\": -1, \"temperature\": null}");
+            assertThat(model.sampling()).isEqualTo(Sampling.defaults().withTemperature(0));
+            Files.writeString(file, "{\"temperature\": -0.5}");
+            assertThatThrownBy(model::sampling)
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining("generation_config.json")
+                    .hasMessageContaining("-0.5");
         }
     }
 

@@ -9,9 +9,10 @@ import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.PinnedBuffer;
 import dev.gosset.cuda.Resources;
 import dev.gosset.llm.device.Decoder;
-import dev.gosset.llm.device.Sampling;
+import dev.gosset.llm.sampling.Sampling;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 
@@ -133,11 +134,18 @@ final class CudaDecoder implements Decoder {
             throw new IllegalArgumentException(
                     "at most " + MOST_END_TOKENS + " end tokens are possible, found " + end.size());
         }
+        boolean logits = continuations.stream().anyMatch(c -> c.sampler().needsLogits());
+        // Where the processor draws, the processor also sees the end.
+        Set<Integer> seen = logits ? Set.of() : end;
         synchronized (model) {
-            record(end.size());
-            start(continuations, end);
+            record(seen.size());
+            start(continuations, seen);
             try {
-                run(continuations, reader);
+                if (logits) {
+                    runByLogits(continuations, end, reader);
+                } else {
+                    run(continuations, reader);
+                }
             } finally {
                 // A step may still be running for rows that the reader has stopped.
                 stream.synchronize();
@@ -162,7 +170,7 @@ final class CudaDecoder implements Decoder {
             host.setAtIndex(ValueLayout.JAVA_INT, r, pending[r]);
             host.setAtIndex(ValueLayout.JAVA_INT, (long) rows + r, last);
             int limit = limit(c);
-            Sampling s = c.sampling();
+            Sampling s = c.sampler().settings();
             new DecoderKernels.Sampling(s.temperature(), s.topK(), s.topP(), s.seed(), last, limit).write(settings, r);
         }
         int at = 0;
@@ -227,6 +235,42 @@ final class CudaDecoder implements Decoder {
             }
             if (!any) {
                 return;
+            }
+        }
+    }
+
+    /**
+     * Steps whose tokens the processor draws from the logits, for samplers that need them: the device's own draw is
+     * overwritten before the next step.
+     */
+    private void runByLogits(List<Continuation> continuations, Set<Integer> end, TokenReader reader) {
+        int vocabulary = model.config().vocabularySize();
+        float[] logits = new float[vocabulary];
+        List<Continuation> running = new ArrayList<>(continuations);
+        try (PinnedBuffer host = stream.context().pinned(4L * sequences() * vocabulary)) {
+            while (!running.isEmpty()) {
+                launch(0);
+                step.logits().copyTo(host.segment(), 0, stream);
+                stream.synchronize();
+                MemorySegment state = staged.segment().asSlice(0, 8L * sequences());
+                state.copyFrom(read[0].segment().asSlice(0, state.byteSize()));
+                for (Continuation c : List.copyOf(running)) {
+                    int r = c.sequence();
+                    ran[r] = lengths[r];
+                    fresh[r] = false;
+                    MemorySegment.copy(
+                            host.segment(), ValueLayout.JAVA_FLOAT, 4L * r * vocabulary, logits, 0, vocabulary);
+                    int token = c.sampler().next(logits);
+                    boolean full = state.getAtIndex(ValueLayout.JAVA_INT, (long) sequences() + r) < 0;
+                    if (reader.read(r, token) && !full && !end.contains(token)) {
+                        lengths[r]++;
+                        state.setAtIndex(ValueLayout.JAVA_INT, r, token);
+                    } else {
+                        running.remove(c);
+                        state.setAtIndex(ValueLayout.JAVA_INT, (long) sequences() + r, -1);
+                    }
+                }
+                step.state().copyFrom(state, 0, stream);
             }
         }
     }

@@ -1,5 +1,7 @@
 package dev.gosset.llm.device;
 
+import dev.gosset.llm.sampling.Sampler;
+import dev.gosset.llm.sampling.Sampling;
 import java.util.List;
 import java.util.Set;
 
@@ -31,9 +33,14 @@ public interface Decoder extends AutoCloseable {
      * What one sequence is to do.
      *
      * @param sequence its number
+     * @param sampler draws its tokens; where it needs no logits a backend may draw by its settings alone, the same tokens
      * @param maxTokens the most tokens to sample, at least 1
      */
-    record Continuation(int sequence, Sampling sampling, int maxTokens) {}
+    record Continuation(int sequence, Sampler sampler, int maxTokens) {
+        public Continuation(int sequence, Sampling sampling, int maxTokens) {
+            this(sequence, new Sampler(sampling), maxTokens);
+        }
+    }
 
     /** Takes tokens as they are sampled. */
     @FunctionalInterface

@@ -6,6 +6,7 @@ import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.model.KeyValueCache;
 import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.sampling.Sampler;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -102,12 +103,7 @@ final class CpuDecoder implements Decoder {
         Running(Continuation c) {
             sequence = c.sequence();
             left = c.maxTokens();
-            sampler = new Sampler(new GenerationOptions(
-                    c.maxTokens(),
-                    c.sampling().temperature(),
-                    c.sampling().topK(),
-                    c.sampling().topP(),
-                    c.sampling().seed()));
+            sampler = c.sampler();
         }
     }
 

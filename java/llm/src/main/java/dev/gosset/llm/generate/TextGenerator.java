@@ -5,6 +5,8 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.sampling.LogProbabilities;
+import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,6 +19,7 @@ import java.util.function.Consumer;
  * text so far is not computed again. Not thread-safe; closing frees the cache.
  */
 public final class TextGenerator implements AutoCloseable {
+    private final String name;
     private final LoadedModel owned;
     private final Decoder decoder;
     private final Tokenizer tokenizer;
@@ -28,6 +31,8 @@ public final class TextGenerator implements AutoCloseable {
     public enum End {
         /** The model wrote an end token. */
         STOP,
+        /** A stop string came. */
+        STOP_STRING,
         /** The most tokens were generated. */
         MAX_TOKENS,
         /** Prompt and text fill the model's context. */
@@ -37,15 +42,22 @@ public final class TextGenerator implements AutoCloseable {
     /**
      * What was generated.
      *
-     * @param text the generated text, without the prompt
+     * @param text the generated text, without the prompt and without the stop string
      * @param promptTokens tokens of the prompt
      * @param tokens generated tokens, an end token not counted
      * @param end why it ended
      * @param prefillSeconds time for the prompt
      * @param decodeSeconds time for the generated tokens
+     * @param logProbabilities of each generated token, an end token too; empty where they were not asked for
      */
     public record Result(
-            String text, int promptTokens, int tokens, End end, double prefillSeconds, double decodeSeconds) {
+            String text,
+            int promptTokens,
+            int tokens,
+            End end,
+            double prefillSeconds,
+            double decodeSeconds,
+            List<LogProbabilities> logProbabilities) {
         /** Generated tokens per second, the prompt's time not counted. */
         public double tokensPerSecond() {
             return decodeSeconds > 0 ? tokens / decodeSeconds : 0;
@@ -53,22 +65,26 @@ public final class TextGenerator implements AutoCloseable {
     }
 
     /**
+     * @param name the model's, for messages
      * @param endTokens the tokens that end a text
      * @param context the most tokens of prompt and text together
      */
-    public TextGenerator(LoadedModel model, Tokenizer tokenizer, Set<Integer> endTokens, int context) {
-        this(model, tokenizer, endTokens, context, false);
+    public TextGenerator(String name, LoadedModel model, Tokenizer tokenizer, Set<Integer> endTokens, int context) {
+        this(name, model, tokenizer, endTokens, context, false);
     }
 
     /** A generator over a transformer on the processor. */
-    public TextGenerator(Transformer model, Tokenizer tokenizer, Set<Integer> endTokens, int context, ThreadTeam team) {
-        this(new CpuModel(model, team), tokenizer, endTokens, context, true);
+    public TextGenerator(
+            String name, Transformer model, Tokenizer tokenizer, Set<Integer> endTokens, int context, ThreadTeam team) {
+        this(name, new CpuModel(model, team), tokenizer, endTokens, context, true);
     }
 
     /**
      * @param owns whether closing closes the model too
      */
-    private TextGenerator(LoadedModel model, Tokenizer tokenizer, Set<Integer> endTokens, int context, boolean owns) {
+    private TextGenerator(
+            String name, LoadedModel model, Tokenizer tokenizer, Set<Integer> endTokens, int context, boolean owns) {
+        this.name = name;
         this.owned = owns ? model : null;
         this.tokenizer = tokenizer;
         this.endTokens = Set.copyOf(endTokens);
@@ -80,7 +96,7 @@ public final class TextGenerator implements AutoCloseable {
      *
      * @param prompt tokens of the prompt, special tokens included; at least one
      * @param sink receives the text piece by piece, in whole characters
-     * @throws FormatException where the prompt fills the context
+     * @throws FormatException where the prompt fills the context, or the model's logits are not numbers
      */
     public Result generate(int[] prompt, GenerationOptions options, Consumer<String> sink) {
         if (prompt.length == 0) {
@@ -94,30 +110,45 @@ public final class TextGenerator implements AutoCloseable {
         prefill(prompt);
         long prefilled = System.nanoTime();
         Tokenizer.Stream stream = tokenizer.streamAfter(prompt);
+        StopStrings stop = new StopStrings(options.stop());
         StringBuilder text = new StringBuilder();
         List<Integer> sampled = new ArrayList<>();
-        decoder.decode(
-                List.of(new Decoder.Continuation(0, options.sampling(), options.maxTokens())),
-                endTokens,
-                (sequence, token) -> {
-                    sampled.add(token);
-                    if (!endTokens.contains(token)) {
-                        emit(stream.next(token), text, sink);
-                    }
-                    return true;
-                });
-        emit(stream.end(), text, sink);
-        cached.addAll(sampled.subList(0, sampled.size() - 1));
-        boolean stopped = endTokens.contains(sampled.getLast());
-        int count = stopped ? sampled.size() - 1 : sampled.size();
-        End end = stopped ? End.STOP : count == options.maxTokens() ? End.MAX_TOKENS : End.CONTEXT_FULL;
+        List<LogProbabilities> likely = new ArrayList<>();
+        Sampler sampler = new Sampler(options.sampling(), prompt, options.mask(), options.logProbabilities());
+        try {
+            decoder.decode(
+                    List.of(new Decoder.Continuation(0, sampler, options.maxTokens())),
+                    endTokens,
+                    (sequence, token) -> {
+                        sampled.add(token);
+                        if (sampler.logProbabilities() != null) {
+                            likely.add(sampler.logProbabilities());
+                        }
+                        if (!endTokens.contains(token)) {
+                            emit(stop.accept(stream.next(token)), text, sink);
+                        }
+                        return !stop.found();
+                    });
+        } catch (FormatException e) {
+            // Logits that are no numbers.
+            throw new FormatException(name + ": " + e.getMessage(), e);
+        } finally {
+            cached.addAll(sampled.isEmpty() ? sampled : sampled.subList(0, sampled.size() - 1));
+        }
+        emit(stop.accept(stream.end()), text, sink);
+        emit(stop.end(), text, sink);
+        boolean ended = endTokens.contains(sampled.getLast());
+        int count = ended ? sampled.size() - 1 : sampled.size();
         return new Result(
                 text.toString(),
                 prompt.length,
                 count,
-                end,
+                stop.found()
+                        ? End.STOP_STRING
+                        : ended ? End.STOP : count == options.maxTokens() ? End.MAX_TOKENS : End.CONTEXT_FULL,
                 (prefilled - started) / 1e9,
-                (System.nanoTime() - prefilled) / 1e9);
+                (System.nanoTime() - prefilled) / 1e9,
+                List.copyOf(likely));
     }
 
     private static void emit(String piece, StringBuilder text, Consumer<String> sink) {

@@ -12,13 +12,15 @@ public final class Model implements AutoCloseable {
     private final ModelDirectory directory;
     private final Arena arena = Arena.ofShared();
     private final WeightSource weights;
+    private final StorageOptions storage;
     private Transformer transformer;
 
-    private Model(ModelDirectory directory, StorageOptions storage) {
+    private Model(ModelDirectory directory, StorageOptions storage, boolean prepare) {
         this.directory = directory;
+        this.storage = storage;
         try {
             this.weights = directory.weights(arena);
-            this.transformer = storage == null ? null : Transformer.over(directory.config(), weights, storage, arena);
+            this.transformer = prepare ? Transformer.over(directory.config(), weights, storage, arena) : null;
         } catch (RuntimeException e) {
             arena.close();
             throw e;
@@ -39,7 +41,7 @@ public final class Model implements AutoCloseable {
     /** As {@link #open(Path)}, with the head and the key-value caches kept as {@code storage} says. */
     public static Model open(Path path, StorageOptions storage) {
         Kernels.requireVectorApi("running a model");
-        return new Model(ModelDirectory.open(path), storage);
+        return new Model(ModelDirectory.open(path), storage, true);
     }
 
     /**
@@ -50,7 +52,12 @@ public final class Model implements AutoCloseable {
      * @throws dev.gosset.core.UnsupportedModelException where it holds a model that Gosset does not know
      */
     public static Model openStored(Path path) {
-        return new Model(ModelDirectory.open(path), null);
+        return openStored(path, StorageOptions.defaults());
+    }
+
+    /** As {@link #openStored(Path)}, with {@code storage} for {@link #transformer}. */
+    public static Model openStored(Path path, StorageOptions storage) {
+        return new Model(ModelDirectory.open(path), storage, false);
     }
 
     public ModelDirectory directory() {
@@ -65,7 +72,7 @@ public final class Model implements AutoCloseable {
     public synchronized Transformer transformer() {
         if (transformer == null) {
             Kernels.requireVectorApi("running a model");
-            transformer = Transformer.over(config(), weights, arena);
+            transformer = Transformer.over(config(), weights, storage, arena);
         }
         return transformer;
     }

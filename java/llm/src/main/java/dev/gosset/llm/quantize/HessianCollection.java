@@ -46,7 +46,10 @@ public record HessianCollection(int files, long tokens, double seconds) {
         long started = System.nanoTime();
         WorkDirectory.requireFree(out);
         try (SourceModel source = SourceModel.open(model)) {
-            List<int[]> sequences = text.tokenize(Tokenizer.open(tokenizer), source.config());
+            List<int[]> sequences;
+            try (Tokenizer words = Tokenizer.open(tokenizer)) {
+                sequences = text.tokenize(words, source.config());
+            }
             source.check(team, progress);
             Path absolute = out.toAbsolutePath().normalize();
             Path temporary = Files.createTempDirectory(absolute.getParent(), "." + absolute.getFileName() + ".");

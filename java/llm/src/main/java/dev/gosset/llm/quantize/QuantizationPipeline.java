@@ -137,10 +137,12 @@ public final class QuantizationPipeline {
         }
         try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
                 SourceModel source = SourceModel.open(model)) {
-            Tokenizer words = Tokenizer.open(tokenizer);
-            List<int[]> sequences = settings.calibration() == null
-                    ? List.of()
-                    : settings.calibration().tokenize(words, source.config());
+            List<int[]> sequences;
+            try (Tokenizer words = Tokenizer.open(tokenizer)) {
+                sequences = settings.calibration() == null
+                        ? List.of()
+                        : settings.calibration().tokenize(words, source.config());
+            }
             if (settings.hessians() != null) {
                 requireHessians(source.config(), settings.hessians());
             }

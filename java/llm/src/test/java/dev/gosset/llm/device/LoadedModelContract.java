@@ -17,6 +17,8 @@ import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationSettings;
+import dev.gosset.llm.sampling.Sampler;
+import dev.gosset.llm.sampling.Sampling;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -208,9 +210,9 @@ public abstract class LoadedModelContract {
         int[] lengths = {1, 7, 3, 18};
         List<Sampling> samplings = List.of(
                 Sampling.greedy(),
-                new Sampling(0.9, 0, 1, 11),
-                new Sampling(1.3, 12, 0.9, 12),
-                new Sampling(0.7, 0, 0.8, 13));
+                Sampling.of(0.9, 0, 1, 11),
+                Sampling.of(1.3, 12, 0.9, 12),
+                Sampling.of(0.7, 0, 0.8, 13));
         try (Model model = Model.open(quantized);
                 LoadedModel loaded = load(model, team);
                 CpuModel cpu = new CpuModel(model.transformer(), team);
@@ -237,6 +239,49 @@ public abstract class LoadedModelContract {
         }
     }
 
+    /** Samplers that need logits: penalties, min-p, log-probabilities and masks, side by side with plain ones. */
+    @Test
+    void samplersThatNeedLogitsDrawAsOnTheProcessor() {
+        List<Sampling> samplings = List.of(
+                Sampling.greedy().withRepetitionPenalty(1.7),
+                Sampling.of(0.9, 0, 1, 11),
+                Sampling.of(1.3, 12, 0.9, 12).withMinP(0.05).withFrequencyPenalty(0.3),
+                Sampling.greedy().withLogitBias(java.util.Map.of(17, 50.0)));
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                CpuModel cpu = new CpuModel(model.transformer(), team)) {
+            List<List<Integer>> expected = sampleByLogits(cpu, samplings, Set.of());
+            assertThat(sampleByLogits(loaded, samplings, Set.of())).isEqualTo(expected);
+            assertThat(expected.get(3)).containsOnly(17);
+            assertThat(expected.get(0)).doesNotHaveDuplicates();
+            // An end token, and one that the device's own draw would not have been.
+            assertThat(sampleByLogits(loaded, samplings, Set.of(17)).get(3)).containsExactly(17);
+        }
+    }
+
+    private static List<List<Integer>> sampleByLogits(LoadedModel model, List<Sampling> samplings, Set<Integer> end) {
+        List<List<Integer>> sampled = new ArrayList<>();
+        List<Continuation> continuations = new ArrayList<>();
+        List<Sampler> samplers = new ArrayList<>();
+        try (Decoder decoder = model.decoder(4, 32)) {
+            for (int s = 0; s < 4; s++) {
+                int[] prompt = tokens(60 + s, 3 + s);
+                decoder.append(s, prompt);
+                samplers.add(new Sampler(samplings.get(s), prompt, null, s == 1 ? 2 : -1));
+                continuations.add(new Continuation(s, samplers.get(s), 5 + s));
+                sampled.add(new ArrayList<>());
+            }
+            decoder.decode(continuations, end, (s, token) -> {
+                assertThat(samplers.get(s).logProbabilities() != null).isEqualTo(s == 1);
+                return sampled.get(s).add(token);
+            });
+            for (int s = 0; s < 4; s++) {
+                assertThat(decoder.length(s)).isEqualTo(3 + s + sampled.get(s).size() - 1);
+            }
+        }
+        return sampled;
+    }
+
     @Test
     void aFullContextEndsASequence() {
         int[] prompt = tokens(31, 5);
@@ -259,7 +304,7 @@ public abstract class LoadedModelContract {
         try (Model model = Model.open(quantized);
                 LoadedModel loaded = load(model, team);
                 Decoder decoder = loaded.decoder(2, 32)) {
-            Sampling sampling = new Sampling(1, 0, 1, 5);
+            Sampling sampling = Sampling.of(1, 0, 1, 5);
             List<Integer> free = sample(loaded, 32, prompt, sampling, 8, Set.of());
             int end = free.get(3);
             int at = free.indexOf(end) + 1;

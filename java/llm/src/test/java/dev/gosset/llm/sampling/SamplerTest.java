@@ -1,11 +1,13 @@
-package dev.gosset.llm.generate;
+package dev.gosset.llm.sampling;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.gosset.core.FormatException;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -17,7 +19,7 @@ final class SamplerTest {
 
     @Test
     void temperatureZeroTakesTheFirstMaximum() {
-        Sampler sampler = new Sampler(GenerationOptions.greedy(1));
+        Sampler sampler = new Sampler(Sampling.greedy());
         assertThat(sampler.next(new float[] {1, 5, 5, -2})).isEqualTo(1);
         assertThat(sampler.next(new float[] {-3, -7})).isZero();
     }
@@ -33,7 +35,7 @@ final class SamplerTest {
             logits[i] = (float) (random.nextDouble() * 5);
         }
         double[] expected = expected(logits, temperature, topK, topP);
-        Sampler sampler = new Sampler(new GenerationOptions(1, temperature, topK, topP, seed));
+        Sampler sampler = new Sampler(Sampling.of(temperature, topK, topP, seed));
         double[] counts = new double[logits.length];
         float[] before = logits.clone();
         for (int i = 0; i < DRAWS; i++) {
@@ -87,7 +89,7 @@ final class SamplerTest {
                 // some equal ones; no negative zeros, which a sort tells from the others
                 logits[i] = (float) (i % 10 == 0 ? 0 : spread * random.nextGaussian()) + 0f;
             }
-            GenerationOptions options = new GenerationOptions(1, 0.9, topK, topP, seed);
+            Sampling options = Sampling.of(0.9, topK, topP, seed);
             Sampler sampler = new Sampler(options);
             SplittableRandom draws = new SplittableRandom(seed);
             for (int i = 0; i < 20; i++) {
@@ -96,7 +98,7 @@ final class SamplerTest {
         }
     }
 
-    private static int sorted(float[] logits, GenerationOptions options, SplittableRandom draws) {
+    private static int sorted(float[] logits, Sampling options, SplittableRandom draws) {
         int n = logits.length;
         Integer[] order = IntStream.range(0, n).boxed().toArray(Integer[]::new);
         Arrays.sort(order, Comparator.comparingDouble(i -> -logits[i]));
@@ -128,13 +130,27 @@ final class SamplerTest {
         return order[kept - 1];
     }
 
+    /** A broken model must not write a text: it says which token of the text has no probabilities. */
     @Test
-    void notANumberEndsToo() {
-        float[] logits = {Float.NaN, Float.NaN, 1};
-        assertThat(new Sampler(new GenerationOptions(1, 1, 0, 0.9, 1)).next(logits))
-                .isBetween(0, 2);
-        assertThat(new Sampler(new GenerationOptions(1, 1, 2, 1, 1)).next(logits))
-                .isBetween(0, 2);
+    void logitsThatAreNoNumbersAreAnError() {
+        float inf = Float.POSITIVE_INFINITY;
+        for (Sampling sampling : List.of(
+                Sampling.greedy(),
+                Sampling.of(1, 0, 0.9, 1),
+                Sampling.of(1, 2, 1, 1),
+                Sampling.greedy().withRepetitionPenalty(2))) {
+            for (float[] logits : new float[][] {
+                {Float.NaN, Float.NaN, 1}, {1, 2, Float.NaN}, {Float.NaN, 5, 3}, {1, inf, 2}, {-inf, -inf, -inf}
+            }) {
+                Sampler sampler = new Sampler(sampling);
+                assertThat(sampler.next(new float[] {1, 3, 2})).isBetween(0, 2);
+                assertThatThrownBy(() -> sampler.next(logits))
+                        .isInstanceOf(FormatException.class)
+                        .hasMessageContaining("token 2 of the text");
+            }
+        }
+        assertThat(new Sampler(Sampling.of(1, 0, 0.9, 1)).next(new float[] {-inf, 2, -inf}))
+                .isEqualTo(1);
     }
 
     @Test
@@ -144,7 +160,7 @@ final class SamplerTest {
         for (int i = 0; i < logits.length; i++) {
             logits[i] = (float) random.nextGaussian();
         }
-        GenerationOptions options = GenerationOptions.defaults().withSeed(9);
+        Sampling options = Sampling.defaults().withSeed(9);
         Sampler a = new Sampler(options);
         Sampler b = new Sampler(options);
         Sampler other = new Sampler(options.withSeed(10));
@@ -156,13 +172,15 @@ final class SamplerTest {
 
     @Test
     void refusesOptionsThatMakeNoSense() {
-        GenerationOptions d = GenerationOptions.defaults();
+        Sampling d = Sampling.defaults();
         assertThatThrownBy(() -> d.withTemperature(-1))
                 .hasMessageContaining("temperature")
                 .hasMessageContaining("-1");
         assertThatThrownBy(() -> d.withTemperature(Double.NaN)).hasMessageContaining("temperature");
         assertThatThrownBy(() -> d.withTopP(0)).hasMessageContaining("top-p");
         assertThatThrownBy(() -> d.withTopK(-2)).hasMessageContaining("-2");
-        assertThatThrownBy(() -> d.withMaxTokens(0)).hasMessageContaining("at least 1");
+        assertThatThrownBy(() -> d.withMinP(1.5)).hasMessageContaining("min-p").hasMessageContaining("1.5");
+        assertThatThrownBy(() -> d.withRepetitionPenalty(0)).hasMessageContaining("repetition penalty");
+        assertThatThrownBy(() -> d.withLogitBias(java.util.Map.of(-1, 1.0))).hasMessageContaining("-1");
     }
 }
