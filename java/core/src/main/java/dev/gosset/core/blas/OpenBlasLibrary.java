@@ -1,25 +1,21 @@
 package dev.gosset.core.blas;
 
 import dev.gosset.core.GossetException;
+import dev.gosset.core.library.LibraryFiles;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.net.URL;
 import java.net.URLConnection;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Properties;
-import java.util.UUID;
 
 /**
  * Finds the OpenBLAS of this platform: first inside the {@code org.bytedeco:openblas} jar on the class path, whose
@@ -27,8 +23,6 @@ import java.util.UUID;
  * class is initialized: {@link #FAILURE} holds the reason.
  */
 final class OpenBlasLibrary {
-    private static final System.Logger LOG = System.getLogger(OpenBlasLibrary.class.getName());
-
     /** Where the functions are; null exactly where {@link #FAILURE} is not. */
     static final SymbolLookup LOOKUP;
     /** The file or the library name that was loaded, in words. */
@@ -125,88 +119,18 @@ final class OpenBlasLibrary {
         return new Loaded(SymbolLookup.libraryLookup(library, Arena.global()), library.toString());
     }
 
-    /** The directory that holds the platform's files, after extracting those which are not there yet. */
+    /** The directory that holds the platform's files, after copying those which are not there yet. */
     private static Path extract(Platform platform) throws IOException {
+        Map<String, URL> files = new LinkedHashMap<>();
         List<String> names = new ArrayList<>(platform.dependencies);
         names.add(platform.library);
-        long bytes = 0;
-        for (String name : names) {
-            URL url = resource("org/bytedeco/openblas/" + platform.directory + "/" + name);
-            bytes += url == null ? 0 : size(url);
-        }
-        // The version and the sum of the sizes: another OpenBLAS never meets the files of this one.
-        String key = "openblas-" + version() + "-" + platform.directory + "-" + bytes;
-        IOException refusal;
-        try {
-            return extractTo(cache().resolve(key), platform, names);
-        } catch (IOException e) {
-            refusal = e;
-        }
-        LOG.log(System.Logger.Level.WARNING, "the cache directory cannot be used, a temporary one is: " + refusal);
-        // A fresh directory that only this user can read: a fixed name in a shared place could be another user's trap.
-        Path temporary = Files.createTempDirectory("gosset-openblas-");
-        temporary.toFile().deleteOnExit();
-        extractTo(temporary, platform, names);
-        for (String name : names) {
-            temporary.resolve(name).toFile().deleteOnExit();
-        }
-        return temporary;
-    }
-
-    private static Path extractTo(Path directory, Platform platform, List<String> names) throws IOException {
-        Files.createDirectories(directory);
         for (String name : names) {
             URL url = resource("org/bytedeco/openblas/" + platform.directory + "/" + name);
             if (url != null) {
-                extractFile(url, directory.resolve(name));
+                files.put(name, url);
             }
         }
-        return directory;
-    }
-
-    /** Copies to a name of its own and renames: another process sees the whole file or none. */
-    static void extractFile(URL url, Path target) throws IOException {
-        long bytes = size(url);
-        if (Files.isRegularFile(target) && Files.size(target) == bytes) {
-            return;
-        }
-        Path own = target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
-        try {
-            URLConnection connection = url.openConnection();
-            connection.setUseCaches(false);
-            try (InputStream in = connection.getInputStream();
-                    FileChannel channel =
-                            FileChannel.open(own, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-                    OutputStream out = Channels.newOutputStream(channel)) {
-                in.transferTo(out);
-                channel.force(true);
-            }
-            try {
-                Files.move(own, target, StandardCopyOption.ATOMIC_MOVE);
-            } catch (AtomicMoveNotSupportedException e) {
-                Files.move(own, target, StandardCopyOption.REPLACE_EXISTING);
-            }
-        } catch (IOException e) {
-            // On Windows a file in use cannot be replaced; the process that uses it wrote the same bytes.
-            if (!Files.isRegularFile(target) || Files.size(target) != bytes) {
-                throw e;
-            }
-        } finally {
-            Files.deleteIfExists(own);
-        }
-    }
-
-    /** The cache directory: property {@code gosset.cache}, else variable GOSSET_CACHE, else {@code ~/.cache/gosset}. */
-    static Path cache() {
-        String property = System.getProperty("gosset.cache");
-        if (property != null && !property.isBlank()) {
-            return Path.of(property).toAbsolutePath();
-        }
-        String variable = System.getenv("GOSSET_CACHE");
-        if (variable != null && !variable.isBlank()) {
-            return Path.of(variable).toAbsolutePath();
-        }
-        return Path.of(System.getProperty("user.home"), ".cache", "gosset").toAbsolutePath();
+        return LibraryFiles.extract("openblas-" + version() + "-" + platform.directory, files);
     }
 
     private static String version() throws IOException {
@@ -225,14 +149,5 @@ final class OpenBlasLibrary {
 
     private static URL resource(String name) {
         return OpenBlasLibrary.class.getClassLoader().getResource(name);
-    }
-
-    private static long size(URL url) throws IOException {
-        URLConnection connection = url.openConnection();
-        connection.setUseCaches(false);
-        long bytes = connection.getContentLengthLong();
-        // Opening and closing the stream is what releases the jar of an uncached connection.
-        connection.getInputStream().close();
-        return bytes;
     }
 }

@@ -8,20 +8,11 @@ import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class BlasTest {
     private final long seed = System.nanoTime();
@@ -351,30 +342,6 @@ class BlasTest {
             other.start();
             other.join();
             assertThat(thrown[0]).isInstanceOf(WrongThreadException.class);
-        }
-    }
-
-    @Test
-    void extractionIsWholeWhateverRunsBesideIt(@TempDir Path dir) throws Exception {
-        Path source = dir.resolve("source");
-        byte[] bytes = new byte[3_000_000];
-        new SplittableRandom(seed).nextBytes(bytes);
-        Files.write(source, bytes);
-        Path target = dir.resolve("target");
-        Files.write(target, new byte[] {1, 2, 3}); // as a crash of another program may leave it
-        try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
-            Callable<byte[]> extract = () -> {
-                OpenBlasLibrary.extractFile(source.toUri().toURL(), target);
-                return Files.readAllBytes(target);
-            };
-            for (Future<byte[]> f : pool.invokeAll(List.of(extract, extract, extract, extract))) {
-                assertThat(f.get()).isEqualTo(bytes);
-            }
-        }
-        try (var files = Files.list(dir)) {
-            assertThat(files.map(f -> f.getFileName().toString())).containsExactlyInAnyOrder("source", "target");
-        } catch (IOException e) {
-            throw new AssertionError(e);
         }
     }
 

@@ -1,7 +1,6 @@
 package dev.gosset.llm.tokenizer;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
-import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.llm.io.JsonFile;
@@ -23,13 +22,6 @@ import java.util.TreeSet;
  * <p>Thread-safe until closed.
  */
 public final class Tokenizer implements AutoCloseable {
-    static {
-        // Without the first the library would look for CUDA and, where it finds one, download another build of itself;
-        // without the second it would report its use from machines in some clouds.
-        setIfAbsent("RUST_FLAVOR", "cpu");
-        setIfAbsent("OPT_OUT_TRACKING", "true");
-    }
-
     /**
      * Tokens that end a text or a turn in the model families there are. A tokenizer that has one of them as a special token
      * ends there, whatever its configuration forgot.
@@ -86,16 +78,11 @@ public final class Tokenizer implements AutoCloseable {
         this.suffix = ownSuffix.length == 0 && llama ? addition(json, "add_eos_token", eosId) : ownSuffix;
     }
 
-    private static void setIfAbsent(String property, String value) {
-        if (System.getenv(property) == null && System.getProperty(property) == null) {
-            System.setProperty(property, value);
-        }
-    }
-
     /**
      * Opens the tokenizer of a model directory.
      *
      * @throws FormatException where tokenizer.json is absent or not one
+     * @throws dev.gosset.core.GossetException where the native library cannot be loaded
      */
     public static Tokenizer open(Path directory) {
         Path file = directory.resolve("tokenizer.json");
@@ -103,6 +90,7 @@ public final class Tokenizer implements AutoCloseable {
             throw new FormatException(
                     file + ": no such file, expected the tokenizer (other tokenizer files are not read)");
         }
+        NativeTokenizers.load();
         HuggingFaceTokenizer library;
         try {
             library = HuggingFaceTokenizer.newInstance(file, Map.of("truncation", "false", "padding", "false"));
@@ -280,9 +268,7 @@ public final class Tokenizer implements AutoCloseable {
 
     /** One line on the native library behind this, loaded if it was not. */
     public static String library() {
-        LibUtils.checkStatus();
-        return "Hugging Face tokenizers, through " + HuggingFaceTokenizer.class.getPackageName() + ", for "
-                + System.getProperty("os.name") + " " + System.getProperty("os.arch");
+        return NativeTokenizers.description();
     }
 
     @Override
