@@ -153,11 +153,18 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     private int[] raw(String text, boolean special) {
-        return narrow(library.encode(text, special, false).getIds());
+        // Half a surrogate pair is no text, and would spoil all other characters that Java writes as pairs.
+        String whole = text.codePoints().noneMatch(Tokenizer::isSurrogate)
+                ? text
+                : text.codePoints()
+                        .map(c -> isSurrogate(c) ? 0xFFFD : c)
+                        .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+                        .toString();
+        return new PieceEncoder(t -> library.encode(t, special, false)).encode(whole);
     }
 
-    private static int[] narrow(long[] ids) {
-        return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
+    private static boolean isSurrogate(int codePoint) {
+        return codePoint >= Character.MIN_SURROGATE && codePoint <= Character.MAX_SURROGATE;
     }
 
     /** The id of the token that begins a text, or -1. */
