@@ -362,18 +362,18 @@ GOSSET_API int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, goss
                                         gosset_address scales, gosset_stream *stream);
 
 /*
- * Draws the next token of each row as dev.gosset.llm.generate.Sampler does, temperature, then top-k, then top-p, and writes
+ * Draws the next token of each row as dev.gosset.llm.sampling.Sampler does, temperature, then top-k, then top-p, and writes
  * down what the next step needs. Row r at position p (idle rows are left alone):
  *
- *   weight of a token  exp((logit - largest logit) / temperature), a multiple of 2^-44, so that sums are exact; NaN counts as
- *                      minus infinity
+ *   weight of a token  exp((logit - largest logit) / temperature), a multiple of 2^-44, so that sums are exact
  *   kept               the top_k heaviest (0: all), ties in the order of tokens; of these the fewest heaviest whose weights
  *                      reach top_p of theirs
  *   drawn              with u = (z >> 11) 2^-53 the first kept token whose running sum exceeds u times the sum of the kept,
  *                      heaviest first, or in the order of tokens where top_k = 0 and top_p = 1. z is number p - first of
  *                      java.util.SplittableRandom(seed): the finalizer (z ^ z >> 30) * 0xbf58476d1ce4e5b9,
  *                      (z ^ z >> 27) * 0x94d049bb133111eb, z ^ z >> 31 of seed + (p - first + 1) * 0x9e3779b97f4a7c15
- *   temperature 0, top_k 1, or a largest logit that is not finite: the first maximum
+ *   temperature 0 or top_k 1: the first maximum
+ *   a NaN among the logits, or a largest one that is not finite: no token, -1, and the row ends
  *
  *   tokens[r] = history[r][p + 1] = the token; positions[r] = p + 1, or -(p + 2), idle, where the token is an end token
  *   or the sequence has reached its limit: p + 2 >= limit.

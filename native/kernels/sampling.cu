@@ -118,8 +118,9 @@ GOSSET_DEVICE Mass weigh(const Scale &scale, float logit, int *bin) {
     return static_cast<Mass>(exp(-lighter) * kUnit + 0.5);
 }
 
+GOSSET_DEVICE bool finite(float largest) { return fabsf(largest) <= 3.402823466e38f; }
 GOSSET_DEVICE bool greedy(const SampleSettings &s, float largest) {
-    return !(s.temperature > 0) || s.top_k == 1 || !(fabsf(largest) <= 3.402823466e38f);
+    return !(s.temperature > 0) || s.top_k == 1 || !finite(largest);
 }
 GOSSET_DEVICE bool in_token_order(const SampleSettings &s) { return s.top_k <= 0 && s.top_p >= 1; }
 
@@ -140,7 +141,8 @@ __global__ void __launch_bounds__(kThreads) sample_maxima_kernel(Sample s) {
     int first = chunk * kChunk, end = first + kChunk < s.vocabulary ? first + kChunk : s.vocabulary;
     Mass best = 0;
     for (int i = first + static_cast<int>(threadIdx.x); i < end; i += kThreads) {
-        Mass rank = ranked(logits[i], i);
+        /* What is no number is above all: then the row has no token. */
+        Mass rank = logits[i] != logits[i] ? ~Mass{0} : ranked(logits[i], i);
         best = rank > best ? rank : best;
     }
     best = block_most(best, box);
@@ -407,7 +409,7 @@ __global__ void __launch_bounds__(kFinalThreads) sample_draw_kernel(Sample s, in
     Mass best = row_maximum(r, chunks, t->box);
     float largest = float_of(static_cast<unsigned>(best >> 32));
     const SampleSettings settings = s.settings[row];
-    int token = token_of(best);
+    int token = finite(largest) ? token_of(best) : -1;
     if (!greedy(settings, largest)) {
         Search search = {s.logits + static_cast<int64_t>(row) * s.vocabulary,
                          s.vocabulary,
@@ -424,7 +426,7 @@ __global__ void __launch_bounds__(kFinalThreads) sample_draw_kernel(Sample s, in
     }
     if (threadIdx.x == 0) {
         int next = position + 1;
-        bool ends = next + 1 >= settings.limit;
+        bool ends = token < 0 || next + 1 >= settings.limit;
         for (int i = 0; i < s.end_count; i++) {
             ends = ends || s.end_tokens[i] == token;
         }

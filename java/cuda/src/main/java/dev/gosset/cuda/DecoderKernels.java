@@ -422,7 +422,8 @@ public final class DecoderKernels {
     }
 
     /**
-     * Draws the next token of each row that is not idle, and advances or ends the row.
+     * Draws the next token of each row that is not idle, and advances or ends the row. Where logits are no numbers there is
+     * none: the token is -1 and the row ends.
      *
      * @param logits rows x vocabulary floats
      * @param settings rows times {@link Sampling#BYTES}

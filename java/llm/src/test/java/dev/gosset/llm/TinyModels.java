@@ -6,10 +6,14 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -71,6 +75,24 @@ public final class TinyModels {
         ObjectNode config =
                 (ObjectNode) JSON.readTree(directory.resolve("config.json").toFile());
         writeTokenizer(directory, config.get("vocab_size").intValue());
+        return directory;
+    }
+
+    /** A {@link #copy} whose last norm is not a number, and so all of its logits. */
+    public static Path copyWithoutNumbers(String name, Path directory) throws IOException {
+        Path weights = copy(name, directory).resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(weights);
+        int header = 8 + ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt();
+        var offsets = JSON.readTree(new String(bytes, 8, header - 8, StandardCharsets.UTF_8))
+                .get("model.norm.weight")
+                .get("data_offsets");
+        // All bits: not a number in any format.
+        Arrays.fill(
+                bytes,
+                header + offsets.get(0).intValue(),
+                header + offsets.get(1).intValue(),
+                (byte) 0xff);
+        Files.write(weights, bytes);
         return directory;
     }
 

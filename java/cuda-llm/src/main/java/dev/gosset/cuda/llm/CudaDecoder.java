@@ -9,6 +9,7 @@ import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.PinnedBuffer;
 import dev.gosset.cuda.Resources;
 import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -227,6 +228,9 @@ final class CudaDecoder implements Decoder {
                 fresh[r] = false;
                 boolean goesOn = seen.getAtIndex(ValueLayout.JAVA_INT, (long) rows + r) >= 0;
                 int token = seen.getAtIndex(ValueLayout.JAVA_INT, r);
+                if (token < 0) {
+                    throw Sampler.noNumbers(i + 1L);
+                }
                 active[r] = reader.read(r, token) && goesOn;
                 if (active[r]) {
                     lengths[r]++;

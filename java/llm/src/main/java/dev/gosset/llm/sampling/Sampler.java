@@ -64,7 +64,10 @@ public final class Sampler {
      */
     public int next(float[] logits) {
         drawn++;
-        int best = largest(logits, "the model's logits");
+        int best = argmax(logits);
+        if (best < 0 || logits[best] == Float.POSITIVE_INFINITY) {
+            throw noNumbers(drawn);
+        }
         float[] from = logits;
         if (rules != null || mask != null) {
             changed = changed.length == logits.length ? changed : new float[logits.length];
@@ -76,7 +79,11 @@ public final class Sampler {
                 mask.mask(changed);
             }
             from = changed;
-            best = largest(from, "the logits after biases, penalties and mask");
+            best = argmax(from);
+            if (best < 0 || from[best] == Float.POSITIVE_INFINITY) {
+                throw new FormatException(
+                        "token " + drawn + " of the text: biases, penalties and mask leave no token that may come");
+            }
         }
         int token = settings.temperature() == 0 || settings.topK() == 1 ? best : draw(from, best);
         if (rules != null) {
@@ -91,24 +98,15 @@ public final class Sampler {
         return token;
     }
 
-    /** The index of the first maximum, which is a number. */
-    private int largest(float[] logits, String what) {
-        int best = argmax(logits);
-        if (best < 0 || logits[best] == Float.POSITIVE_INFINITY) {
-            throw new FormatException("token " + drawn + " of the text: " + what + " are no probabilities: found "
-                    + (best >= 0 ? "infinity" : any(logits) ? "not a number" : "no token that may come")
-                    + ", expected finite numbers");
-        }
-        return best;
-    }
-
-    private static boolean any(float[] logits) {
-        for (float l : logits) {
-            if (Float.isNaN(l)) {
-                return true;
-            }
-        }
-        return false;
+    /**
+     * What is thrown where a model computes no numbers.
+     *
+     * @param token the number of the token in the text, from 1
+     */
+    public static FormatException noNumbers(long token) {
+        return new FormatException(
+                "token " + token + " of the text: the model's logits are no probabilities: found what is"
+                        + " not a number or infinite, expected finite numbers");
     }
 
     private int draw(float[] logits, int best) {

@@ -3,6 +3,7 @@ package dev.gosset.llm.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.gosset.core.FormatException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -281,6 +282,24 @@ public abstract class LoadedModelContract {
             }
         }
         return sampled;
+    }
+
+    /** A model that computes no numbers writes nothing. */
+    @Test
+    void logitsThatAreNoNumbersAreAnError() throws IOException {
+        Path broken = TinyModels.copyWithoutNumbers("llama", temporary.resolve("broken"));
+        int[] prompt = tokens(70, 4);
+        try (Model model = Model.open(broken);
+                LoadedModel loaded = load(model, team)) {
+            for (Sampling sampling : List.of(
+                    Sampling.greedy(),
+                    Sampling.of(1, 0, 0.9, 3),
+                    Sampling.greedy().withRepetitionPenalty(2))) {
+                assertThatThrownBy(() -> sample(loaded, 16, prompt, sampling, 4, Set.of()))
+                        .isInstanceOf(FormatException.class)
+                        .hasMessageContaining("token 1 of the text");
+            }
+        }
     }
 
     @Test
