@@ -216,11 +216,13 @@ public final class Tokenizer implements AutoCloseable {
      */
     public int[] encode(String text, boolean special) {
         int[] ids = raw(text, false);
-        return special
-                ? java.util.stream.Stream.of(prefix, ids, suffix)
-                        .flatMapToInt(Arrays::stream)
-                        .toArray()
-                : ids;
+        if (!special || prefix.length + suffix.length == 0) {
+            return ids;
+        }
+        int[] all = Arrays.copyOf(prefix, prefix.length + ids.length + suffix.length);
+        System.arraycopy(ids, 0, all, prefix.length, ids.length);
+        System.arraycopy(suffix, 0, all, prefix.length + ids.length, suffix.length);
+        return all;
     }
 
     /**
