@@ -93,6 +93,34 @@ final class LanguageModelTest {
         }
     }
 
+    /** The configuration knows no end, the tokenizer does; and the first word is apart from the prompt. */
+    @Test
+    void theTokenizersEndTokenEndsTheText() throws IOException {
+        GenerationOptions options = GenerationOptions.greedy(12).withSampling(Sampling.of(1, 0, 1, 4));
+        List<String> words;
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            String text = model.generate("w3 w4 w5", options, piece -> {}).text();
+            assertThat(text).startsWith(" w");
+            words = List.of(text.strip().split(" "));
+        }
+        String end = words.get(4);
+        Path tokenizer = directory.resolve("tokenizer.json");
+        String added =
+                "\"added_tokens\":[{\"id\":" + end.substring(1) + ",\"content\":\"<|im_end|>\",\"single_word\":false,"
+                        + "\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]";
+        Files.writeString(
+                tokenizer,
+                Files.readString(tokenizer)
+                        .replace("\"" + end + "\"", "\"<|im_end|>\"")
+                        .replace("\"added_tokens\":[]", added));
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            assertThat(model.endTokens()).contains(Integer.parseInt(end.substring(1)));
+            TextGenerator.Result result = model.generate("w3 w4 w5", options, piece -> {});
+            assertThat(result.end()).isEqualTo(TextGenerator.End.STOP);
+            assertThat(result.text()).isEqualTo(" " + String.join(" ", words.subList(0, words.indexOf(end))));
+        }
+    }
+
     @Test
     void stopStringsEndTheTextBeforeThem() {
         GenerationOptions options = GenerationOptions.greedy(20).withSampling(Sampling.of(1, 0, 1, 4));
