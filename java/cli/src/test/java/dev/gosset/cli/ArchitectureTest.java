@@ -27,6 +27,14 @@ final class ArchitectureTest {
     }
 
     @ArchTest
+    static final ArchRule TEMPLATES_NEED_THE_PLATFORM_ONLY = classes()
+            .that()
+            .resideInAPackage("dev.gosset.jinja..")
+            .should()
+            .onlyDependOnClassesThat()
+            .resideInAnyPackage("dev.gosset.jinja..", "java..");
+
+    @ArchTest
     static final ArchRule CORE_KNOWS_NO_MODELS = noClasses()
             .that()
             .resideInAPackage("dev.gosset.core..")
@@ -34,6 +42,7 @@ final class ArchitectureTest {
             .dependOnClassesThat()
             .resideInAnyPackage(
                     "dev.gosset.llm..",
+                    "dev.gosset.jinja..",
                     "dev.gosset.cuda..",
                     "dev.gosset.cli..",
                     "com.fasterxml..",
@@ -118,6 +127,8 @@ final class ArchitectureTest {
             .arePublic()
             .and()
             .resideInAPackage("dev.gosset..")
+            .and()
+            .resideOutsideOfPackage("dev.gosset.jinja")
             .should()
             .beAssignableTo(GossetException.class);
 

@@ -2,9 +2,10 @@ package dev.gosset.llm.tokenizer;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
+import dev.gosset.jinja.JinjaException;
+import dev.gosset.jinja.JinjaTemplate;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Utf8;
-import dev.gosset.llm.jinja.JinjaTemplate;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -60,7 +61,7 @@ public final class ChatTemplate {
      */
     public static ChatTemplate of(String where, String template, Map<String, String> specialTokens, Clock clock) {
         return new ChatTemplate(
-                where, Map.of(DEFAULT, JinjaTemplate.parse(where, template)), new HashMap<>(specialTokens), clock);
+                where, Map.of(DEFAULT, parsed(where, template)), new HashMap<>(specialTokens), clock);
     }
 
     /**
@@ -95,7 +96,7 @@ public final class ChatTemplate {
         Map<String, JinjaTemplate> templates = new TreeMap<>();
         Path file = directory.resolve("chat_template.jinja");
         if (Files.isRegularFile(file)) {
-            templates.put(DEFAULT, JinjaTemplate.parse(file.toString(), readText(file)));
+            templates.put(DEFAULT, parsed(file.toString(), readText(file)));
         }
         Path folder = directory.resolve(FOLDER);
         if (Files.isDirectory(folder)) {
@@ -104,7 +105,7 @@ public final class ChatTemplate {
                     String name = named.getFileName().toString();
                     templates.put(
                             name.substring(0, name.length() - SUFFIX.length()),
-                            JinjaTemplate.parse(named.toString(), readText(named)));
+                            parsed(named.toString(), readText(named)));
                 }
             } catch (IOException e) {
                 throw new FormatException(folder + ": cannot be listed: " + e.getMessage(), e);
@@ -129,6 +130,14 @@ public final class ChatTemplate {
                         + ": has no chat template (chat_template.jinja, additional_chat_templates, or chat_template in"
                         + " tokenizer_config.json):"
                         + " the model can continue text, but not chat"));
+    }
+
+    private static JinjaTemplate parsed(String where, String template) {
+        try {
+            return JinjaTemplate.parse(where, template);
+        } catch (JinjaException e) {
+            throw new FormatException(e.getMessage(), e);
+        }
     }
 
     private static String readText(Path file) {
@@ -157,7 +166,7 @@ public final class ChatTemplate {
         String where = json.where() + ": chat_template";
         Map<String, JinjaTemplate> templates = new TreeMap<>();
         if (node.isTextual()) {
-            templates.put(DEFAULT, JinjaTemplate.parse(where, node.textValue()));
+            templates.put(DEFAULT, parsed(where, node.textValue()));
         }
         for (JsonNode e : node.isArray() ? node : List.<JsonNode>of()) {
             if (!e.path("name").isTextual() || !e.path("template").isTextual()) {
@@ -166,7 +175,7 @@ public final class ChatTemplate {
             String name = e.path("name").textValue();
             templates.put(
                     name,
-                    JinjaTemplate.parse(where + " " + name, e.path("template").textValue()));
+                    parsed(where + " " + name, e.path("template").textValue()));
         }
         if (templates.isEmpty()) {
             throw json.bad("chat_template", "a text, or a list of templates");
@@ -232,6 +241,10 @@ public final class ChatTemplate {
         variables.putAll(more);
         variables.put("messages", messages);
         variables.put("add_generation_prompt", open);
-        return template.render(variables, clock);
+        try {
+            return template.render(variables, clock);
+        } catch (JinjaException e) {
+            throw new FormatException(e.getMessage(), e);
+        }
     }
 }

@@ -1,0 +1,128 @@
+package dev.gosset.jinja;
+
+import java.util.AbstractMap;
+import java.util.AbstractSet;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** A Python dict: in the order of insertion, with keys that are equal as Python has it (1, 1.0 and true are one key). */
+final class Dict extends AbstractMap<Object, Object> {
+    private static final int MOST_PARTS = 1 << 20;
+
+    private final Map<Object, Map.Entry<Object, Object>> entries = new LinkedHashMap<>();
+
+    Dict() {}
+
+    Dict(Map<?, ?> from) {
+        putAll(from);
+    }
+
+    /** With the arguments of {@code dict}: a dict or pairs, and names. */
+    static Dict of(Arguments a) {
+        if (a.positional().size() > 1) {
+            throw new JinjaException("dict takes at most one dict or list of pairs, found "
+                    + a.positional().size());
+        }
+        Dict dict = new Dict();
+        for (Object from : a.positional()) {
+            if (from instanceof Map<?, ?> m) {
+                dict.putAll(m);
+            } else {
+                Python.iterate(from).forEachRemaining(pair -> {
+                    List<Object> two = Python.list(pair);
+                    if (two.size() != 2) {
+                        throw new JinjaException("dict takes pairs, found " + Python.repr(pair));
+                    }
+                    dict.put(two.get(0), two.get(1));
+                });
+            }
+        }
+        dict.putAll(a.named());
+        return dict;
+    }
+
+    /** What stands for a key in Java's maps and sets. */
+    static Object hashed(Object key) {
+        return hashed(key, new int[1]);
+    }
+
+    // Tuples that share their parts would be copied in a time that grows as 2 to their depth.
+    private static Object hashed(Object key, int[] parts) {
+        if (++parts[0] > MOST_PARTS) {
+            throw new JinjaException("a key of more than " + MOST_PARTS + " parts");
+        }
+        return switch (key) {
+            case null -> null;
+            case Boolean b -> b ? 1L : 0L;
+            case Double d -> Numbers.isWhole(d) ? Numbers.toInt(d) : key;
+            case Markup m -> m.text();
+            case Undefined u -> Undefined.NAMELESS;
+            case Tuple t ->
+                new Tuple(t.items().stream().map(e -> hashed(e, parts)).toList());
+            case List<?> l -> throw new JinjaException("a list cannot be a key");
+            case Map<?, ?> m -> throw new JinjaException("a dict cannot be a key");
+            default -> key;
+        };
+    }
+
+    @Override
+    public Object get(Object key) {
+        Map.Entry<Object, Object> entry = entries.get(hashed(key));
+        return entry == null ? null : entry.getValue();
+    }
+
+    @Override
+    public boolean containsKey(Object key) {
+        return entries.containsKey(hashed(key));
+    }
+
+    @Override
+    public Object put(Object key, Object value) {
+        Object hashed = hashed(key);
+        Map.Entry<Object, Object> old = entries.get(hashed);
+        if (old != null) {
+            return old.setValue(value);
+        }
+        entries.put(hashed, new SimpleEntry<>(key, value));
+        return null;
+    }
+
+    @Override
+    public Set<Map.Entry<Object, Object>> entrySet() {
+        return new AbstractSet<>() {
+            @Override
+            public Iterator<Map.Entry<Object, Object>> iterator() {
+                return entries.values().iterator();
+            }
+
+            @Override
+            public int size() {
+                return entries.size();
+            }
+        };
+    }
+
+    /** One of the three views of a dict. */
+    record View(Map<?, ?> dict, Kind kind) {
+        enum Kind {
+            KEYS,
+            VALUES,
+            ITEMS
+        }
+
+        List<Object> items() {
+            return switch (kind) {
+                case KEYS -> new java.util.ArrayList<>(dict.keySet());
+                case VALUES -> new java.util.ArrayList<>(dict.values());
+                case ITEMS -> {
+                    List<Object> pairs = new java.util.ArrayList<>();
+                    dict.forEach((k, v) -> pairs.add(new Tuple(java.util.Arrays.asList(k, v))));
+                    yield pairs;
+                }
+            };
+        }
+    }
+}
