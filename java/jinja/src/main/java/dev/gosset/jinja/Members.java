@@ -139,7 +139,10 @@ final class Members {
     private static Object search(List<?> l, String name) {
         return switch (name) {
             case "count" ->
-                of("0", a -> l.stream().filter(e -> Python.equal(e, a.get("0"))).count());
+                of("0", a -> {
+                    Object v = a.get("0");
+                    return l.stream().filter(e -> Python.equal(e, v)).count();
+                });
             case "index" ->
                 of("0 1 2", a -> {
                     long from = Strings.position(a.get("1", 0L), l.size());

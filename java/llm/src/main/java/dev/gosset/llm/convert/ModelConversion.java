@@ -13,6 +13,7 @@ import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.ModelDirectory;
+import dev.gosset.llm.tokenizer.ChatTemplate;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
@@ -134,6 +135,7 @@ public record ModelConversion(int linears, int tensors, long rounded, long bytes
                 }
             }
         }
+        ChatTemplate.copyNamed(from, to);
     }
 
     private static void copy(Path from, Path to) {

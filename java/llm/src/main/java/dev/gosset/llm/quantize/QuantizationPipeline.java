@@ -37,7 +37,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -432,16 +431,7 @@ public final class QuantizationPipeline {
                     CrashSafeFile.write(out.resolve(name), Files.readAllBytes(from));
                 }
             }
-            Path templates = tokenizer.resolve(ChatTemplate.FOLDER);
-            if (Files.isDirectory(templates)) {
-                Files.createDirectories(out.resolve(ChatTemplate.FOLDER));
-                try (DirectoryStream<Path> files = Files.newDirectoryStream(templates, "*.jinja")) {
-                    for (Path file : files) {
-                        Path to = out.resolve(ChatTemplate.FOLDER).resolve(file.getFileName());
-                        CrashSafeFile.write(to, Files.readAllBytes(file));
-                    }
-                }
-            }
+            ChatTemplate.copyNamed(tokenizer, out);
         } catch (IOException e) {
             throw new GossetException(out + ": cannot be written: " + e.getMessage(), e);
         }

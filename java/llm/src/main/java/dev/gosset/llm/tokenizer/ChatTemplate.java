@@ -2,6 +2,7 @@ package dev.gosset.llm.tokenizer;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.jinja.JinjaException;
 import dev.gosset.jinja.JinjaTemplate;
 import dev.gosset.llm.io.JsonFile;
@@ -34,8 +35,7 @@ public final class ChatTemplate {
 
     private static final String DEFAULT = "default";
     private static final String TOOL_USE = "tool_use";
-    /** The folder of the templates that have a name. */
-    public static final String FOLDER = "additional_chat_templates";
+    private static final String FOLDER = "additional_chat_templates";
 
     private static final String SUFFIX = ".jinja";
 
@@ -60,8 +60,7 @@ public final class ChatTemplate {
      * @param clock what the template's {@code strftime_now} tells
      */
     public static ChatTemplate of(String where, String template, Map<String, String> specialTokens, Clock clock) {
-        return new ChatTemplate(
-                where, Map.of(DEFAULT, parsed(where, template)), new HashMap<>(specialTokens), clock);
+        return new ChatTemplate(where, Map.of(DEFAULT, parsed(where, template)), new HashMap<>(specialTokens), clock);
     }
 
     /**
@@ -112,6 +111,18 @@ public final class ChatTemplate {
             }
         }
         return templates;
+    }
+
+    /** Copies the named templates of a model directory to another one, where it has any. */
+    public static void copyNamed(Path from, Path to) throws IOException {
+        if (Files.isDirectory(from.resolve(FOLDER))) {
+            Path folder = Files.createDirectories(to.resolve(FOLDER));
+            try (DirectoryStream<Path> files = Files.newDirectoryStream(from.resolve(FOLDER), "*" + SUFFIX)) {
+                for (Path file : files) {
+                    CrashSafeFile.write(folder.resolve(file.getFileName()), Files.readAllBytes(file));
+                }
+            }
+        }
     }
 
     /** The names of the templates, in order; a single one is called {@code default}. */
@@ -173,9 +184,7 @@ public final class ChatTemplate {
                 throw json.bad("chat_template", "a list of templates, each with a name and a template");
             }
             String name = e.path("name").textValue();
-            templates.put(
-                    name,
-                    parsed(where + " " + name, e.path("template").textValue()));
+            templates.put(name, parsed(where + " " + name, e.path("template").textValue()));
         }
         if (templates.isEmpty()) {
             throw json.bad("chat_template", "a text, or a list of templates");

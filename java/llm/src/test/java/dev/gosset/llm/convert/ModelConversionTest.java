@@ -132,7 +132,11 @@ class ModelConversionTest {
                 new SyntheticCheckpoint(SMALL, codebook, layout, weightScale, 20).write(temporary.resolve("p"));
         Path own = temporary.resolve("g");
         Path back = temporary.resolve("back");
+        Path named = Path.of("additional_chat_templates", "tool_use.jinja");
+        Files.createDirectory(published.resolve(named).getParent());
+        Files.writeString(published.resolve(named), "{{ tools | length }}");
         ModelConversion there = convert(published, own, Kind.GOSSET);
+        assertThat(own.resolve(named)).hasSameTextualContentAs(published.resolve(named));
         assertThat(there.linears()).isEqualTo(8);
         assertThat(there.tensors()).isEqualTo(7);
         assertThat(there.rounded()).isZero();

@@ -56,6 +56,9 @@ final class QuantizationPipelineTest {
     void quantizesEveryFamily(String name) throws Exception {
         Path model = TinyModels.copy(name, temporary.resolve("model"));
         float[] original = logits(model);
+        Path named = Path.of("additional_chat_templates", "tool_use.jinja");
+        Files.createDirectory(model.resolve(named).getParent());
+        Files.writeString(model.resolve(named), "{{ tools | length }}");
         double last = Double.MAX_VALUE;
         for (int bits : new int[] {2, 3, 4}) {
             Path out = temporary.resolve(bits + "bit");
@@ -64,6 +67,7 @@ final class QuantizationPipelineTest {
             // No worse than rounding normal weights without any feedback.
             assertThat(report.meanProxyError()).isLessThan(new double[] {0.1, 0.03, 0.01}[bits - 2]);
             assertThat(report.bytes()).isEqualTo(Files.size(out.resolve("weights.arrow")));
+            assertThat(out.resolve(named)).hasSameTextualContentAs(model.resolve(named));
             double error = relativeError(original, logits(out));
             assertThat(error).as("%d bits", bits).isLessThan(last).isLessThan(1.5);
             last = error;
