@@ -20,6 +20,7 @@ demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compa
 test: jdk ## build, check the format, run every test
 	$(MAKE) -C native ci
 	$(MVN) verify
+	.ci/launcher
 
 format: jdk ## rewrite the sources in the house format
 	$(MVN) -q spotless:apply

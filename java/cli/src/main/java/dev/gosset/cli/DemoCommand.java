@@ -3,7 +3,6 @@ package dev.gosset.cli;
 import dev.gosset.cli.demo.DemoModel;
 import dev.gosset.cli.demo.SmallWorld;
 import dev.gosset.core.FormatException;
-import dev.gosset.core.GossetException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.RoundingSettings;
@@ -19,6 +18,7 @@ import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationReport;
 import dev.gosset.llm.quantize.QuantizationSettings;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -95,7 +95,7 @@ final class DemoCommand implements Runnable {
                 print(rows);
             }
         } catch (IOException e) {
-            throw new GossetException(directory + ": cannot be written: " + e.getMessage(), e);
+            throw new UncheckedIOException(e);
         } finally {
             if (out == null && directory != null) {
                 remove(directory);

@@ -59,6 +59,8 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         // Text is UTF-8 and numbers have a decimal point, in every country.
         Locale.setDefault(Locale.ROOT);
+        // What libraries log, on one line.
+        System.setProperty("java.util.logging.SimpleFormatter.format", "gosset: %4$s: %5$s%n");
         System.setOut(StandardOutput.open());
         System.setErr(new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
         String[] arguments;

@@ -132,6 +132,16 @@ final class ArchitectureTest {
             .should()
             .beAssignableTo(GossetException.class);
 
+    /** What a library has to say it throws, or gives to {@link System.Logger}. */
+    @ArchTest
+    static final ArchRule ONLY_COMMANDS_PRINT = noClasses()
+            .that()
+            .resideOutsideOfPackages("dev.gosset.cli..", "dev.gosset.bindings..")
+            .should()
+            .accessField(System.class, "out")
+            .orShould()
+            .accessField(System.class, "err");
+
     /** A text that depends on the user's country is another one in Turkey, and numbers have other digits in Egypt. */
     @ArchTest
     static final ArchRule TEXT_KNOWS_NO_COUNTRY = noClasses()

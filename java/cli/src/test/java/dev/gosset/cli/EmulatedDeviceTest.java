@@ -180,6 +180,6 @@ class EmulatedDeviceTest {
         assertThat(outcome.runs()).allMatch(r -> r.exit() == 4);
         assertThat(outcome.runs().getFirst().err())
                 .contains("the key-value cache of 1 sequence(s) of 256 tokens needs");
-        assertThat(outcome.runs().getLast().err()).contains("--device cuda:3: there is no such device");
+        assertThat(outcome.runs().getLast().err()).contains("cuda:3: there is no such device");
     }
 }

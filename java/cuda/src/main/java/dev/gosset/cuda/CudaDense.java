@@ -1,5 +1,6 @@
 package dev.gosset.cuda;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.Tensor;
 import java.util.List;
@@ -28,8 +29,7 @@ public final class CudaDense implements DeviceLinear {
         boolean mixed = parts.stream().map(Tensor::dtype).distinct().count() > 1;
         type = mixed ? DecoderKernels.Stored.F32 : type(parts.getFirst());
         scales = null;
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             weights = owned.own(stream.context().allocate((long) type.bytes() * m * n, "weights of " + m + " x " + n));
             long at = 0;
             for (Tensor part : parts) {
@@ -48,11 +48,7 @@ public final class CudaDense implements DeviceLinear {
                 at += count;
             }
             stream.synchronize();
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 
@@ -60,17 +56,12 @@ public final class CudaDense implements DeviceLinear {
         m = stored.m;
         n = stored.n;
         type = DecoderKernels.Stored.I8;
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             weights = owned.own(stream.context().allocate((long) m * n, "int8 weights of " + m + " x " + n));
             scales = owned.own(stream.context().allocate(4L * m, "scales of int8 weights"));
             DecoderKernels.quantizeRows(stream, stored.type, m, n, stored.weights, weights, scales);
             stream.synchronize();
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.gosset.cuda;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import java.lang.foreign.Arena;
@@ -30,8 +31,7 @@ public final class CudaHessian implements AutoCloseable {
         this.context = context;
         this.n = n;
         context.requireFree(neededBytes(n), "a Hessian sum of " + n + " inputs");
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             stream = owned.own(context.stream());
             cublas = owned.own(context.cublas(stream));
             sum = owned.own(context.allocate(8L * n * n, "a Hessian sum of " + n + " inputs"));
@@ -39,11 +39,7 @@ public final class CudaHessian implements AutoCloseable {
             wide = owned.own(context.allocate(8L * n * TOKENS, "activations in float64"));
             sum.fill(0, stream);
             columns.fill(0, stream);
-            done = true;
-        } finally {
-            if (!done) {
-                owned.close();
-            }
+            construction.done();
         }
     }
 

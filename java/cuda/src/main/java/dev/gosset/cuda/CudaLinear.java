@@ -7,6 +7,7 @@ import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.codebook.E8pResidual;
 import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.memory.Construction;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -75,8 +76,8 @@ public final class CudaLinear implements DeviceLinear {
             throw new UnsupportedModelException("the codes of " + codebook.name()
                     + " run on the cpu only: the device knows " + E8p.INSTANCE.name() + " and its residual forms");
         }
-        boolean done = false;
-        try (DeviceBuffer codes = context.allocate(linear.codes().data().byteSize(), "codes of " + m + " x " + n)) {
+        try (Construction construction = new Construction(this::close);
+                DeviceBuffer codes = context.allocate(linear.codes().data().byteSize(), "codes of " + m + " x " + n)) {
             packed = owned.own(
                     context.allocate(CudaKernels.packedBytes(codebook, m, n), "packed codes of " + m + " x " + n));
             upload.copy(linear.codes().data(), codes, 0);
@@ -107,11 +108,7 @@ public final class CudaLinear implements DeviceLinear {
                 upload.copy(scaled, sv, 0);
             }
             stream.synchronize();
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 

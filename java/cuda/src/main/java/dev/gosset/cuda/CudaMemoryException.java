@@ -13,7 +13,7 @@ public final class CudaMemoryException extends CudaException {
                 nativeCode,
                 "out of device memory: " + what + " needs " + askedBytes + " bytes, " + freeBytes + " are free and "
                         + ownBytes
-                        + " are held by this program; a shorter context, fewer bits per weight or --device cpu helps");
+                        + " are held by this program; a shorter context, fewer bits per weight or the cpu helps");
         this.askedBytes = askedBytes;
         this.freeBytes = freeBytes;
     }

@@ -3,6 +3,7 @@ package dev.gosset.cuda;
 import dev.gosset.bindings.GossetCuda;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.rounding.NotPositiveDefiniteException;
 import java.lang.foreign.Arena;
@@ -39,18 +40,13 @@ public final class CudaRounding implements AutoCloseable {
         this.m = m;
         this.n = n;
         CudaContext context = stream.context();
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             matrix = owned.own(context.allocate(4L * n * n, "a factor of " + n));
             base = owned.own(context.allocate(4L * m * GROUP, "a group of columns"));
             found = owned.own(context.allocate(4L * m * (n / BLOCK), "codes"));
             planes = owned.own(context.allocate(CodeMatrix.bytes(codebook, m, n), "codes"));
             failure = owned.own(context.allocate(4, "a flag"));
-            done = true;
-        } finally {
-            if (!done) {
-                owned.close();
-            }
+            construction.done();
         }
     }
 

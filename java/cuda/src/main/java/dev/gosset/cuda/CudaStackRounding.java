@@ -4,6 +4,7 @@ import dev.gosset.bindings.GossetCuda;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.rounding.Incoherence;
 import dev.gosset.core.rounding.RoundingSettings;
@@ -110,8 +111,7 @@ public final class CudaStackRounding implements StackRounding {
         Stack(int m, int n, Codebook codebook) {
             this.m = m;
             this.n = n;
-            boolean done = false;
-            try {
+            try (Construction construction = new Construction(owned::close)) {
                 long stackBytes = 4L * m * n;
                 stream = owned.own(context.stream());
                 cublas = owned.own(context.cublas(stream));
@@ -125,11 +125,7 @@ public final class CudaStackRounding implements StackRounding {
                 work = owned.own(context.allocate(Math.max(16, workBytes), "work of a transform"));
                 parts = owned.own(context.allocate(8L * GossetCuda.GOSSET_DOT_PARTS(), "partial sums"));
                 rounding = owned.own(new CudaRounding(stream, cublas, codebook, m, n));
-                done = true;
-            } finally {
-                if (!done) {
-                    owned.close();
-                }
+                construction.done();
             }
         }
 

@@ -1,6 +1,7 @@
 package dev.gosset.cuda;
 
 import dev.gosset.bindings.GossetCuda;
+import dev.gosset.core.memory.Construction;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -49,25 +50,24 @@ public final class CudaStream implements AutoCloseable {
      */
     public CudaGraph record(Runnable work) {
         CudaLibrary.check(GossetCuda.gosset_graph_begin(handle()));
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::endFailedRecording)) {
             work.run();
-            done = true;
-        } finally {
-            if (!done) {
-                // The recording has to end for the stream to be usable; the first exception is the one that counts.
-                try (Arena arena = Arena.ofConfined()) {
-                    MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
-                    if (GossetCuda.gosset_graph_end(handle, out) == GossetCuda.GOSSET_OK()) {
-                        CudaLibrary.check(GossetCuda.gosset_graph_destroy(out.get(ValueLayout.ADDRESS, 0)));
-                    }
-                }
-            }
+            construction.done();
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
             CudaLibrary.check(GossetCuda.gosset_graph_end(handle(), out));
             return new CudaGraph(context, out.get(ValueLayout.ADDRESS, 0));
+        }
+    }
+
+    /** The recording has to end for the stream to be usable. */
+    private void endFailedRecording() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
+            if (GossetCuda.gosset_graph_end(handle, out) == GossetCuda.GOSSET_OK()) {
+                CudaLibrary.check(GossetCuda.gosset_graph_destroy(out.get(ValueLayout.ADDRESS, 0)));
+            }
         }
     }
 

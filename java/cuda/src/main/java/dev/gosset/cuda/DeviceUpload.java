@@ -1,5 +1,6 @@
 package dev.gosset.cuda;
 
+import dev.gosset.core.memory.Construction;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -10,6 +11,7 @@ public final class DeviceUpload implements AutoCloseable {
     private final CudaStream stream;
     private final PinnedBuffer[] buffers = new PinnedBuffer[2];
     private final CudaEvent[] sent = new CudaEvent[2];
+    private final Resources owned = new Resources();
     private int turn;
 
     /**
@@ -18,17 +20,12 @@ public final class DeviceUpload implements AutoCloseable {
      */
     public DeviceUpload(CudaStream stream, long chunkBytes) {
         this.stream = stream;
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             for (int i = 0; i < 2; i++) {
-                buffers[i] = stream.context().pinned(chunkBytes);
-                sent[i] = stream.context().event();
+                buffers[i] = owned.own(stream.context().pinned(chunkBytes));
+                sent[i] = owned.own(stream.context().event());
             }
-            done = true;
-        } finally {
-            if (!done) {
-                release();
-            }
+            construction.done();
         }
     }
 
@@ -49,21 +46,8 @@ public final class DeviceUpload implements AutoCloseable {
     /** Waits for the copies. */
     @Override
     public void close() {
-        try {
+        try (owned) {
             stream.synchronize();
-        } finally {
-            release();
-        }
-    }
-
-    private void release() {
-        for (int i = 0; i < 2; i++) {
-            if (buffers[i] != null) {
-                buffers[i].close();
-            }
-            if (sent[i] != null) {
-                sent[i].close();
-            }
         }
     }
 }

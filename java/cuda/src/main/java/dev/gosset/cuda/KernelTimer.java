@@ -2,6 +2,7 @@ package dev.gosset.cuda;
 
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.memory.Construction;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -53,18 +54,13 @@ public final class KernelTimer implements AutoCloseable {
     public KernelTimer(CudaContext context, int milliseconds) {
         this.context = context;
         this.milliseconds = milliseconds;
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             stream = owned.own(context.stream());
             from = owned.own(context.event());
             to = owned.own(context.event());
             long bytes = Math.min(COPY_BYTES, 16 * context.device().l2Bytes());
             copyBandwidth = 2.0 * bytes / copySeconds(Math.min(bytes, context.freeBytes() / 4 & -256L));
-            done = true;
-        } finally {
-            if (!done) {
-                owned.close();
-            }
+            construction.done();
         }
     }
 
@@ -122,15 +118,10 @@ public final class KernelTimer implements AutoCloseable {
     /** Makes the data of some work, and frees what there is where that fails. */
     private Work work(Function<Resources, Work> maker) {
         Resources data = new Resources();
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(data::close)) {
             Work work = maker.apply(data);
-            done = true;
+            construction.done();
             return work;
-        } finally {
-            if (!done) {
-                data.close();
-            }
         }
     }
 

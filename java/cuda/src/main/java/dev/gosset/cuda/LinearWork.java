@@ -1,5 +1,7 @@
 package dev.gosset.cuda;
 
+import dev.gosset.core.memory.Construction;
+
 /**
  * The device memory that linears work in, one at a time: as much as the largest of a {@link Plan} needs. On one stream; one
  * thread at a time.
@@ -86,8 +88,7 @@ public final class LinearWork implements AutoCloseable {
 
     public LinearWork(CudaStream stream, Plan plan) {
         this.stream = stream;
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             transform = buffer(plan.transformBytes, "work of a transform");
             input = buffer(plan.inputBytes, "transformed inputs");
             packedInput = buffer(plan.packedInputBytes, "transformed inputs");
@@ -96,11 +97,7 @@ public final class LinearWork implements AutoCloseable {
             scale = buffer(plan.activationBytes == 0 ? 0 : 4L * CudaKernels.MAX_BATCH, "scales of activations");
             tile = buffer(plan.tileBytes, "decoded weights");
             cublas = plan.products ? owned.own(stream.context().cublas(stream)) : null;
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 

@@ -13,22 +13,27 @@ public final class Resources implements AutoCloseable {
         return resource;
     }
 
-    /** Closes everything; the first failure is thrown when all have been tried. */
+    /** Closes everything; the first failure is thrown when all have been tried, the others suppressed in it. */
     @Override
     public void close() {
-        RuntimeException failure = null;
+        Throwable failure = null;
         for (AutoCloseable resource : owned.reversed()) {
             try {
                 resource.close();
-            } catch (RuntimeException e) {
-                failure = failure == null ? e : failure;
-            } catch (Exception e) {
-                failure = failure == null ? new IllegalStateException("closing " + resource, e) : failure;
+            } catch (Throwable e) {
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
             }
         }
         owned.clear();
-        if (failure != null) {
-            throw failure;
+        switch (failure) {
+            case null -> {}
+            case RuntimeException e -> throw e;
+            case Error e -> throw e;
+            default -> throw new IllegalStateException("closing a resource", failure);
         }
     }
 }

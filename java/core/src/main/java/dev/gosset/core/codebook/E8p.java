@@ -113,24 +113,6 @@ public final class E8p implements Codebook {
         return table;
     }
 
-    /**
-     * The table that kernels hold, 256 words: nibble k is {@code 2 v + 8} of coordinate k of the order 0, 2, 4, 6, 1, 3,
-     * 5, 7, where v is the row of S with coordinate 7 negated if the row's sum is odd. Negating a value is then XOR with
-     * 14. Source: spec section 4.2 and the bit trick of section 6.
-     */
-    public static int[] packedMagnitudes() {
-        byte[] doubled = doubledMagnitudes();
-        int[] packed = new int[MAGNITUDES];
-        for (int a = 0; a < MAGNITUDES; a++) {
-            for (int k = 0; k < DIMENSION; k++) {
-                int c = coordinate(k);
-                int v = doubled[a * DIMENSION + c];
-                packed[a] |= (c == 7 && INSTANCE.parity[a] == 1 ? 8 - v : 8 + v) << (4 * k);
-            }
-        }
-        return packed;
-    }
-
     /** The sum of row a of S, modulo 2. */
     int parity(int a) {
         return parity[a];

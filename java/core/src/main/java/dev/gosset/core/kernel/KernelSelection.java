@@ -13,6 +13,8 @@ import java.util.Locale;
  * @param reasons one line for each family
  */
 record KernelSelection(Kernels kernels, List<String> reasons) {
+    private static final System.Logger LOG = System.getLogger(KernelSelection.class.getName());
+
     private static KernelSelection chosen;
 
     static synchronized KernelSelection ofThisJvm() {
@@ -21,7 +23,7 @@ record KernelSelection(Kernels kernels, List<String> reasons) {
             String obstacle = mode.equals("scalar") ? null : vectorObstacle();
             chosen = of(mode, obstacle);
             if (mode.equals("auto") && obstacle != null) {
-                System.err.println("gosset: warning: running on the slow scalar kernels: " + obstacle);
+                LOG.log(System.Logger.Level.WARNING, "running on the slow scalar kernels: " + obstacle);
             }
         }
         return chosen;

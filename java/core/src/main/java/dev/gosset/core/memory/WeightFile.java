@@ -2,7 +2,6 @@ package dev.gosset.core.memory;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.codebook.Codebook;
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -21,7 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.Endianness;
@@ -36,13 +35,6 @@ import org.apache.arrow.flatbuf.MetadataVersion;
 import org.apache.arrow.flatbuf.RecordBatch;
 import org.apache.arrow.flatbuf.Schema;
 import org.apache.arrow.flatbuf.Type;
-import org.apache.arrow.memory.ArrowBuf;
-import org.apache.arrow.memory.BufferAllocator;
-import org.apache.arrow.memory.ForeignAllocation;
-import org.apache.arrow.vector.VectorLoader;
-import org.apache.arrow.vector.VectorSchemaRoot;
-import org.apache.arrow.vector.ipc.message.ArrowRecordBatch;
-import org.apache.arrow.vector.ipc.message.MessageSerializer;
 
 /**
  * The tensors of a {@code weights.arrow} as views into its memory map: opening it reads names and shapes only, and the
@@ -199,41 +191,19 @@ public final class WeightFile {
         return metadata;
     }
 
-    /**
-     * Each record batch in turn as Arrow vectors whose buffers lie in the map, for programs that use Arrow themselves: no
-     * weight is copied. The vectors are valid during the call only.
-     *
-     * @param allocator accounts the mapped bytes during each call
-     */
-    public void forEachBatch(BufferAllocator allocator, Consumer<VectorSchemaRoot> consumer) {
-        var schema = org.apache.arrow.vector.types.pojo.Schema.convertSchema(
-                Footer.getRootAsFooter(footer.duplicate()).schema());
-        for (Place place : places) {
-            MemorySegment body = map.asSlice(place.offset + place.metaLength, place.bodyLength);
-            Message message = Message.getRootAsMessage(map.asSlice(place.offset + 8, place.metaLength - 8L)
-                    .asByteBuffer()
-                    .order(ByteOrder.LITTLE_ENDIAN));
-            ArrowBuf buffer = allocator.wrapForeignAllocation(new View(body));
-            // The batch takes the buffer over.
-            try (VectorSchemaRoot root = VectorSchemaRoot.create(schema, allocator);
-                    ArrowRecordBatch batch = MessageSerializer.deserializeRecordBatch(message, buffer)) {
-                new VectorLoader(root).load(batch);
-                consumer.accept(root);
-            } catch (IOException e) {
-                throw new FormatException(source + ": has a record batch that Arrow cannot read: " + e.getMessage(), e);
-            }
-        }
+    /** The schema as the footer holds it. */
+    Schema schema() {
+        return Footer.getRootAsFooter(footer.duplicate()).schema();
     }
 
-    /** Bytes that Arrow may use and must not free. */
-    private static final class View extends ForeignAllocation {
-        View(MemorySegment bytes) {
-            super(bytes.byteSize(), bytes.address());
-        }
-
-        @Override
-        protected void release0() {
-            // The arena of the map does.
+    /** Calls {@code consumer} with the message and the body of each record batch. */
+    void forEachBatch(BiConsumer<Message, MemorySegment> consumer) {
+        for (Place place : places) {
+            consumer.accept(
+                    Message.getRootAsMessage(map.asSlice(place.offset + 8, place.metaLength - 8L)
+                            .asByteBuffer()
+                            .order(ByteOrder.LITTLE_ENDIAN)),
+                    map.asSlice(place.offset + place.metaLength, place.bodyLength));
         }
     }
 

@@ -119,7 +119,7 @@ public final class HessianAccumulator {
      * and rounded to float32. The accumulator may be used further.
      *
      * @throws IllegalStateException where nothing was added
-     * @throws FormatException where an activation was not finite
+     * @throws dev.gosset.core.FormatException where an activation was not finite
      */
     public Hessian hessian(Arena arena) {
         return Hessian.ofSums(sum, mean, tokens, arena);

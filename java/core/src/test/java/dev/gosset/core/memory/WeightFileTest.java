@@ -565,7 +565,7 @@ final class WeightFileTest {
                 BufferAllocator allocator = new RootAllocator()) {
             WeightFile file = WeightFile.open(path, arena);
             List<String> seen = new ArrayList<>();
-            file.forEachBatch(allocator, root -> {
+            ArrowBatches.forEach(file, allocator, root -> {
                 assertThat(root.getRowCount()).isEqualTo(1);
                 Row r = rows.get(seen.size());
                 seen.add(root.getVector("name").getObject(0).toString());

@@ -48,7 +48,7 @@ public final class CudaBackend implements DeviceBackend {
         CudaLibrary.require();
         if (storage.cache() != Dtype.F16) {
             throw new DeviceException(name() + ":" + index + " keeps keys and values as F16, asked for "
-                    + storage.cache() + "; --device cpu has it");
+                    + storage.cache() + "; the cpu has it");
         }
         return new CudaModel(model, index, storage, team);
     }

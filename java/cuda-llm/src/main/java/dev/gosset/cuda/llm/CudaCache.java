@@ -1,6 +1,7 @@
 package dev.gosset.cuda.llm;
 
 import dev.gosset.core.DeviceException;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DecoderKernels.CacheShape;
@@ -35,7 +36,7 @@ final class CudaCache implements AutoCloseable {
      */
     CudaCache(ModelConfig config, CudaStream stream, int sequences, int capacity, IntToLongFunction reserve) {
         CudaContext context = stream.context();
-        shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), sequences, capacity);
+        shape = shape(config, sequences, capacity);
         long bytes = 2L * config.layers() * shape.cacheBytes();
         long free = context.freeBytes();
         IntToLongFunction needed = c -> c * (bytes / capacity + 4L * config.headDim()) + reserve.applyAsLong(c) + SLACK;
@@ -50,19 +51,19 @@ final class CudaCache implements AutoCloseable {
                     needed.applyAsLong(capacity) >> 20,
                     context.device().index(),
                     free >> 20,
-                    fits < 2 ? "a larger device or --device cpu is needed" : "--context " + fits + " or less fits"));
+                    fits < 2 ? "a larger device or the cpu is needed" : "a context of " + fits + " or less fits"));
         }
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             memory = owned.own(context.allocate(bytes, "the key-value cache"));
             angles = owned.own(context.allocate(4L * capacity * config.headDim(), "rotary angles"));
             upload(new RotaryTable(config).upTo(capacity), capacity * (config.headDim() / 2), stream);
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
+    }
+
+    /** The shape of a model's cache. */
+    static CacheShape shape(ModelConfig config, int sequences, int capacity) {
+        return new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), sequences, capacity);
     }
 
     /** The largest number below {@code high} that fits, or 0. */

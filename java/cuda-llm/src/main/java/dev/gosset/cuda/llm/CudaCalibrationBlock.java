@@ -1,5 +1,6 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.cuda.CublasHandle;
@@ -93,8 +94,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), 1, longest);
         long row = (long) group() * padded(longest);
         scoreCount = Math.max(row, Math.min(ATTENTION_BYTES / SCORE_BYTES, row * longest));
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             stream = owned.own(context.stream());
             cublas = owned.own(context.cublas(stream));
             try (DeviceUpload upload = new DeviceUpload(stream, UPLOAD_BYTES)) {
@@ -122,11 +122,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
             positions = owned.own(context.allocate(4L * longest, "positions"));
             angles = owned.own(context.allocate(4L * longest * config.headDim(), "rotary angles"));
             uploadPlaces();
-            done = true;
-        } finally {
-            if (!done) {
-                owned.close();
-            }
+            construction.done();
         }
     }
 

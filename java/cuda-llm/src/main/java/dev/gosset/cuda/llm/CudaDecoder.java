@@ -1,5 +1,6 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaEvent;
 import dev.gosset.cuda.CudaGraph;
@@ -54,8 +55,7 @@ final class CudaDecoder implements Decoder {
         this.pending = new int[sequences];
         this.fresh = new boolean[sequences];
         CudaContext device = stream.context();
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             cache = owned.own(
                     new CudaCache(model.config(), stream, sequences, context, c -> model.reserve(sequences, c)));
             step = owned.own(new DecodeStep(model.weights(), stream, cache));
@@ -66,11 +66,7 @@ final class CudaDecoder implements Decoder {
                 read[i] = owned.own(device.pinned(8L * sequences));
                 reached[i] = owned.own(device.event());
             }
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 
@@ -295,9 +291,11 @@ final class CudaDecoder implements Decoder {
 
     @Override
     public void close() {
-        // A prompt may still be running.
-        stream.synchronize();
-        closeGraph();
-        owned.close();
+        // Everything is freed also where the stream, in which a prompt may still be running, has failed.
+        try (owned;
+                CudaGraph recorded = graph) {
+            graph = null;
+            stream.synchronize();
+        }
     }
 }

@@ -1,6 +1,7 @@
 package dev.gosset.cuda.llm;
 
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.KernelTimer;
 import dev.gosset.cuda.Resources;
@@ -14,14 +15,9 @@ final class CudaKernelTimes implements DeviceKernels {
 
     CudaKernelTimes(int index, int milliseconds) {
         context = owned.own(CudaContext.open(index));
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             timer = owned.own(new KernelTimer(context, milliseconds));
-            done = true;
-        } finally {
-            if (!done) {
-                owned.close();
-            }
+            construction.done();
         }
     }
 

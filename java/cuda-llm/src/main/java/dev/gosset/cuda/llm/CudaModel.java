@@ -1,5 +1,6 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
@@ -43,16 +44,11 @@ final class CudaModel implements LoadedModel {
     /** Uploads the weights and waits until they are there. */
     CudaModel(Model model, int index, StorageOptions storage, ThreadTeam team) {
         this.team = team;
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(owned::close)) {
             context = owned.own(CudaContext.open(index));
             stream = owned.own(context.stream());
             weights = owned.own(new CudaWeights(model, storage, stream, team));
-            done = true;
-        } finally {
-            if (!done) {
-                owned.close();
-            }
+            construction.done();
         }
     }
 
@@ -102,7 +98,8 @@ final class CudaModel implements LoadedModel {
 
     /** Bytes that a cache must leave for decoding with it, and for prefill of few tokens at a time. */
     long reserve(int sequences, int longest) {
-        return DecodeStep.bytes(weights, sequences) + Prefill.bytes(weights, FEWEST_ROWS, longest);
+        return DecodeStep.bytes(context, weights, CudaCache.shape(config(), sequences, longest))
+                + Prefill.bytes(weights, FEWEST_ROWS, longest);
     }
 
     /** Queues the keys and values of tokens from position {@code first} on. */

@@ -3,6 +3,7 @@ package dev.gosset.cuda.llm;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaDense;
@@ -62,8 +63,8 @@ final class CudaWeights implements AutoCloseable {
         this.stream = stream;
         this.team = team;
         requireKernels();
-        boolean done = false;
-        try (DeviceUpload upload = new DeviceUpload(stream, CHUNK)) {
+        try (Construction construction = new Construction(this::close);
+                DeviceUpload upload = new DeviceUpload(stream, CHUNK)) {
             Tensor table = source.tensor("model.embed_tokens.weight")
                     .requireShape(config.vocabularySize(), config.hiddenSize());
             embedding = owned.own(new CudaDense(List.of(floating(table)), stream, upload));
@@ -72,11 +73,7 @@ final class CudaWeights implements AutoCloseable {
             }
             finalNorm = vector("model.norm.weight", config.hiddenSize(), upload);
             head = owned.own(head(storage, upload));
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 
@@ -86,7 +83,7 @@ final class CudaWeights implements AutoCloseable {
             throw new UnsupportedModelException(source.path() + ": has heads of " + dim + " and a vocabulary of "
                     + config.vocabularySize() + "; the device runs heads of up to " + LARGEST_HEAD
                     + ", a multiple of 8, and up to " + DecoderKernels.MAX_VOCABULARY
-                    + " tokens; --device cpu runs any");
+                    + " tokens; the cpu runs any");
         }
     }
 

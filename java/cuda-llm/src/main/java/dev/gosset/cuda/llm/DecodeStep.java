@@ -1,5 +1,6 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaException;
 import dev.gosset.cuda.CudaKernels;
@@ -8,6 +9,7 @@ import dev.gosset.cuda.CudaKernels.Type;
 import dev.gosset.cuda.CudaLinear;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.DecoderKernels.CacheShape;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceMemory;
 import dev.gosset.cuda.LinearWork;
@@ -69,8 +71,7 @@ final class DecodeStep implements AutoCloseable {
         this.rows = cache.shape().sequences();
         this.historyLength = cache.shape().capacity() + 1;
         CudaContext context = stream.context();
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             work = owned.own(new LinearWork(stream, weights.plan(rows)));
             state = owned.own(context.allocate(8L * rows, "tokens and positions"));
             settings = owned.own(context.allocate((long) DecoderKernels.Sampling.BYTES * rows, "sampling settings"));
@@ -80,33 +81,38 @@ final class DecodeStep implements AutoCloseable {
             z = owned.own(context.allocate(4L * rows * weights.widestOutput(), "outputs of linears"));
             queries = owned.own(context.allocate(4L * rows * config.querySize(), "queries"));
             logits = owned.own(context.allocate(4L * rows * config.vocabularySize(), "logits"));
-            long largest = DecoderKernels.ATTENTION_ZEROS;
-            for (BlockWeights block : weights.blocks()) {
-                largest = Math.max(
-                        largest, DecoderKernels.attentionWorkBytes(cache.shape(), rows, splits(block.window())));
-            }
-            attentionWork = owned.own(context.allocate(largest, "work of attention"));
+            attentionWork = owned.own(
+                    context.allocate(attentionWorkBytes(context, weights, cache.shape()), "work of attention"));
             sampleWork = owned.own(context.allocate(
                     DecoderKernels.sampleWorkBytes(config.vocabularySize(), rows), "work of sampling"));
             // Rows that rest are computed too and nothing of them is kept, but they must be numbers.
             for (DeviceBuffer buffer : new DeviceBuffer[] {residual, x, z, queries, logits, attentionWork, history}) {
                 buffer.fill(0, stream);
             }
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 
-    /** About the bytes of device memory that a step of {@code rows} sequences takes, beside the cache. */
-    static long bytes(CudaWeights weights, int rows) {
+    /** The bytes of device memory that a step of as many sequences as {@code shape} has takes, beside the cache. */
+    static long bytes(CudaContext context, CudaWeights weights, CacheShape shape) {
         ModelConfig config = weights.config();
+        long rows = shape.sequences();
         long floats = (long) config.hiddenSize() + weights.widestInput() + weights.widestOutput() + config.querySize();
-        return weights.plan(rows).bytes()
-                + DecoderKernels.sampleWorkBytes(config.vocabularySize(), rows)
-                + 4L * rows * (floats + config.vocabularySize());
+        return weights.plan(shape.sequences()).bytes()
+                + DecoderKernels.sampleWorkBytes(config.vocabularySize(), shape.sequences())
+                + attentionWorkBytes(context, weights, shape)
+                + (8 + DecoderKernels.Sampling.BYTES) * rows
+                + 4 * rows * (floats + config.vocabularySize() + shape.capacity() + 1);
+    }
+
+    /** The work of attention in the layer that needs most of it. */
+    private static long attentionWorkBytes(CudaContext context, CudaWeights weights, CacheShape shape) {
+        long most = DecoderKernels.ATTENTION_ZEROS;
+        for (BlockWeights block : weights.blocks()) {
+            int splits = DecoderKernels.attentionSplits(context, shape, shape.sequences(), block.window());
+            most = Math.max(most, DecoderKernels.attentionWorkBytes(shape, shape.sequences(), splits));
+        }
+        return most;
     }
 
     private int splits(int window) {

@@ -1,5 +1,6 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.cuda.CublasHandle.Batch;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaDense;
@@ -80,8 +81,7 @@ final class Prefill implements AutoCloseable {
         this.rows = rows;
         this.scoreCount = scoreCount(config, rows, longest, attentionBytes);
         CudaContext context = stream.context();
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             work = owned.own(new LinearWork(stream, weights.plan(rows).products()));
             for (int i = 0; i < 2; i++) {
                 staged[i] = owned.own(context.pinned(8L * rows));
@@ -97,11 +97,7 @@ final class Prefill implements AutoCloseable {
             queries = owned.own(context.allocate(2L * rows * config.querySize(), "queries of a prompt"));
             scores = owned.own(context.allocate(4 * scoreCount, "attention scores"));
             probabilities = owned.own(context.allocate(2 * scoreCount, "attention probabilities"));
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.device.Decoder;
@@ -57,7 +59,7 @@ class CudaModelTest extends LoadedModelContract {
                 try (Decoder decoder = loaded.decoder(1, asked)) {
                     assertThat(decoder.context()).isEqualTo(asked);
                 } catch (DeviceException e) {
-                    String words = e.getMessage().replaceAll(".*--context (\\d+) or less fits", "$1");
+                    String words = e.getMessage().replaceAll(".*a context of (\\d+) or less fits", "$1");
                     fits = Integer.parseInt(words);
                 }
                 assertThat(fits).isBetween(1000, asked - 1);
@@ -69,6 +71,30 @@ class CudaModelTest extends LoadedModelContract {
                 }
             } finally {
                 Emulation.memoryBytes(MEMORY);
+            }
+        }
+    }
+
+    /** What a cache leaves free is what a step then takes, at many rows and long contexts too. */
+    @Test
+    void aStepTakesWhatIsReservedForIt() {
+        Emulation.requireNoDevice();
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("llama"));
+                CudaContext context = CudaContext.open(0);
+                CudaStream stream = context.stream();
+                CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team)) {
+            for (int[] shape : new int[][] {{1, 64}, {16, 2000}, {3, 9000}}) {
+                try (CudaCache cache = new CudaCache(weights.config(), stream, shape[0], shape[1], c -> 0)) {
+                    long before = context.freeBytes();
+                    try (DecodeStep step = new DecodeStep(weights, stream, cache)) {
+                        long taken = before - context.freeBytes();
+                        assertThat(DecodeStep.bytes(context, weights, cache.shape()))
+                                .as(shape[0] + " x " + shape[1])
+                                .isBetween(taken - 4096, taken + 4096);
+                        assertThat(step.logits()).isNotNull();
+                    }
+                }
             }
         }
     }

@@ -29,7 +29,7 @@ public final class CalibrationSequences {
         if (available < sequences) {
             throw new FormatException(source + ": calibration text too short: its " + tokens.length + " tokens fill "
                     + available + " sequences of " + context + ", but " + sequences
-                    + " are asked for; give more text, or lower --sequences or --context");
+                    + " are asked for; give more text, or take fewer or shorter sequences");
         }
         List<int[]> out = new ArrayList<>();
         for (int s = 0; s < sequences; s++) {

@@ -20,7 +20,7 @@ public record CalibrationText(Path file, int sequences, int context) {
     public int contextFor(ModelConfig config) {
         if (context > config.maxPositions()) {
             throw new dev.gosset.core.FormatException(
-                    "--context " + context + " is longer than the model's context of " + config.maxPositions());
+                    "a context of " + context + " is longer than the model's context of " + config.maxPositions());
         }
         return context == 0 ? Math.min(DEFAULT_CONTEXT, config.maxPositions()) : context;
     }

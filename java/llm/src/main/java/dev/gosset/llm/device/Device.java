@@ -19,14 +19,16 @@ public record Device(String kind, int index) {
     }
 
     /**
-     * Reads {@code cpu}, {@code cuda} or {@code cuda:N}.
+     * Reads {@code cpu}, the name of a backend such as {@code cuda}, or that with a number, {@code cuda:1}. Whether there is
+     * such a backend is {@link DeviceBackend#require}'s to say.
      *
-     * @throws IllegalArgumentException where the text is none of them
+     * @throws IllegalArgumentException where the text has another form
      */
     public static Device parse(String text) {
         String lower = text.strip().toLowerCase(Locale.ROOT);
-        if (!lower.matches("cpu|cuda(:\\d{1,4})?")) {
-            throw new IllegalArgumentException("a device is cpu, cuda or cuda:N, found '" + text + "'");
+        if (!lower.matches("cpu|(?!cpu:)[a-z]+(:\\d{1,4})?")) {
+            throw new IllegalArgumentException(
+                    "a device is cpu, or a backend's name such as cuda or cuda:1, found '" + text + "'");
         }
         int colon = lower.indexOf(':');
         return colon < 0

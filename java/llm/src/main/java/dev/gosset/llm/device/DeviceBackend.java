@@ -8,13 +8,15 @@ import dev.gosset.llm.model.StorageOptions;
 import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Runs models on devices of one kind. Found as a service ({@link ServiceLoader}): a backend is used where its jar is on the
  * class path, and nothing else knows of it. Thread-safe.
  */
 public interface DeviceBackend {
-    /** The kind of its devices, as in {@code --device}. */
+    /** The kind of its devices, as {@link Device#kind} names it. */
     String name();
 
     /** One sentence for a person: the devices, or why there is none. Never throws. */
@@ -53,7 +55,7 @@ public interface DeviceBackend {
      * @throws DeviceException where there is no such device, or the backend does not quantize
      */
     default DeviceQuantizer quantizer(int index, RoundingSettings settings, ThreadTeam team) {
-        throw new DeviceException(name() + ":" + index + " does not quantize; --device cpu does");
+        throw new DeviceException(name() + ":" + index + " does not quantize; the cpu does");
     }
 
     /**
@@ -86,14 +88,16 @@ public interface DeviceBackend {
      */
     static DeviceBackend require(Device device) {
         DeviceBackend backend = find(device.kind())
-                .orElseThrow(() -> new DeviceException("--device " + device + ": this program has no backend for "
-                        + device.kind() + ": gosset-" + device.kind() + "-llm is not on its class path"));
+                .orElseThrow(() -> new DeviceException(device + ": this program has no such backend, only "
+                        + Stream.concat(Stream.of("cpu"), all().stream().map(DeviceBackend::name))
+                                .collect(Collectors.joining(", "))
+                        + "; a backend is a jar on the class path, such as gosset-cuda-llm"));
         if (!backend.isUsable()) {
-            throw new DeviceException("--device " + device + ": " + backend.description());
+            throw new DeviceException(device + ": " + backend.description());
         }
         if (device.index() >= backend.devices()) {
-            throw new DeviceException("--device " + device + ": there is no such device, found " + backend.devices()
-                    + ": " + backend.description());
+            throw new DeviceException(
+                    device + ": there is no such device, found " + backend.devices() + ": " + backend.description());
         }
         return backend;
     }

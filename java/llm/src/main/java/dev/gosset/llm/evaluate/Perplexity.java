@@ -33,7 +33,7 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
         int chunks = tokens.length / context;
         if (chunks == 0) {
             throw new FormatException(source + ": text too short: its " + tokens.length
-                    + " tokens do not fill one chunk of " + context + "; give more text, or lower --context");
+                    + " tokens do not fill one chunk of " + context + "; give more text, or take a shorter context");
         }
         long started = System.nanoTime();
         progress.start("perplexity", chunks);

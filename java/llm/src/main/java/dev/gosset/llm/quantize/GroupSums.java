@@ -1,5 +1,6 @@
 package dev.gosset.llm.quantize;
 
+import dev.gosset.core.memory.Construction;
 import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.ModelConfig;
@@ -22,16 +23,11 @@ final class GroupSums implements AutoCloseable {
 
     /** One for each group. */
     GroupSums(ModelConfig config, Source source) {
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(this::close)) {
             for (LinearGroup group : LinearGroup.values()) {
                 sums.put(group, source.make(group, group.inputs(config)));
             }
-            done = true;
-        } finally {
-            if (!done) {
-                close();
-            }
+            construction.done();
         }
     }
 

@@ -1,6 +1,7 @@
 package dev.gosset.llm.quantize;
 
 import dev.gosset.core.DeviceException;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.device.Device;
@@ -34,16 +35,15 @@ public record QuantizationDevices(Device first, int count) {
      */
     Opened open(RoundingSettings settings, ThreadTeam team) {
         Opened opened = new Opened();
-        boolean done = false;
-        try {
+        try (Construction construction = new Construction(opened::close)) {
             if (first.isCpu()) {
                 opened.quantizers.add(new CpuQuantizer(settings, team));
             } else {
                 DeviceBackend backend = DeviceBackend.require(first);
                 int there = backend.devices() - first.index();
                 if (count > there) {
-                    throw new DeviceException("--devices " + count + ": found " + there + " from " + first + " on: "
-                            + backend.description());
+                    throw new DeviceException(count + " devices are asked for, found " + there + " from " + first
+                            + " on: " + backend.description());
                 }
                 int wanted = count == 0 ? there : count;
                 for (int i = 0; i < wanted; i++) {
@@ -52,11 +52,7 @@ public record QuantizationDevices(Device first, int count) {
                     opened.quantizers.add(backend.quantizer(first.index() + i, settings, own));
                 }
             }
-            done = true;
-        } finally {
-            if (!done) {
-                opened.close();
-            }
+            construction.done();
         }
         return opened;
     }

@@ -9,6 +9,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.QuantizedLinears;
@@ -188,7 +189,7 @@ public final class QuantizationPipeline {
         if (e instanceof GossetException) {
             return new GossetException(
                     e.getMessage() + "; " + done + " of " + layers + " finished blocks are kept in " + work.path()
-                            + ": run again with --resume, or delete them",
+                            + ": resume the run, or delete them",
                     e);
         }
         return e;
@@ -358,8 +359,8 @@ public final class QuantizationPipeline {
 
     private GroupResult quantizeGroup(int layer, LinearGroup group, Accumulator sums, DeviceQuantizer quantizer) {
         GroupResult result = new GroupResult();
-        boolean done = false;
-        try (Arena arena = Arena.ofShared()) {
+        try (Construction construction = new Construction(result::close);
+                Arena arena = Arena.ofShared()) {
             ModelConfig config = source.config();
             Hessian hessian = settings.hessians() == null
                     ? sums.hessian(arena)
@@ -373,12 +374,8 @@ public final class QuantizationPipeline {
                         part.shortName(), source.weight(layer, part).toFloatMatrix(arena)));
             }
             result.quantize(quantizer, group.fullName(layer), parts, hessian, settings.seed());
-            done = true;
+            construction.done();
             return result;
-        } finally {
-            if (!done) {
-                result.close();
-            }
         }
     }
 

@@ -37,13 +37,11 @@ final class WorkDirectory implements AutoCloseable {
     private final Path out;
     private final Path path;
     private final FileChannel lockFile;
-    private final boolean resumed;
 
-    private WorkDirectory(Path out, Path path, FileChannel lockFile, boolean resumed) {
+    private WorkDirectory(Path out, Path path, FileChannel lockFile) {
         this.out = out;
         this.path = path;
         this.lockFile = lockFile;
-        this.resumed = resumed;
     }
 
     /** Fails where {@code out} exists and is anything but an empty directory. */
@@ -79,8 +77,7 @@ final class WorkDirectory implements AutoCloseable {
         try {
             if (unfinished && !resume) {
                 throw new FormatException(
-                        path
-                                + ": an unfinished run lies here; add --resume to finish it, or delete the directory to start anew");
+                        path + ": an unfinished run lies here; resume it, or delete the directory to start anew");
             }
             if (!unfinished && Files.exists(path) && !onlyLock(path)) {
                 throw new FormatException(path + ": exists and is not the work directory of an unfinished run;"
@@ -97,7 +94,7 @@ final class WorkDirectory implements AutoCloseable {
                     Files.move(temporary, path.resolve(SETTINGS), StandardCopyOption.ATOMIC_MOVE);
                 }
                 removeTemporaries(path);
-                return new WorkDirectory(absolute, path, lockFile, unfinished);
+                return new WorkDirectory(absolute, path, lockFile);
             } catch (IOException | RuntimeException | Error e) {
                 lockFile.close();
                 if (!unfinished) {
@@ -177,11 +174,6 @@ final class WorkDirectory implements AutoCloseable {
 
     Path path() {
         return path;
-    }
-
-    /** Whether an unfinished run was taken up. */
-    boolean resumed() {
-        return resumed;
     }
 
     /** The file of one finished block. */

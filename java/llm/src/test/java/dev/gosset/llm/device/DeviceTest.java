@@ -14,14 +14,15 @@ class DeviceTest {
         assertThat(Device.parse("cpu")).isEqualTo(Device.CPU);
         assertThat(Device.parse("cuda")).isEqualTo(new Device("cuda", 0)).hasToString("cuda:0");
         assertThat(Device.parse("CUDA:12")).isEqualTo(new Device("cuda", 12));
+        assertThat(Device.parse("metal:1")).as("any backend's name").isEqualTo(new Device("metal", 1));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "gpu", "cpu:1", "cuda:", "cuda:-1", "cuda:x", "cuda:99999"})
+    @ValueSource(strings = {"", "cpu:0", "cpu:1", "cuda:", "cuda:-1", "cuda:x", "cuda:99999", "cu da", ":1", "cuda:1:2"})
     void everythingElseIsRefused(String text) {
         assertThatThrownBy(() -> Device.parse(text))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("cpu, cuda or cuda:N");
+                .hasMessageContaining("cpu, or a backend's name such as cuda or cuda:1");
     }
 
     /** This module alone has no backend. */
@@ -29,6 +30,8 @@ class DeviceTest {
     void aMissingBackendIsNamed() {
         assertThatThrownBy(() -> DeviceBackend.require(Device.parse("cuda")))
                 .isInstanceOf(DeviceException.class)
-                .hasMessageContaining("gosset-cuda-llm is not on its class path");
+                .hasMessageStartingWith("cuda:0: ")
+                .hasMessageContaining("only cpu")
+                .hasMessageContaining("gosset-cuda-llm");
     }
 }

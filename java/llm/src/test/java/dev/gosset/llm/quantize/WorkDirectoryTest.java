@@ -66,7 +66,6 @@ final class WorkDirectoryTest {
                 .hasMessageContaining("seed = 1")
                 .hasMessageContaining("has 2");
         try (WorkDirectory work = WorkDirectory.open(out, Map.of("codebook", "E8P12", "seed", 1), true)) {
-            assertThat(work.resumed()).isTrue();
             assertThat(work.blockDone(3)).isTrue();
             assertThat(work.blockDone(4)).as("a report without codes").isFalse();
             assertThat(work.blocksDone(8)).isEqualTo(1);
