@@ -18,7 +18,8 @@ class DeviceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "cpu:0", "cpu:1", "cuda:", "cuda:-1", "cuda:x", "cuda:99999", "cu da", ":1", "cuda:1:2"})
+    @ValueSource(
+            strings = {"", "cpu:0", "cpu:1", "cuda:", "cuda:-1", "cuda:x", "cuda:99999", "cu da", ":1", "cuda:1:2"})
     void everythingElseIsRefused(String text) {
         assertThatThrownBy(() -> Device.parse(text))
                 .isInstanceOf(IllegalArgumentException.class)
