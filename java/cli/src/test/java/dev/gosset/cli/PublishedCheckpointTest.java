@@ -102,7 +102,7 @@ final class PublishedCheckpointTest {
         assertThat(without.exit()).isEqualTo(3);
         assertThat(without.errorLines()).hasSize(1);
         assertThat(without.errorLines().getFirst())
-                .contains("tokenizer.json: no such file", "--tokenizer DIR", "somebody/some-model");
+                .contains("tokenizer.json: no such file", "another directory for the tokenizer", "somebody/some-model");
         Captured with = perplexity(model, "--tokenizer", words.toString());
         assertThat(json(with).get("perplexity").asDouble())
                 .isEqualTo(json(perplexity(words)).get("perplexity").asDouble());

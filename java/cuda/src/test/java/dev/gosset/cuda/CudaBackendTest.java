@@ -471,7 +471,7 @@ class CudaBackendTest {
                         assertThat(e.nativeCode()).isEqualTo(2);
                     })
                     .hasMessage("out of device memory: the weights of layer 3 needs 1048576 bytes, 524288 are free and"
-                            + " 524288 are held by this program; a shorter context, fewer bits per weight or --device cpu"
+                            + " 524288 are held by this program; a shorter context, fewer bits per weight or the cpu"
                             + " helps");
         } finally {
             Emulation.memoryBytes(8L << 30);

@@ -121,8 +121,8 @@ public final class LanguageModel implements AutoCloseable {
                     .path("_name_or_path")
                     .asText("");
             throw new FormatException(directory.resolve("tokenizer.json")
-                    + ": no such file, expected the tokenizer; where the model comes without one, take it from"
-                    + " the directory of another model"
+                    + ": no such file, expected the tokenizer; where the model comes without one, name another"
+                    + " directory for the tokenizer"
                     + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
         }
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
