@@ -1,12 +1,10 @@
 package dev.gosset.cli;
 
-import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.evaluate.Perplexity;
 import dev.gosset.llm.io.TextFile;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -145,12 +143,7 @@ final class EvalCommand implements Runnable {
 
         @Override
         public void run() {
-            List<MultipleChoice.Question> questions;
-            try {
-                questions = MultipleChoice.read(task);
-            } catch (IOException e) {
-                throw new FormatException(task + ": cannot be read: " + e.getMessage(), e);
-            }
+            List<MultipleChoice.Question> questions = MultipleChoice.read(task);
             try (ThreadTeam team = run.team(spec);
                     LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {

@@ -1,6 +1,7 @@
 package dev.gosset.llm;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
@@ -114,7 +115,7 @@ public final class LanguageModel implements AutoCloseable {
             Path directory, Path tokenizer, StorageOptions storage, ThreadTeam team, boolean ownsTeam, Device device) {
         if (tokenizer == null
                 && Files.isRegularFile(directory.resolve("config.json"))
-                && !Files.isRegularFile(directory.resolve("tokenizer.json"))) {
+                && !ReadableFile.isPresent(directory.resolve("tokenizer.json"))) {
             // Now, rather than after the weights are read.
             String base = JsonFile.read(directory.resolve("config.json"))
                     .node()

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
@@ -22,17 +21,14 @@ public final class MappedFile {
      * The bytes of a file.
      *
      * @param arena owns the map; use {@link Arena#ofShared} when several threads read
-     * @throws FormatException if the file is missing or cannot be read
+     * @throws FormatException if the file is missing or cannot be read, with the reason
      */
     public static MemorySegment map(Path file, Arena arena) {
-        if (!Files.isRegularFile(file)) {
-            throw new FormatException(
-                    file + ": " + (Files.exists(file) ? "not a regular file" : "no such file") + ", expected a file");
-        }
+        ReadableFile.require(file, "a file");
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
+            throw ReadableFile.failure(file, "a file", e);
         }
     }
 }

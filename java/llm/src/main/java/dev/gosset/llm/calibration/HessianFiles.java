@@ -1,6 +1,7 @@
 package dev.gosset.llm.calibration;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.rounding.Hessian;
@@ -10,7 +11,6 @@ import dev.gosset.llm.model.LinearGroup;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -55,9 +55,7 @@ public record HessianFiles(Path directory) {
      */
     public Hessian read(int layer, LinearGroup group, int n, Arena arena) {
         Path file = file(layer, group);
-        if (!Files.isRegularFile(file)) {
-            throw new FormatException(file + ": no such file; `gosset hessian` writes one for every group of linears");
-        }
+        ReadableFile.require(file, "a Hessian; `gosset hessian` writes one for every group of linears");
         try (Arena mapping = Arena.ofConfined()) {
             Safetensors tensors = Safetensors.open(file, mapping);
             long found = number(tensors.get("n"));

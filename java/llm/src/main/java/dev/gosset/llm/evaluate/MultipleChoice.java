@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.io.Utf8;
@@ -45,14 +46,23 @@ public record MultipleChoice(double accuracy, double normalizedAccuracy, int que
         }
     }
 
+    private static final String EXPECTED = "questions, one JSON object a line";
+
     /**
      * Reads questions from a JSONL file, one {@code {"context": "...", "choices": ["...", "..."], "answer": 0}} a line.
      *
-     * @throws FormatException naming the line that is not such an object
+     * @throws FormatException where the file cannot be read, or naming the line that is not such an object
      */
-    public static List<Question> read(Path file) throws IOException {
-        List<String> lines =
-                Utf8.decode(file.toString(), Files.readAllBytes(file)).lines().toList();
+    public static List<Question> read(Path file) {
+        ReadableFile.requireContent(file, EXPECTED);
+        List<String> lines;
+        try {
+            lines = Utf8.decode(file.toString(), Files.readAllBytes(file))
+                    .lines()
+                    .toList();
+        } catch (IOException e) {
+            throw ReadableFile.failure(file, EXPECTED, e);
+        }
         List<Question> questions = new ArrayList<>();
         for (int i = 0; i < lines.size(); i++) {
             if (!lines.get(i).isBlank()) {

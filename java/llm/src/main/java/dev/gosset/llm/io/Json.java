@@ -8,18 +8,21 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.Reader;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Strict JSON: UTF-8 and nothing else, no duplicate keys, nothing after the value. Thread-safe. */
 public final class Json {
     private static final long LARGEST_FILE = 256L << 20;
+    private static final String EXPECTED = "a JSON object";
 
     /** The mapper that everything of Gosset's reads and writes JSON with. */
     public static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
@@ -35,9 +38,7 @@ public final class Json {
     public static JsonNode readObject(Path file) {
         byte[] bytes = {};
         try {
-            if (!Files.isRegularFile(file)) {
-                throw new FormatException(file + ": no such file, expected a JSON object");
-            }
+            ReadableFile.require(file, EXPECTED);
             if (Files.size(file) > LARGEST_FILE) {
                 throw new FormatException(file + ": has " + Files.size(file)
                         + " bytes, expected a JSON object of at most " + LARGEST_FILE);
@@ -51,6 +52,8 @@ public final class Json {
         } catch (CharacterCodingException e) {
             Utf8.require(file.toString(), bytes);
             throw new FormatException(file + ": is not a JSON object: " + reason(e), e);
+        } catch (FileSystemException e) {
+            throw ReadableFile.failure(file, EXPECTED, e);
         } catch (IOException e) {
             throw new FormatException(file + ": is not a JSON object: " + reason(e), e);
         } catch (OutOfMemoryError e) {

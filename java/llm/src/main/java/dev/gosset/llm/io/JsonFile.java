@@ -3,6 +3,7 @@ package dev.gosset.llm.io;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,6 +28,11 @@ public final class JsonFile {
     /** Reads a file that must hold one JSON object. */
     public static JsonFile read(Path path) {
         return new JsonFile(path.toString(), "", Json.readObject(path));
+    }
+
+    /** Reads a file that may be missing: an empty object then. One that is there and cannot be read is an error. */
+    public static JsonFile readIfPresent(Path path) {
+        return ReadableFile.isPresent(path) ? read(path) : parse(path.toString(), "{}");
     }
 
     /**

@@ -1,6 +1,7 @@
 package dev.gosset.llm.io;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,10 +16,7 @@ public final class TextFile {
      * @throws FormatException where there is no such file, or it is not UTF-8, or it is empty
      */
     public static String read(Path file) {
-        if (!Files.exists(file) || Files.isDirectory(file)) {
-            throw new FormatException(
-                    file + ": found " + (Files.exists(file) ? "a directory" : "nothing") + ", expected a text file");
-        }
+        ReadableFile.requireContent(file, "a text file");
         try {
             String text = Utf8.decode(file.toString(), Files.readAllBytes(file));
             if (text.isBlank()) {
@@ -26,7 +24,7 @@ public final class TextFile {
             }
             return text;
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
+            throw ReadableFile.failure(file, "a text file", e);
         } catch (OutOfMemoryError e) {
             throw new FormatException(
                     file + ": has " + file.toFile().length() + " bytes, which are read at once: at most 2 GiB, and the"

@@ -3,7 +3,6 @@ package dev.gosset.llm.model;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.llm.io.JsonFile;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -69,10 +68,9 @@ public record ModelConfig(
      * @throws FormatException where a value is missing, out of bounds or at odds with another
      */
     public static ModelConfig read(Path directory) {
-        Path generation = directory.resolve("generation_config.json");
         return parse(
                 JsonFile.read(directory.resolve("config.json")),
-                Files.isRegularFile(generation) ? JsonFile.read(generation) : JsonFile.parse("no file", "{}"));
+                JsonFile.readIfPresent(directory.resolve("generation_config.json")));
     }
 
     /** The same from parsed files. */

@@ -2,12 +2,15 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 
 /**
  * A directory that holds a model, and what kind of one.
@@ -34,9 +37,12 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
      * @throws UnsupportedModelException where the architecture or the quantization is unknown
      */
     public static ModelDirectory open(Path path) {
-        if (!Files.isDirectory(path)) {
-            throw new FormatException(path + ": found " + (Files.exists(path) ? "a file" : "nothing")
-                    + ", expected the directory of a model");
+        try {
+            if (!Files.readAttributes(path, BasicFileAttributes.class).isDirectory()) {
+                throw new FormatException(path + ": is a file, expected the directory of a model");
+            }
+        } catch (IOException e) {
+            throw ReadableFile.failure(path, "the directory of a model", e);
         }
         JsonFile json = JsonFile.read(path.resolve("config.json"));
         return new ModelDirectory(path, kind(json), ModelConfig.read(path));

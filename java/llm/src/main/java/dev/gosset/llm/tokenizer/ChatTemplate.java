@@ -3,6 +3,7 @@ package dev.gosset.llm.tokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.memory.CrashSafeFile;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.jinja.JinjaException;
 import dev.gosset.jinja.JinjaTemplate;
 import dev.gosset.llm.io.JsonFile;
@@ -70,15 +71,13 @@ public final class ChatTemplate {
      */
     public static Optional<ChatTemplate> find(Path directory) {
         Path configuration = directory.resolve("tokenizer_config.json");
-        JsonFile json = Files.isRegularFile(configuration)
-                ? JsonFile.read(configuration)
-                : JsonFile.parse(configuration.toString(), "{}");
+        JsonFile json = JsonFile.readIfPresent(configuration);
         Map<String, JinjaTemplate> templates = files(directory);
         String where = directory.toString();
         Map<String, Object> tokens = specialTokens(json);
         Path old = directory.resolve("chat_template.json");
         if (templates.isEmpty()) {
-            if (!json.has("chat_template") && Files.isRegularFile(old)) {
+            if (!json.has("chat_template") && ReadableFile.isPresent(old)) {
                 json = JsonFile.read(old);
             }
             if (!json.has("chat_template")) {
@@ -94,7 +93,7 @@ public final class ChatTemplate {
     private static Map<String, JinjaTemplate> files(Path directory) {
         Map<String, JinjaTemplate> templates = new TreeMap<>();
         Path file = directory.resolve("chat_template.jinja");
-        if (Files.isRegularFile(file)) {
+        if (ReadableFile.isPresent(file)) {
             templates.put(DEFAULT, parsed(file.toString(), readText(file)));
         }
         Path folder = directory.resolve(FOLDER);
@@ -107,7 +106,7 @@ public final class ChatTemplate {
                             parsed(named.toString(), readText(named)));
                 }
             } catch (IOException e) {
-                throw new FormatException(folder + ": cannot be listed: " + e.getMessage(), e);
+                throw ReadableFile.failure(folder, "a directory of chat templates", e);
             }
         }
         return templates;
@@ -152,10 +151,11 @@ public final class ChatTemplate {
     }
 
     private static String readText(Path file) {
+        ReadableFile.require(file, "a chat template");
         try {
             return Utf8.decode(file.toString(), Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
+            throw ReadableFile.failure(file, "a chat template", e);
         }
     }
 

@@ -3,9 +3,9 @@ package dev.gosset.llm.tokenizer;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.llm.io.JsonFile;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -60,11 +60,9 @@ public final class Tokenizer implements AutoCloseable {
         this.directory = directory;
         this.texts = TokenTexts.read(directory.resolve("tokenizer.json"));
         Path file = directory.resolve("tokenizer_config.json");
-        JsonFile json = Files.isRegularFile(file) ? JsonFile.read(file) : JsonFile.parse(file.toString(), "{}");
-        Path config = directory.resolve("config.json");
-        JsonFile model = Files.isRegularFile(config) ? JsonFile.read(config) : JsonFile.parse(config.toString(), "{}");
-        Path map = directory.resolve("special_tokens_map.json");
-        JsonFile named = Files.isRegularFile(map) ? JsonFile.read(map) : JsonFile.parse(map.toString(), "{}");
+        JsonFile json = JsonFile.readIfPresent(file);
+        JsonFile model = JsonFile.readIfPresent(directory.resolve("config.json"));
+        JsonFile named = JsonFile.readIfPresent(directory.resolve("special_tokens_map.json"));
         this.bosId = specialId(List.of(json, named), "bos_token", model, "bos_token_id");
         this.eosId = specialId(List.of(json, named), "eos_token", model, "eos_token_id");
         this.endIds = findEndIds();
@@ -86,16 +84,13 @@ public final class Tokenizer implements AutoCloseable {
      */
     public static Tokenizer open(Path directory) {
         Path file = directory.resolve("tokenizer.json");
-        if (!Files.isRegularFile(file)) {
-            throw new FormatException(
-                    file + ": no such file, expected the tokenizer (other tokenizer files are not read)");
-        }
+        ReadableFile.require(file, "the tokenizer (other tokenizer files are not read)");
         NativeTokenizers.load();
         HuggingFaceTokenizer library;
         try {
             library = HuggingFaceTokenizer.newInstance(file, Map.of("truncation", "false", "padding", "false"));
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read: " + e.getMessage(), e);
+            throw ReadableFile.failure(file, "the tokenizer", e);
         } catch (RuntimeException e) {
             throw new FormatException(file + ": not a tokenizer: " + e.getMessage(), e);
         }
