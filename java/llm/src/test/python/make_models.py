@@ -109,9 +109,58 @@ MODELS = {
         old_spelling=False,
         shards=1,
     ),
+    # A base that grows with sequences longer than 32 tokens, F32.
+    "llama-dynamic": dict(
+        model=LlamaForCausalLM,
+        config=LlamaConfig(
+            **{**COMMON, "max_position_embeddings": 32}, vocab_size=100, hidden_size=32, intermediate_size=40,
+            num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=3.0),
+        ),
+        dtype=torch.float32,
+        old_spelling=False,
+        shards=1,
+        steps=True,
+    ),
+    # A ramp of frequencies and an attention factor, BF16.
+    "mistral-yarn": dict(
+        model=MistralForCausalLM,
+        config=MistralConfig(
+            **{**COMMON, "max_position_embeddings": 64}, vocab_size=100, hidden_size=64, intermediate_size=40,
+            num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True, sliding_window=None,
+            rope_parameters=dict(
+                rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0,
+                beta_slow=0.5,
+            ),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+        steps=True,
+    ),
+    # Factors of their own for sequences up to 24 tokens and for longer ones, F16.
+    "qwen3-longrope": dict(
+        model=Qwen3ForCausalLM,
+        config=Qwen3Config(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=48, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=16, tie_word_embeddings=True,
+            rope_parameters=dict(
+                rope_type="longrope", rope_theta=1000000.0, original_max_position_embeddings=24,
+                short_factor=[1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0],
+                long_factor=[1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 5.33],
+            ),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+        steps=True,
+    ),
 }
 
 LENGTHS = (1, 7, 90)
+
+# Of a model whose frequencies may change with the length: a prompt of so many tokens, then one token after the other.
+PROMPT = 20
 
 
 def randomize(model):
@@ -160,6 +209,18 @@ def write_weights(model, shards, directory):
     (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
+def decode(model, directory, ids):
+    """The logits after each token from the prompt's last one on; a fresh model, as a rotary embedding keeps a state."""
+    fresh = model.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    rows, past = [], None
+    with torch.no_grad():
+        for piece in [ids[:PROMPT]] + list(ids[PROMPT:].split(1)):
+            out = fresh(piece[None].long(), past_key_values=past, use_cache=True)
+            past = out.past_key_values
+            rows.append(out.logits[0, -1].float())
+    return torch.stack(rows[::10]).contiguous()
+
+
 def main(root):
     for seed, (name, spec) in enumerate(MODELS.items()):
         torch.manual_seed(seed)
@@ -184,6 +245,8 @@ def main(root):
             expected[f"ids{i}"] = ids[0].to(torch.int32)
             expected[f"rows{i}"] = torch.tensor(rows, dtype=torch.int32)
             expected[f"logits{i}"] = logits[rows].contiguous()
+        if spec.get("steps"):
+            expected["steps"] = decode(spec["model"], directory, expected["ids2"])
         save_file(expected, directory / "expected.safetensors")
         size = sum(f.stat().st_size for f in directory.iterdir())
         print(f"{name:14s} {size:7d} bytes, max |logit| {expected['logits2'].abs().max():.2f}")

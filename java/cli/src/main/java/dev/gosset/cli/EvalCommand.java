@@ -77,8 +77,8 @@ final class EvalCommand implements Runnable {
             try (ThreadTeam team = run.team(spec);
                     LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
-                int limit = lm.config().maxPositions();
-                int size = context == null ? Math.min(2048, limit) : context;
+                int limit = lm.config().longestSequence();
+                int size = context == null ? Math.min(2048, lm.config().maxPositions()) : context;
                 if (size < 2 || size > limit || (chunks != null && chunks < 1)) {
                     throw new ParameterException(
                             spec.commandLine(),

@@ -113,8 +113,10 @@ final class SamplingOptions {
     }
 
     int context(CommandSpec spec, LanguageModel model) {
-        int limit = model.config().maxPositions();
-        int size = context == null ? Math.min(LanguageModel.DEFAULT_CONTEXT, limit) : context;
+        int limit = model.config().longestSequence();
+        int size = context == null
+                ? Math.min(LanguageModel.DEFAULT_CONTEXT, model.config().maxPositions())
+                : context;
         if (size < 2 || size > limit) {
             throw new ParameterException(
                     spec.commandLine(), "--context must be from 2 to the model's " + limit + ", found " + size);

@@ -23,8 +23,17 @@ import java.util.stream.Stream;
 
 /** The small random models of the test resources, made by src/test/python/make_models.py. */
 public final class TinyModels {
-    /** All of them: one for each family, attention form and dtype. */
-    public static final List<String> NAMES = List.of("llama", "llama3", "llama-linear", "mistral", "qwen2", "qwen3");
+    /** All of them: one for each family, attention form, dtype and stretching of the context. */
+    public static final List<String> NAMES = List.of(
+            "llama",
+            "llama3",
+            "llama-linear",
+            "llama-dynamic",
+            "mistral",
+            "mistral-yarn",
+            "qwen2",
+            "qwen3",
+            "qwen3-longrope");
 
     private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -29,6 +29,8 @@ final class CudaCache implements AutoCloseable {
     private final Resources owned = new Resources();
     private final DeviceBuffer memory;
     private final DeviceBuffer angles;
+    private final RotaryTable rotary;
+    private final CudaStream stream;
 
     /**
      * @param reserve bytes that must be left free for what works on a cache of a given capacity
@@ -36,6 +38,8 @@ final class CudaCache implements AutoCloseable {
      */
     CudaCache(ModelConfig config, CudaStream stream, int sequences, int capacity, IntToLongFunction reserve) {
         CudaContext context = stream.context();
+        this.stream = stream;
+        rotary = new RotaryTable(config);
         shape = shape(config, sequences, capacity);
         long bytes = 2L * config.layers() * shape.cacheBytes();
         long free = context.freeBytes();
@@ -56,7 +60,7 @@ final class CudaCache implements AutoCloseable {
         try (Construction construction = new Construction(this::close)) {
             memory = owned.own(context.allocate(bytes, "the key-value cache"));
             angles = owned.own(context.allocate(4L * capacity * config.headDim(), "rotary angles"));
-            upload(new RotaryTable(config).upTo(capacity), capacity * (config.headDim() / 2), stream);
+            decodeFrom(0, capacity);
             construction.done();
         }
     }
@@ -80,16 +84,42 @@ final class CudaCache implements AutoCloseable {
         return low;
     }
 
-    private void upload(RotaryTable.Angles table, int count, CudaStream stream) {
+    /**
+     * Puts the angles in place by which a piece of a prompt is turned; {@link #decodeFrom} must follow the piece.
+     *
+     * @param length tokens of the whole prompt and what was before
+     * @return whether they differ from those of decoding, as beyond the length up to which all are the same
+     */
+    boolean prefillFrom(int from, int to, int length) {
+        boolean differ = length > rotary.fixedLength();
+        if (differ) {
+            upload(rotary.angles(from, to, length), from, to);
+        }
+        return differ;
+    }
+
+    /** Puts the angles of decoding in place, each as of a sequence that ends there. */
+    void decodeFrom(int from, int to) {
+        upload(rotary.ofLastTokens(from, to), from, to);
+    }
+
+    private void upload(RotaryTable.Angles table, int from, int to) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment pairs = arena.allocate(8L * count, 16);
-            for (int i = 0; i < count; i++) {
-                pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i, table.cos()[i]);
-                pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i + 1, table.sin()[i]);
-            }
-            angles.copyFrom(pairs, 0, stream);
+            angles.copyFrom(pairs(table, from, to, arena), 8L * from * table.half(), stream);
             stream.synchronize();
         }
+    }
+
+    /** Cosine and sine of each pair of the positions {@code from .. to-1}, side by side. */
+    static MemorySegment pairs(RotaryTable.Angles table, int from, int to, Arena arena) {
+        long count = (long) (to - from) * table.half();
+        MemorySegment pairs = arena.allocate(8 * count, 16);
+        int first = table.at(from);
+        for (int i = 0; i < count; i++) {
+            pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i, table.cos()[first + i]);
+            pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i + 1, table.sin()[first + i]);
+        }
+        return pairs;
     }
 
     /** The shape of one layer. */

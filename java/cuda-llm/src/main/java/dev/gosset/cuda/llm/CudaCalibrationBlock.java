@@ -56,7 +56,11 @@ final class CudaCalibrationBlock implements CalibrationBlock {
     private final DeviceBuffer queryNorm;
     private final DeviceBuffer keyNorm;
     private final CacheShape shape;
+    private final RotaryTable rotary;
     private final DeviceBuffer angles;
+    /** The length of the sequence that they are of. */
+    private int anglesOf;
+
     private final DeviceBuffer positions;
     private final DeviceBuffer sequenceOfRow;
     private final DeviceBuffer residual;
@@ -85,6 +89,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         this.source = model.weights();
         this.layer = layer;
         this.longest = longest;
+        this.rotary = new RotaryTable(config);
         int hidden = config.hiddenSize();
         int widest = Math.max(hidden, Math.max(config.querySize(), config.intermediateSize()));
         int outputs = 0;
@@ -134,20 +139,25 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         return Math.ceilDiv(columns, 8) * 8;
     }
 
-    private void uploadPlaces() {
-        int half = config.headDim() / 2;
-        RotaryTable.Angles table = new RotaryTable(config).upTo(longest);
+    /** The angles of a sequence, unless those of the last one are the same. */
+    private void uploadAngles(int tokens) {
+        int length = Math.max(tokens, Math.min(longest, rotary.fixedLength()));
+        if (length == anglesOf) {
+            return;
+        }
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment pairs = arena.allocate(8L * longest * half, 16);
-            for (int i = 0; i < longest * half; i++) {
-                pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i, table.cos()[i]);
-                pairs.setAtIndex(ValueLayout.JAVA_FLOAT, 2L * i + 1, table.sin()[i]);
-            }
+            angles.copyFrom(CudaCache.pairs(rotary.angles(0, length, length), 0, length, arena), 0, stream);
+            stream.synchronize();
+        }
+        anglesOf = length;
+    }
+
+    private void uploadPlaces() {
+        try (Arena arena = Arena.ofConfined()) {
             MemorySegment places = arena.allocate(4L * longest, 16);
             for (int i = 0; i < longest; i++) {
                 places.setAtIndex(ValueLayout.JAVA_INT, i, i);
             }
-            angles.copyFrom(pairs, 0, stream);
             positions.copyFrom(places, 0, stream);
             stream.synchronize();
         }
@@ -202,6 +212,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         if (tokens == 0) {
             return;
         }
+        uploadAngles(tokens);
         residual.copyFrom(hidden.data(), 0, stream);
         DecoderKernels.residualNorm(stream, residual, null, inputNorm, config.normEpsilon(), n, tokens, x, Type.F32);
         apply(LinearGroup.QKV, tokens, sums);

@@ -113,7 +113,7 @@ final class CudaDecoder implements Decoder {
             run[0] = pending[sequence];
         }
         System.arraycopy(tokens, 0, run, waiting, tokens.length - 1);
-        model.prefill(cache, sequence, ran[sequence], run);
+        model.prefill(cache, sequence, ran[sequence], run, lengths[sequence] + tokens.length);
         ran[sequence] += run.length;
         lengths[sequence] += tokens.length;
         pending[sequence] = tokens[tokens.length - 1];

@@ -102,12 +102,16 @@ final class CudaModel implements LoadedModel {
                 + Prefill.bytes(weights, FEWEST_ROWS, longest);
     }
 
-    /** Queues the keys and values of tokens from position {@code first} on. */
-    synchronized void prefill(CudaCache cache, int sequence, int first, int[] tokens) {
+    /**
+     * Queues the keys and values of tokens from position {@code first} on.
+     *
+     * @param length tokens that the sequence is known to have
+     */
+    synchronized void prefill(CudaCache cache, int sequence, int first, int[] tokens, int length) {
         for (int from = 0; from < tokens.length; ) {
             Prefill pass = prefillFor(tokens.length - from, cache.shape().capacity());
             int count = Math.min(pass.rows(), tokens.length - from);
-            pass.run(cache, sequence, first + from, tokens, from, count);
+            pass.run(cache, sequence, first + from, tokens, from, count, length);
             from += count;
         }
     }
@@ -163,7 +167,7 @@ final class CudaModel implements LoadedModel {
             Prefill pass = prefillFor(tokens.length, tokens.length);
             for (int first = 0; first < to; first += pass.rows()) {
                 int count = Math.min(pass.rows(), tokens.length - first);
-                pass.run(cache, 0, first, tokens, first, count);
+                pass.run(cache, 0, first, tokens, first, count, tokens.length);
                 int end = Math.min(to, first + count);
                 for (int row = Math.max(from, first); row < end; row += held) {
                     int rows = Math.min(held, end - row);

@@ -140,9 +140,11 @@ final class Prefill implements AutoCloseable {
      * Runs {@code count} tokens of a sequence, at most {@link #rows}, and queues their keys and values into the cache.
      *
      * @param first the position of the first
+     * @param length tokens that the sequence is known to have
      */
-    void run(CudaCache cache, int sequence, int first, int[] ids, int from, int count) {
+    void run(CudaCache cache, int sequence, int first, int[] ids, int from, int count, int length) {
         stage(ids, from, first, count);
+        boolean ownAngles = cache.prefillFrom(first, first + count, length);
         DecoderKernels.embed(
                 stream,
                 weights.embedding().weights(),
@@ -184,6 +186,9 @@ final class Prefill implements AutoCloseable {
             DecoderKernels.gate(stream, z, config.intermediateSize(), count, x, Type.F32);
             project(block.projection(LinearGroup.DOWN), count);
             added = z;
+        }
+        if (ownAngles) {
+            cache.decodeFrom(first, first + count);
         }
     }
 

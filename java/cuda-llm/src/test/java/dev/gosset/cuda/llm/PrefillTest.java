@@ -49,7 +49,7 @@ class PrefillTest {
             try (DeviceBuffer logits = context.allocate(found.data().byteSize(), "logits")) {
                 for (int first = 0; first < TOKENS; first += rows) {
                     int count = Math.min(rows, TOKENS - first);
-                    prefill.run(cache, 1, first, tokens, first, count);
+                    prefill.run(cache, 1, first, tokens, first, count, TOKENS);
                     prefill.logits(0, count, logits);
                     FloatMatrix part = found.rows(first, first + count);
                     logits.copyTo(part.data(), 0, stream);

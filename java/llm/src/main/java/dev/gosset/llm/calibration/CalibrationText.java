@@ -18,9 +18,9 @@ public record CalibrationText(Path file, int sequences, int context) {
 
     /** Tokens per sequence: {@link #context}, or 2048 or the model's own context where that is shorter. */
     public int contextFor(ModelConfig config) {
-        if (context > config.maxPositions()) {
+        if (context > config.longestSequence()) {
             throw new dev.gosset.core.FormatException(
-                    "a context of " + context + " is longer than the model's context of " + config.maxPositions());
+                    "a context of " + context + " is longer than the model's context of " + config.longestSequence());
         }
         return context == 0 ? Math.min(DEFAULT_CONTEXT, config.maxPositions()) : context;
     }

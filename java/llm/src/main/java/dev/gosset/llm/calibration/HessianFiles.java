@@ -1,8 +1,8 @@
 package dev.gosset.llm.calibration;
 
 import dev.gosset.core.FormatException;
-import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.llm.io.Safetensors;

@@ -70,6 +70,7 @@ final class CpuDecoder implements Decoder {
 
     @Override
     public void append(int sequence, int[] tokens) {
+        caches.get(sequence).announce(length(sequence) + tokens.length);
         for (int from = 0; from < tokens.length; from += PREFILL) {
             int to = Math.min(tokens.length, from + PREFILL);
             FloatMatrix wanted = to == tokens.length ? logits.rows(sequence, sequence + 1) : logits.rows(0, 0);

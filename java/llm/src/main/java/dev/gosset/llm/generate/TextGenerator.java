@@ -24,6 +24,7 @@ public final class TextGenerator implements AutoCloseable {
     private final Decoder decoder;
     private final Tokenizer tokenizer;
     private final Set<Integer> endTokens;
+    private final int fixedLength;
     /** The tokens of the sequence. */
     private final List<Integer> cached = new ArrayList<>();
 
@@ -89,6 +90,7 @@ public final class TextGenerator implements AutoCloseable {
         this.tokenizer = tokenizer;
         this.endTokens = Set.copyOf(endTokens);
         this.decoder = model.decoder(1, context);
+        this.fixedLength = model.config().rotaryScaling().fixedLength();
     }
 
     /**
@@ -160,8 +162,13 @@ public final class TextGenerator implements AutoCloseable {
 
     private void prefill(int[] prompt) {
         int shared = 0;
+        // Beyond this, keys depend on the length that the sequence had when they came.
+        boolean reusable = Math.max(prompt.length, cached.size()) <= fixedLength;
         // The last token always runs: what follows it is wanted.
-        while (shared < prompt.length - 1 && shared < cached.size() && cached.get(shared) == prompt[shared]) {
+        while (reusable
+                && shared < prompt.length - 1
+                && shared < cached.size()
+                && cached.get(shared) == prompt[shared]) {
             shared++;
         }
         decoder.truncate(0, shared);

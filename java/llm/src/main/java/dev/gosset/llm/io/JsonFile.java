@@ -145,16 +145,34 @@ public final class JsonFile {
         return List.copyOf(out);
     }
 
-    /** One whole number or a list of them, each from {@code min} to {@code max}; empty where the key is missing. */
-    public List<Integer> integers(String key, int min, int max) {
+    /** A required list of {@code count} finite numbers above 0. */
+    public List<Double> numbers(String key, int count) {
+        JsonNode v = required(key, "a list of " + count + " numbers");
+        List<Double> out = new ArrayList<>();
+        if (v.isArray() && v.size() == count) {
+            v.forEach(e -> out.add(e.isNumber() ? e.doubleValue() : Double.NaN));
+        }
+        if (out.isEmpty() || !out.stream().allMatch(x -> x > 0 && x <= Double.MAX_VALUE)) {
+            throw bad(key, v, "a list of " + count + " numbers above 0");
+        }
+        return out;
+    }
+
+    /**
+     * The ids of tokens: a whole number or a list of them, empty where the key is missing. Those that no token of the
+     * vocabulary has are left out: -1 and the like mean none, and one that never comes does no harm.
+     */
+    public List<Integer> tokenIds(String key, int vocabulary) {
         List<Integer> out = new ArrayList<>();
         if (has(key)) {
             JsonNode v = node.get(key);
             for (JsonNode e : v.isArray() ? v : List.of(v)) {
-                if (!e.isIntegralNumber() || !e.canConvertToInt() || e.intValue() < min || e.intValue() > max) {
-                    throw bad(key, e, "whole numbers from " + min + " to " + max);
+                if (!e.isIntegralNumber() && !e.isNull()) {
+                    throw bad(key, e, "whole numbers");
                 }
-                out.add(e.intValue());
+                if (e.canConvertToInt() && e.intValue() >= 0 && e.intValue() < vocabulary && !e.isNull()) {
+                    out.add(e.intValue());
+                }
             }
         }
         return List.copyOf(out);

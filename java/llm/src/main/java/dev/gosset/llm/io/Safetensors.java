@@ -7,6 +7,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.MappedFile;
 import dev.gosset.core.memory.Quoted;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.Tensor;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -19,11 +20,14 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 
 /**
  * The tensors of a Hugging Face model directory, or of one safetensors file, as views into memory maps: opening reads the
@@ -33,9 +37,11 @@ import java.util.Set;
  * "data_offsets": [begin, end]}, ..., "__metadata__": {"key": "text"}}}; then the tensors, little-endian and row-major,
  * at offsets counted from the end of the JSON. They fill the rest of the file without holes or overlaps.
  *
- * <p>In a directory, {@code model.safetensors.index.json} decides where it is present: exactly the shards and tensors that
- * its {@code weight_map} names are read, and other files are ignored, because published repositories contain stale sets of
- * shards. Otherwise the directory holds {@code model.safetensors}.
+ * <p>A directory holds {@code model.safetensors}, which goes first as in transformers, or else {@code
+ * model.safetensors.index.json}: exactly the shards that its {@code weight_map} names are read, and other files are
+ * ignored, because published repositories contain stale sets of shards. Where a tensor lies the shards themselves say; the
+ * index decides only between several of one name. Entries of it that nobody asks for may be wrong, and shards that hold
+ * nothing which is asked for may be missing.
  *
  * <p>Immutable, thread-safe if the arena is shared; the views live as long as the arena. Whatever is wrong with a file is a
  * {@link FormatException} of one line with the file, the tensor, what was found and what was expected; all is checked
@@ -58,16 +64,23 @@ public final class Safetensors {
     private final Map<String, Tensor> tensors;
     private final Map<String, String> metadata;
 
-    private Safetensors(Path source, Map<String, Tensor> tensors, Map<String, String> metadata) {
+    /** The shard that the index names for a tensor. */
+    private final Map<String, String> indexed;
+
+    /** Of tensors that should be there and cannot be had, why. */
+    private final Map<String, String> unavailable;
+
+    private Safetensors(
+            Path source,
+            Map<String, Tensor> tensors,
+            Map<String, String> metadata,
+            Map<String, String> indexed,
+            Map<String, String> unavailable) {
         this.source = source;
         this.tensors = Collections.unmodifiableMap(tensors);
         this.metadata = Collections.unmodifiableMap(metadata);
-    }
-
-    /** Whether a directory looks like one that {@link #open} reads. */
-    public static boolean isPresent(Path directory) {
-        return Files.isRegularFile(directory.resolve(INDEX_FILE))
-                || Files.isRegularFile(directory.resolve(SINGLE_FILE));
+        this.indexed = Collections.unmodifiableMap(indexed);
+        this.unavailable = Collections.unmodifiableMap(unavailable);
     }
 
     /**
@@ -81,20 +94,21 @@ public final class Safetensors {
         if (!Files.isDirectory(path)) {
             return parse(path, MappedFile.map(path, arena));
         }
-        if (Files.exists(path.resolve(INDEX_FILE))) {
-            return openIndexed(path, arena);
+        Path single = path.resolve(SINGLE_FILE);
+        if (ReadableFile.isPresent(single)) {
+            Shard shard = Shard.read(single, MappedFile.map(single, arena));
+            return new Safetensors(path, shard.tensors(), shard.metadata(), Map.of(), Map.of());
         }
-        if (!Files.exists(path.resolve(SINGLE_FILE))) {
-            throw new FormatException(path + ": has neither " + INDEX_FILE + " nor " + SINGLE_FILE);
+        if (!ReadableFile.isPresent(path.resolve(INDEX_FILE))) {
+            throw new FormatException(path + ": has neither " + SINGLE_FILE + " nor " + INDEX_FILE);
         }
-        Shard shard = Shard.read(path.resolve(SINGLE_FILE), MappedFile.map(path.resolve(SINGLE_FILE), arena));
-        return new Safetensors(path, shard.tensors(), shard.metadata());
+        return openIndexed(path, arena);
     }
 
     /** Checks the bytes of one file. */
     static Safetensors parse(Path file, MemorySegment bytes) {
         Shard shard = Shard.read(file, bytes);
-        return new Safetensors(file, shard.tensors(), shard.metadata());
+        return new Safetensors(file, shard.tensors(), shard.metadata(), Map.of(), Map.of());
     }
 
     private static Safetensors openIndexed(Path directory, Arena arena) {
@@ -104,8 +118,7 @@ public final class Safetensors {
             throw new FormatException(index + ": weight_map is " + map.getNodeType() + " of " + map.size()
                     + ", expected a filled object");
         }
-        Map<String, String> shardOf = new LinkedHashMap<>();
-        Map<String, Shard> shards = new LinkedHashMap<>();
+        Map<String, String> indexed = new LinkedHashMap<>();
         for (Map.Entry<String, JsonNode> e : map.properties()) {
             String file = e.getValue().isTextual() ? e.getValue().asText() : "";
             if (file.isEmpty()
@@ -114,38 +127,81 @@ public final class Safetensors {
                 throw new FormatException(index + ": tensor " + Quoted.of(e.getKey()) + " lies in "
                         + Quoted.of(e.getValue().toString()) + ", expected the name of a file beside the index");
             }
-            shardOf.put(e.getKey(), file);
-            shards.put(file, null);
+            indexed.put(e.getKey(), file);
         }
-        Map<String, String> owner = new LinkedHashMap<>();
-        Map<String, String> metadata = new LinkedHashMap<>();
-        for (Map.Entry<String, Shard> e : shards.entrySet()) {
-            Path file = directory.resolve(e.getKey());
-            if (!Files.isRegularFile(file)) {
-                throw new FormatException(file + ": no such file, expected the shard that " + index + " names");
+        Map<String, Shard> shards = new LinkedHashMap<>();
+        Map<String, String> missing = new HashMap<>();
+        for (String name : new LinkedHashSet<>(indexed.values())) {
+            Path file = directory.resolve(name);
+            MemorySegment bytes;
+            try {
+                bytes = MappedFile.map(file, arena);
+            } catch (FormatException e) {
+                missing.put(name, e.getMessage());
+                continue;
             }
-            Shard shard = Shard.read(file, MappedFile.map(file, arena));
-            e.setValue(shard);
-            metadata.putAll(shard.metadata());
-            for (String name : shard.tensors().keySet()) {
-                String other = owner.putIfAbsent(name, e.getKey());
-                if (other != null) {
-                    throw new FormatException(file + ": tensor " + Quoted.of(name) + " is also in " + other
-                            + ", expected it in one shard");
-                }
-            }
+            shards.put(name, Shard.read(file, bytes));
         }
+        return gather(directory, indexed, shards, missing);
+    }
+
+    /** The tensors of all shards; of those of one name the one where the index puts it. */
+    private static Safetensors gather(
+            Path directory, Map<String, String> indexed, Map<String, Shard> shards, Map<String, String> missing) {
         Map<String, Tensor> tensors = new LinkedHashMap<>();
-        shardOf.forEach((name, file) -> {
-            Tensor tensor = shards.get(file).tensors().get(name);
-            if (tensor == null) {
-                throw new FormatException(
-                        directory.resolve(file) + ": has no tensor " + Quoted.of(name) + ", expected by " + INDEX_FILE
-                                + (owner.containsKey(name) ? "; it is in " + owner.get(name) : ""));
+        Map<String, String> metadata = new LinkedHashMap<>();
+        Map<String, String> unavailable = new HashMap<>();
+        indexed.forEach((name, file) -> {
+            Tensor tensor =
+                    shards.containsKey(file) ? shards.get(file).tensors().get(name) : null;
+            if (tensor != null) {
+                tensors.put(name, tensor);
             }
-            tensors.put(name, tensor);
         });
-        return new Safetensors(directory, tensors, metadata);
+        Set<String> decided = Set.copyOf(tensors.keySet());
+        shards.forEach((file, shard) -> {
+            metadata.putAll(shard.metadata());
+            shard.tensors().forEach((name, tensor) -> {
+                Tensor other = decided.contains(name) ? null : tensors.putIfAbsent(name, tensor);
+                if (other != null && !same(other, tensor)) {
+                    unavailable.put(
+                            name,
+                            directory.resolve(file) + ": tensor " + Quoted.of(name) + " is also in "
+                                    + other.source().getFileName() + " with other values, expected " + INDEX_FILE
+                                    + " to say which counts");
+                }
+            });
+        });
+        unavailable.keySet().forEach(tensors::remove);
+        indexed.forEach((name, file) -> {
+            if (!tensors.containsKey(name) && missing.containsKey(file)) {
+                unavailable.putIfAbsent(
+                        name, missing.get(file) + ": the shard where " + INDEX_FILE + " puts " + Quoted.of(name));
+            }
+        });
+        return new Safetensors(directory, tensors, metadata, indexed, unavailable);
+    }
+
+    private static boolean same(Tensor a, Tensor b) {
+        return a.dtype() == b.dtype() && a.shape().equals(b.shape()) && a.data().mismatch(b.data()) == -1;
+    }
+
+    /**
+     * The same tensors under other names.
+     *
+     * @param to the new name of each; the first of several that get the same one keeps it
+     */
+    public Safetensors renamed(UnaryOperator<String> to) {
+        Map<String, Tensor> others = new LinkedHashMap<>();
+        tensors.forEach((name, t) -> others.putIfAbsent(
+                to.apply(name), new Tensor(to.apply(name), t.dtype(), t.shape(), t.data(), t.source())));
+        return new Safetensors(source, others, metadata, renamed(indexed, to), renamed(unavailable, to));
+    }
+
+    private static Map<String, String> renamed(Map<String, String> byName, UnaryOperator<String> to) {
+        Map<String, String> others = new LinkedHashMap<>();
+        byName.forEach((name, text) -> others.putIfAbsent(to.apply(name), text));
+        return others;
     }
 
     /** The directory or file that was opened. */
@@ -153,7 +209,7 @@ public final class Safetensors {
         return source;
     }
 
-    /** All names, in the order of the index or of the file's header. */
+    /** The names of all tensors that can be had, in the order of the index or of the file's header. */
     public Set<String> names() {
         return tensors.keySet();
     }
@@ -163,21 +219,31 @@ public final class Safetensors {
         return tensors.values();
     }
 
+    /** Whether {@link #find} finds a tensor. */
     public boolean has(String name) {
-        return tensors.containsKey(name);
+        return find(name).isPresent();
     }
 
+    /**
+     * A tensor, if there is one of this name.
+     *
+     * @throws FormatException where there should be one and it cannot be had: its shard is missing, or two differ
+     */
     public Optional<Tensor> find(String name) {
+        if (unavailable.containsKey(name)) {
+            throw new FormatException(unavailable.get(name));
+        }
         return Optional.ofNullable(tensors.get(name));
     }
 
     /** The tensor, or a {@link FormatException} that names the file and the tensor. */
     public Tensor get(String name) {
-        Tensor tensor = tensors.get(name);
-        if (tensor == null) {
-            throw new FormatException(source + ": has no tensor " + Quoted.of(name) + " among its " + tensors.size());
-        }
-        return tensor;
+        return find(name)
+                .orElseThrow(() -> new FormatException(source + ": has no tensor " + name + " among its "
+                        + tensors.size()
+                        + (indexed.containsKey(name)
+                                ? "; " + INDEX_FILE + " puts it into " + indexed.get(name) + ", which lacks it"
+                                : "")));
     }
 
     /** The texts of {@code __metadata__}; of several shards, the last one's where they disagree. */

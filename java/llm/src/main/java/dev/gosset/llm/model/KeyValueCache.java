@@ -15,6 +15,7 @@ public final class KeyValueCache implements AutoCloseable {
     private final int capacity;
     private final Dtype dtype;
     private int length;
+    private int announced;
 
     /**
      * In float16: half the memory, and half the time of long contexts, for a relative error of up to 2^-11 in each key and
@@ -76,6 +77,20 @@ public final class KeyValueCache implements AutoCloseable {
             throw new IllegalArgumentException("a cache of " + this.length + " tokens cannot be cut to " + length);
         }
         this.length = length;
+        this.announced = 0;
+    }
+
+    /**
+     * Says that the sequence is going to have at least {@code length} tokens, as of a prompt that comes in pieces: a rotary
+     * embedding that changes with the length then turns all pieces alike.
+     */
+    public void announce(int length) {
+        announced = length;
+    }
+
+    /** Tokens that the sequence is known to have once it has {@code length}. */
+    int known(int length) {
+        return Math.max(length, announced);
     }
 
     /** Counts {@code tokens} more, whose keys and values every layer has written. */

@@ -31,7 +31,7 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
     }
 
     /**
-     * Reads the configuration; opens no weights.
+     * Reads the configuration, and of the weights names and shapes.
      *
      * @throws FormatException where the directory or its configuration is missing or malformed
      * @throws UnsupportedModelException where the architecture or the quantization is unknown
@@ -45,7 +45,14 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
             throw ReadableFile.failure(path, "the directory of a model", e);
         }
         JsonFile json = JsonFile.read(path.resolve("config.json"));
-        return new ModelDirectory(path, kind(json), ModelConfig.read(path));
+        Kind kind = kind(json);
+        // The tensors say what the configuration leaves out.
+        try (Arena arena = Arena.ofConfined()) {
+            WeightSource stored = kind == Kind.GOSSET
+                    ? new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena))
+                    : OriginalWeights.of(Safetensors.open(path, arena), json.flag("tie_word_embeddings", false));
+            return new ModelDirectory(path, kind, ModelConfig.read(path, stored));
+        }
     }
 
     private static Kind kind(JsonFile json) {
@@ -70,7 +77,7 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
      */
     public WeightSource weights(Arena arena) {
         return switch (kind) {
-            case ORIGINAL -> new OriginalWeights(Safetensors.open(path, arena));
+            case ORIGINAL -> OriginalWeights.of(Safetensors.open(path, arena), config.tiedEmbeddings());
             case GOSSET -> new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena));
             case QUIP_SHARP -> new QuipSharpWeights(QuipSharpCheckpoint.open(path, config, arena), config, arena);
         };

@@ -18,8 +18,7 @@ import java.util.stream.Collectors;
  * @param configurableMlpBias whether {@code mlp_bias} in config.json is honoured; otherwise there is none
  * @param queryKeyNorm whether queries and keys are RMS-normalized per head before the rotation
  * @param window what a sliding window in config.json applies to
- * @param defaultWindow the window where config.json does not mention {@code sliding_window}; 0 for none
- * @param defaultHeadDim the head dimension where config.json has none; 0 for hidden size / heads
+ * @param defaults what holds where config.json leaves a key out
  */
 public record ModelFamily(
         String name,
@@ -29,8 +28,17 @@ public record ModelFamily(
         boolean configurableMlpBias,
         boolean queryKeyNorm,
         Window window,
-        int defaultWindow,
-        int defaultHeadDim) {
+        Defaults defaults) {
+    /**
+     * What a family's configuration class in transformers 5.18 has for keys that config.json does not mention, as far as
+     * families differ; where a tensor tells the number, that goes before.
+     *
+     * @param keyValueHeads {@code num_key_value_heads}; 0 for as many as there are heads
+     * @param headDim {@code head_dim}; 0 for hidden size / heads
+     * @param positions {@code max_position_embeddings}
+     * @param window {@code sliding_window}; 0 for none
+     */
+    public record Defaults(int keyValueHeads, int headDim, int positions, int window) {}
 
     /** Which of the attention linears add a bias. */
     public enum AttentionBias {
@@ -45,7 +53,7 @@ public record ModelFamily(
     public enum Window {
         /** The family has no sliding window: the key is ignored. */
         NEVER,
-        /** All layers where {@code sliding_window} is not null. */
+        /** All layers, or those that {@code layer_types} names, where {@code sliding_window} is above 0. */
         ALL_LAYERS,
         /**
          * Where {@code use_sliding_window} is true, the layers that {@code layer_types} names, or those from
@@ -56,22 +64,55 @@ public record ModelFamily(
 
     /** Llama 1, 2 and 3.x. */
     public static final ModelFamily LLAMA = new ModelFamily(
-            "Llama", "LlamaForCausalLM", "llama", AttentionBias.CONFIGURED, true, false, Window.NEVER, 0, 0);
+            "Llama",
+            "LlamaForCausalLM",
+            "llama",
+            AttentionBias.CONFIGURED,
+            true,
+            false,
+            Window.NEVER,
+            new Defaults(0, 0, 2048, 0));
 
     /** Mistral 7B and its kin. */
     public static final ModelFamily MISTRAL = new ModelFamily(
-            "Mistral", "MistralForCausalLM", "mistral", AttentionBias.NONE, false, false, Window.ALL_LAYERS, 4096, 0);
+            "Mistral",
+            "MistralForCausalLM",
+            "mistral",
+            AttentionBias.NONE,
+            false,
+            false,
+            Window.ALL_LAYERS,
+            new Defaults(8, 0, 131_072, 4096));
 
     /** Qwen 2 and 2.5. */
     public static final ModelFamily QWEN2 = new ModelFamily(
-            "Qwen2", "Qwen2ForCausalLM", "qwen2", AttentionBias.QKV, false, false, Window.SOME_LAYERS, 0, 0);
+            "Qwen2",
+            "Qwen2ForCausalLM",
+            "qwen2",
+            AttentionBias.QKV,
+            false,
+            false,
+            Window.SOME_LAYERS,
+            new Defaults(32, 0, 32_768, 4096));
 
     /** Qwen 3, dense. */
     public static final ModelFamily QWEN3 = new ModelFamily(
-            "Qwen3", "Qwen3ForCausalLM", "qwen3", AttentionBias.CONFIGURED, false, true, Window.SOME_LAYERS, 0, 128);
+            "Qwen3",
+            "Qwen3ForCausalLM",
+            "qwen3",
+            AttentionBias.CONFIGURED,
+            false,
+            true,
+            Window.SOME_LAYERS,
+            new Defaults(32, 128, 32_768, 4096));
 
     /** Every family that Gosset runs. */
     public static final List<ModelFamily> KNOWN = List.of(LLAMA, MISTRAL, QWEN2, QWEN3);
+
+    /** The class of a model saved without its head, such as {@code LlamaModel}. */
+    private String baseArchitecture() {
+        return architecture.replace("ForCausalLM", "Model");
+    }
 
     /**
      * The family of a model.
@@ -85,7 +126,7 @@ public record ModelFamily(
         for (ModelFamily f : KNOWN) {
             if (architectures.isEmpty()
                     ? f.modelType.equals(modelType.toLowerCase(Locale.ROOT))
-                    : architectures.contains(f.architecture)) {
+                    : architectures.contains(f.architecture) || architectures.contains(f.baseArchitecture())) {
                 return f;
             }
         }

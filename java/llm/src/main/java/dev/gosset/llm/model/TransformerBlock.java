@@ -95,7 +95,7 @@ public final class TransformerBlock {
             long bytes = 4L * tokens * config.keyValueSize();
             CachedRows keys = new CachedRows(frame.bytes(bytes), null, Dtype.F32);
             CachedRows values = new CachedRows(frame.bytes(bytes), null, Dtype.F32);
-            run(hidden, List.of(new Span(0, tokens, 0, tokens, keys, values)), tap, workspace);
+            run(hidden, List.of(new Span(0, tokens, 0, tokens, tokens, keys, values)), tap, workspace);
         }
     }
 
@@ -132,7 +132,8 @@ public final class TransformerBlock {
             throw new IllegalArgumentException(
                     (to - from) + " tokens do not fit a cache of " + cache.capacity() + " that holds " + first);
         }
-        return new Span(from, to, first, cache.capacity(), cache.keys(layer), cache.values(layer));
+        int length = cache.known(first + to - from);
+        return new Span(from, to, first, length, cache.capacity(), cache.keys(layer), cache.values(layer));
     }
 
     /**
@@ -141,9 +142,10 @@ public final class TransformerBlock {
      * @param from the first of the rows
      * @param to behind the last
      * @param first the position of the first in its sequence
+     * @param length tokens that the sequence is known to have
      * @param capacity rows that keys and values have for each head
      */
-    private record Span(int from, int to, int first, int capacity, CachedRows keys, CachedRows values) {}
+    private record Span(int from, int to, int first, int length, int capacity, CachedRows keys, CachedRows values) {}
 
     private void run(FloatMatrix hidden, List<Span> spans, ActivationTap tap, Workspace workspace) {
         int tokens = hidden.rows();
@@ -220,7 +222,7 @@ public final class TransformerBlock {
 
     /** Normalizes and turns queries and keys where they lie, and copies keys and values to their places by head. */
     private void rotate(FloatMatrix qkv, Span span, Workspace workspace) {
-        RotaryTable.Angles angles = rotary.upTo(span.first() + qkv.rows());
+        RotaryTable.Angles angles = rotary.angles(span.first(), span.first() + qkv.rows(), span.length());
         int dim = config.headDim();
         int half = rotary.half();
         MemorySegment data = qkv.data();
@@ -233,7 +235,7 @@ public final class TransformerBlock {
                     if (norm != null) {
                         VectorMath.rmsNorm(data, at, norm.data(), config.normEpsilon(), data, at, dim);
                     }
-                    VectorMath.rotate(data, at, half, angles.cos(), angles.sin(), position * half);
+                    VectorMath.rotate(data, at, half, angles.cos(), angles.sin(), angles.at(position));
                     if (h >= config.heads()) {
                         int keyHead = h - config.heads();
                         long row = (long) keyHead * span.capacity() + position;

@@ -496,6 +496,7 @@ public final class QuantizationPipeline {
     private void writeConfig(Path out) {
         ObjectNode config =
                 (ObjectNode) Json.readObject(source.model().directory().path().resolve("config.json"));
+        source.config().complete(config);
         ObjectNode quantization = config.putObject("quantization_config");
         quantization.put("quant_method", "gosset");
         quantization.put("format_version", 1);

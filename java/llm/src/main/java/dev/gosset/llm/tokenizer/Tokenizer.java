@@ -119,7 +119,7 @@ public final class Tokenizer implements AutoCloseable {
                 return id.getAsInt();
             }
         }
-        return model.integers(idKey, -1, Integer.MAX_VALUE).stream().findFirst().orElse(-1);
+        return model.tokenIds(idKey, Integer.MAX_VALUE).stream().findFirst().orElse(-1);
     }
 
     private Set<Integer> findEndIds() {

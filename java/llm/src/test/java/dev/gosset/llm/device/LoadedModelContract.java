@@ -168,7 +168,9 @@ public abstract class LoadedModelContract {
             float[][] expected = expected(model, tokens);
             assertClose(logits(loaded, tokens, 0, tokens.length), expected, 0);
             assertClose(logits(loaded, tokens, 17, 23), expected, 17);
-            assertClose(logits(loaded, Arrays.copyOf(tokens, 3), 0, 3), expected, 0);
+            // Not the first rows of the others: frequencies may change with the length.
+            int[] few = Arrays.copyOf(tokens, 3);
+            assertClose(logits(loaded, few, 0, 3), expected(model, few), 0);
             int[] prompt = Arrays.copyOf(tokens, 19);
             assertGreedy(model, prompt, sample(loaded, 64, prompt, Sampling.greedy(), 4, Set.of()));
         }

@@ -119,7 +119,7 @@ final class SafetensorsTest {
             assertThat(model.find("nothing")).isEmpty();
             assertThatThrownBy(() -> model.get("nothing"))
                     .isInstanceOf(FormatException.class)
-                    .hasMessageContaining("'nothing'");
+                    .hasMessageContaining("has no tensor nothing");
         }
     }
 
@@ -143,20 +143,81 @@ final class SafetensorsTest {
         }
     }
 
+    private void shard(String name, String tensor, int... values) throws IOException {
+        byte[] bytes =
+                file("{" + entry(tensor, "U8", "[" + values.length + "]", 0, values.length) + "}", values.length);
+        for (int i = 0; i < values.length; i++) {
+            bytes[bytes.length - values.length + i] = (byte) values[i];
+        }
+        Files.write(dir.resolve(name), bytes);
+    }
+
+    /** The bytes of each tensor, or what is said of one that cannot be had. */
+    private String contents(String... tensors) {
+        StringBuilder out = new StringBuilder();
+        try (Arena arena = Arena.ofConfined()) {
+            Safetensors model = Safetensors.open(dir, arena);
+            for (String name : tensors) {
+                try {
+                    out.append(Arrays.toString(model.get(name).data().toArray(ValueLayout.JAVA_BYTE)));
+                } catch (FormatException e) {
+                    out.append(e.getMessage().replace(dir.toString(), "DIR"));
+                }
+            }
+        }
+        return out.toString();
+    }
+
+    /** As transformers 5.18 does, except that it wants every shard, whether or not anything in it is needed. */
+    @Test
+    void readsWhatIsThereWhateverTheIndexSays() throws IOException {
+        shard("s1.safetensors", "a", 1, 2);
+        shard("s2.safetensors", "b", 3);
+        index("{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"rotary.inv_freq\":\"s2.safetensors\"}");
+        assertThat(contents("a", "b")).as("an entry too many").isEqualTo("[1, 2][3]");
+        assertThat(contents("rotary.inv_freq"))
+                .isEqualTo("DIR: has no tensor rotary.inv_freq among its 2; model.safetensors.index.json puts it into"
+                        + " s2.safetensors, which lacks it");
+        index("{\"a\":\"s1.safetensors\",\"c\":\"s2.safetensors\"}");
+        assertThat(contents("a", "b")).as("an entry too few").isEqualTo("[1, 2][3]");
+        index("{\"b\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}");
+        assertThat(contents("a", "b")).as("the wrong shards").isEqualTo("[1, 2][3]");
+        index("{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"vision\":\"s3.safetensors\"}");
+        assertThat(contents("a", "b")).as("a shard that nobody needs").isEqualTo("[1, 2][3]");
+        assertThat(contents("vision"))
+                .isEqualTo("DIR/s3.safetensors: no such file, expected a file: the shard where"
+                        + " model.safetensors.index.json puts 'vision'");
+        assertThat(contents("other")).isEqualTo("DIR: has no tensor other among its 2");
+        Files.writeString(dir.resolve("s3.safetensors"), "garbage");
+        assertRejected("s3.safetensors");
+    }
+
+    @Test
+    void theIndexDecidesBetweenTensorsOfOneName() throws IOException {
+        shard("s1.safetensors", "a", 1, 2);
+        shard("s2.safetensors", "a", 3, 4);
+        index("{\"x\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}");
+        assertThat(contents("a")).isEqualTo("[3, 4]");
+        index("{\"x\":\"s1.safetensors\",\"y\":\"s2.safetensors\"}");
+        assertThat(contents("a"))
+                .isEqualTo("DIR/s2.safetensors: tensor 'a' is also in s1.safetensors with other values, expected"
+                        + " model.safetensors.index.json to say which counts");
+        shard("s2.safetensors", "a", 1, 2);
+        assertThat(contents("a")).isEqualTo("[1, 2]");
+    }
+
+    @Test
+    void theSingleFileGoesBeforeTheIndex() throws IOException {
+        shard("s1.safetensors", "a", 1, 2);
+        index("{\"a\":\"s1.safetensors\"}");
+        assertThat(contents("a")).isEqualTo("[1, 2]");
+        shard(Safetensors.SINGLE_FILE, "a", 5, 6);
+        assertThat(contents("a")).as("as transformers 5.18 does").isEqualTo("[5, 6]");
+    }
+
     @Test
     void rejectsBrokenIndexes() throws IOException {
         assertRejected("neither", Safetensors.INDEX_FILE);
-        index("{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\"}");
-        Files.write(dir.resolve("s1.safetensors"), file("{" + entry("a", "U8", "[2]", 0, 2) + "}", 2));
-        assertRejected("s2.safetensors", "no such file", Safetensors.INDEX_FILE);
-        Files.write(dir.resolve("s2.safetensors"), file("{" + entry("a", "U8", "[2]", 0, 2) + "}", 2));
-        assertRejected("s2.safetensors", "'a'", "also in s1.safetensors");
-        Files.write(dir.resolve("s2.safetensors"), file("{" + entry("q", "U8", "[2]", 0, 2) + "}", 2));
-        assertRejected("s2.safetensors", "no tensor 'b'", Safetensors.INDEX_FILE);
-        Files.write(
-                dir.resolve("s1.safetensors"),
-                file("{" + entry("a", "U8", "[2]", 0, 2) + "," + entry("b", "U8", "[1]", 2, 3) + "}", 3));
-        assertRejected("s2.safetensors", "no tensor 'b'", "it is in s1.safetensors");
         index("{\"a\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}");
         assertRejected(Safetensors.INDEX_FILE, "Duplicate");
         for (String name : List.of("../s1.safetensors", "/etc/passwd", "sub/s1.safetensors", "", "..", "a\\\\b")) {
@@ -252,7 +313,7 @@ final class SafetensorsTest {
         assertRejected(Safetensors.SINGLE_FILE);
         Files.delete(dir.resolve(Safetensors.SINGLE_FILE));
         Files.createDirectory(dir.resolve(Safetensors.SINGLE_FILE));
-        assertRejected("not a regular file");
+        assertRejected("is a directory, expected a file");
         try (Arena arena = Arena.ofConfined()) {
             assertThatThrownBy(() -> Safetensors.open(dir.resolve("absent"), arena))
                     .isInstanceOf(FormatException.class)

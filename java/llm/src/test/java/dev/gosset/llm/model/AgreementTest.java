@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The same logits as Hugging Face transformers, for every family and every way through the model. */
 class AgreementTest {
@@ -121,6 +122,7 @@ class AgreementTest {
             FloatMatrix logits =
                     FloatMatrix.allocate(arena, tokens.length, model.config().vocabularySize());
             try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, dtype)) {
+                cache.announce(tokens.length);
                 for (int from = 0; from < tokens.length; from += size) {
                     int to = Math.min(tokens.length, from + size);
                     int[] piece = Arrays.copyOfRange(tokens, from, to);
@@ -131,6 +133,35 @@ class AgreementTest {
             assertThat(expected.difference(logits))
                     .as("pieces of %d, cache in %s", size, dtype)
                     .isLessThan(tolerance);
+        }
+    }
+
+    /** A prompt within the trained context, then one token after the other beyond it, as transformers goes on. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama-dynamic", "mistral-yarn", "qwen3-longrope"})
+    void growsBeyondTheTrainedContext(String name) {
+        Path directory = TinyModels.directory(name);
+        Golden golden = Golden.read(directory.resolve("expected.safetensors"));
+        int[] tokens = Expected.ints(golden, "ids2");
+        float[] steps = golden.get("steps").floats();
+        try (Model model = Model.open(directory);
+                KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, Dtype.F32)) {
+            int vocabulary = model.config().vocabularySize();
+            FloatMatrix logits = FloatMatrix.allocate(arena, 1, vocabulary);
+            int prompt = 20;
+            int row = 0;
+            for (int to = prompt; to <= tokens.length; to++) {
+                int[] piece = Arrays.copyOfRange(tokens, to == prompt ? 0 : to - 1, to);
+                model.transformer().append(piece, cache, logits, workspace);
+                if ((to - prompt) % 10 == 0) {
+                    float[] expected = Arrays.copyOfRange(steps, row * vocabulary, (row + 1) * vocabulary);
+                    assertThat(new Expected(tokens, new int[] {0}, expected).difference(logits))
+                            .as("after %d tokens", to)
+                            .isLessThan(TOLERANCE);
+                    row++;
+                }
+            }
+            assertThat(row * vocabulary).isEqualTo(steps.length);
         }
     }
 
