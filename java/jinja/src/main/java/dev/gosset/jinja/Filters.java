@@ -238,7 +238,7 @@ final class Filters {
         Object absent = a.get("default", 0L);
         String s = Python.string(v);
         if (s != null) {
-            Object i = Numbers.parseInt(s, (int) Math.clamp(Python.integer(a.get("base", 10L), "base"), 0, 36));
+            Object i = Numbers.parseInt(s, Math.clamp(Python.integer(a.get("base", 10L), "base"), 0, 36));
             Double d = i == null ? Numbers.parseFloat(s) : null;
             return i != null ? i : d == null || !Double.isFinite(d) ? absent : Numbers.toInt(d);
         }
@@ -269,7 +269,7 @@ final class Filters {
     }
 
     private static Object round(Object v, Arguments a) {
-        int precision = (int) Math.clamp(Python.integer(a.get("precision", 0L), "precision"), -5000, 5000);
+        int precision = Math.clamp(Python.integer(a.get("precision", 0L), "precision"), -5000, 5000);
         String method = Python.str(a.get("method", "common"));
         Number n = Numbers.of(v);
         if (!Set.of("common", "ceil", "floor").contains(method) || n == null) {

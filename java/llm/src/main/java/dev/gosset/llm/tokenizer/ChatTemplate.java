@@ -25,8 +25,9 @@ import java.util.TreeMap;
 /**
  * Turns a conversation into the text that a chat model continues, by the Jinja template that comes with the model:
  * {@code chat_template.jinja} and named ones in {@code additional_chat_templates}, else {@code chat_template} of
- * tokenizer_config.json (one text, or a list of named ones), else of chat_template.json. The result is what {@code apply_chat_template} of Hugging Face transformers gives; encode it
- * without special tokens, for the template writes them itself.
+ * tokenizer_config.json (one text, or a list of named ones), else of chat_template.json. The result is what
+ * {@code apply_chat_template} of Hugging Face transformers gives; encode it without special tokens, for the template writes
+ * them itself.
  *
  * <p>Immutable, thread-safe.
  */
