@@ -55,6 +55,8 @@ class KernelsTest {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        // What is logged, on one line.
+        command.add("-Djava.util.logging.SimpleFormatter.format=%4$s: %5$s%n");
         command.addAll(List.of(flags));
         command.add(Child.class.getName());
         ProcessBuilder builder = new ProcessBuilder(command);
@@ -78,7 +80,7 @@ class KernelsTest {
         Run run = child();
         assertThat(run.exit()).as(run.toString()).isZero();
         assertThat(run.err()).hasSize(1);
-        assertThat(run.err().get(0)).contains("warning").contains("--add-modules jdk.incubator.vector");
+        assertThat(run.err().get(0)).contains("WARNING").contains("--add-modules jdk.incubator.vector");
         assertThat(run.out()).hasSize(3);
         assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
         assertThat(run.out().get(1)).startsWith("vector: rejected").contains("--add-modules jdk.incubator.vector");

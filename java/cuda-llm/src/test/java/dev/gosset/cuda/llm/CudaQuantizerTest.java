@@ -128,7 +128,7 @@ class CudaQuantizerTest {
             assertThat(two.devices()).hasSize(2).allMatch(d -> d.peakBytes() > 1 << 16);
             assertThatThrownBy(() -> quantize(model, "three", 2, new QuantizationDevices(new Device("cuda", 0), 3)))
                     .isInstanceOf(DeviceException.class)
-                    .hasMessageContaining("--devices 3: found 2 from cuda:0 on");
+                    .hasMessageContaining("3 devices are asked for, found 2 from cuda:0 on");
         } finally {
             Emulation.devices(1);
         }

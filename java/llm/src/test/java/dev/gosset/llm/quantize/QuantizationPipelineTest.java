@@ -169,7 +169,7 @@ final class QuantizationPipelineTest {
                     .isInstanceOf(Killed.class);
             assertThatThrownBy(() -> QuantizationPipeline.run(model, out, settings(2, 5), false, team, Progress.NONE))
                     .isInstanceOf(FormatException.class)
-                    .hasMessageContaining("--resume");
+                    .hasMessageContaining("resume it");
             assertThatThrownBy(() -> QuantizationPipeline.run(model, out, settings(2, 6), true, team, Progress.NONE))
                     .isInstanceOf(FormatException.class)
                     .hasMessageContaining("seed = 5");

@@ -60,7 +60,7 @@ final class WorkDirectoryTest {
             Files.writeString(work.blockReport(3), "[]");
             Files.writeString(work.blockReport(4), "[]");
         }
-        assertThatThrownBy(() -> WorkDirectory.open(out, SETTINGS, false)).hasMessageContaining("--resume");
+        assertThatThrownBy(() -> WorkDirectory.open(out, SETTINGS, false)).hasMessageContaining("resume it");
         assertThatThrownBy(() -> WorkDirectory.open(out, Map.of("seed", 2L, "codebook", "E8P12"), true))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("seed = 1")
