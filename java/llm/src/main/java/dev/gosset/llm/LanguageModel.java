@@ -1,6 +1,7 @@
 package dev.gosset.llm;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.device.Device;
@@ -124,7 +125,7 @@ public final class LanguageModel implements AutoCloseable {
             throw new FormatException(directory.resolve("tokenizer.json")
                     + ": no such file, expected the tokenizer; where the model comes without one, name another"
                     + " directory for the tokenizer"
-                    + (base.isBlank() ? "" : " (config.json says it was made from " + base + ")"));
+                    + (base.isBlank() ? "" : " (config.json says it was made from " + Quoted.of(base) + ")"));
         }
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
         Model model = backend == null ? Model.open(directory, storage) : Model.openStored(directory, storage);

@@ -105,19 +105,34 @@ public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long
         return moment * scale + (i == j ? sigma : 0);
     }
 
+    /**
+     * This Hessian, or a {@link FormatException} where a diagonal element of H is not a finite number of at least 0.
+     *
+     * @param what the beginning of the message
+     */
+    public Hessian requireMoments(String what) {
+        trace(what);
+        return this;
+    }
+
     /** 1 / mean(diag H), or 0 where H is all zero. */
     private double scale() {
+        double trace = trace("Hessian");
+        return trace > 0 ? n / trace : 0;
+    }
+
+    private double trace(String what) {
         double trace = 0;
         for (int i = 0; i < n; i++) {
             double m = mu.getAtIndex(FLOAT, i);
             double d = lowerTriangle.getAtIndex(FLOAT, triangle(i) + i) + m * m;
             // A little below zero is the rounding of an input that never varied.
             if (!Double.isFinite(d) || d < -1e-6 * m * m - Float.MIN_NORMAL) {
-                throw new FormatException("Hessian of " + n + " inputs: the second moment of input " + i + " is " + d
+                throw new FormatException(what + " of " + n + " inputs: the second moment of input " + i + " is " + d
                         + ", expected a finite number of at least 0");
             }
             trace += d;
         }
-        return trace > 0 ? n / trace : 0;
+        return trace;
     }
 }

@@ -51,7 +51,7 @@ public record HessianFiles(Path directory) {
      *
      * @param n the size it must have
      * @param arena owns the returned memory
-     * @throws FormatException where the file is missing, damaged, of another size or not finite
+     * @throws FormatException where the file is missing, damaged, of another size, not finite or no matrix of moments
      */
     public Hessian read(int layer, LinearGroup group, int n, Arena arena) {
         Path file = file(layer, group);
@@ -63,11 +63,16 @@ public record HessianFiles(Path directory) {
                 throw new FormatException(file + ": is a Hessian of n = " + found + ", the model's "
                         + group.publishedName() + " has " + n + " inputs");
             }
+            long tokens = number(tensors.get("ct"));
+            if (tokens < 1) {
+                throw new FormatException(tensors.get("ct") + " is " + tokens + ", expected a number of tokens");
+            }
             return new Hessian(
-                    n,
-                    floats(tensors.get("flatH"), Hessian.triangle(n), arena),
-                    floats(tensors.get("mu"), n, arena),
-                    number(tensors.get("ct")));
+                            n,
+                            floats(tensors.get("flatH"), Hessian.triangle(n), arena),
+                            floats(tensors.get("mu"), n, arena),
+                            tokens)
+                    .requireMoments(file + ": Hessian");
         }
     }
 

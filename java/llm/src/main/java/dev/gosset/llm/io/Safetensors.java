@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -57,6 +58,9 @@ public final class Safetensors {
     private static final long LARGEST_HEADER = 100_000_000;
 
     private static final int LARGEST_RANK = 32;
+    /** Of a file, in most file systems. */
+    private static final int LONGEST_NAME = 255;
+
     private static final String METADATA = "__metadata__";
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -122,6 +126,7 @@ public final class Safetensors {
         for (Map.Entry<String, JsonNode> e : map.properties()) {
             String file = e.getValue().isTextual() ? e.getValue().asText() : "";
             if (file.isEmpty()
+                    || file.length() > LONGEST_NAME
                     || file.startsWith(".")
                     || file.chars().anyMatch(c -> c == '/' || c == '\\' || c < ' ')) {
                 throw new FormatException(index + ": tensor " + Quoted.of(e.getKey()) + " lies in "
@@ -132,10 +137,16 @@ public final class Safetensors {
         Map<String, Shard> shards = new LinkedHashMap<>();
         Map<String, String> missing = new HashMap<>();
         for (String name : new LinkedHashSet<>(indexed.values())) {
-            Path file = directory.resolve(name);
+            Path file;
             MemorySegment bytes;
             try {
+                file = directory.resolve(name);
                 bytes = MappedFile.map(file, arena);
+            } catch (InvalidPathException e) {
+                missing.put(
+                        name,
+                        index + ": names " + Quoted.of(name) + ", expected a name that this system's locale can spell");
+                continue;
             } catch (FormatException e) {
                 missing.put(name, e.getMessage());
                 continue;

@@ -2,6 +2,7 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.llm.io.JsonFile;
@@ -64,7 +65,7 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
         }
         String method = json.object("quantization_config").text("quant_method");
         if (!method.equals("gosset")) {
-            throw new UnsupportedModelException(json.where() + ": found the quant_method " + method
+            throw new UnsupportedModelException(json.where() + ": found the quant_method " + Quoted.of(method)
                     + ", known are gosset, models that are not quantized and QuIP# checkpoints (quip_params)");
         }
         return Kind.GOSSET;

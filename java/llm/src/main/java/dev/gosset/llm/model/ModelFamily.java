@@ -1,6 +1,7 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.core.memory.Quoted;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -131,8 +132,8 @@ public record ModelFamily(
             }
         }
         String seen = architectures.isEmpty()
-                ? (modelType.isEmpty() ? "no architecture" : "model_type " + modelType)
-                : "architecture " + String.join(", ", architectures);
+                ? (modelType.isEmpty() ? "no architecture" : "model_type " + Quoted.of(modelType))
+                : "architecture " + Quoted.of(String.join(", ", architectures));
         throw new UnsupportedModelException(where + ": found " + seen + ", known are "
                 + KNOWN.stream().map(ModelFamily::architecture).collect(Collectors.joining(", ")));
     }

@@ -17,6 +17,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -176,17 +177,22 @@ public record PublishedLinear(
 
     /** The elements of a tensor of integers; what does not fit an int becomes -1. */
     public static int[] integers(Tensor tensor) {
+        return Arrays.stream(numbers(tensor))
+                .mapToInt(v -> v == (int) v ? (int) v : -1)
+                .toArray();
+    }
+
+    private static double[] numbers(Tensor tensor) {
         int size = tensor.dtype().bytes();
-        int[] out = new int[Math.toIntExact(tensor.elements())];
+        double[] out = new double[Math.toIntExact(tensor.elements())];
         for (int i = 0; i < out.length; i++) {
-            double value = new Tensor(
+            out[i] = new Tensor(
                             tensor.name(),
                             tensor.dtype(),
                             List.of(),
                             tensor.data().asSlice((long) i * size, size),
                             tensor.source())
                     .scalar();
-            out[i] = value == (int) value ? (int) value : -1;
         }
         return out;
     }
@@ -256,19 +262,10 @@ public record PublishedLinear(
         if (tensor.dtype() == Dtype.F16) {
             return tensor.data();
         }
-        float[] values;
-        if (tensor.dtype().isFloating()) {
-            values = tensor.toFloatArray();
-        } else {
-            int[] integers = integers(tensor);
-            values = new float[integers.length];
-            for (int i = 0; i < values.length; i++) {
-                values[i] = integers[i];
-            }
-        }
+        double[] values = numbers(tensor);
         MemorySegment halves = arena.allocate(2L * values.length, 64);
         for (int i = 0; i < values.length; i++) {
-            short half = Float.floatToFloat16(values[i]);
+            short half = Float.floatToFloat16((float) values[i]);
             if (Float.float16ToFloat(half) != values[i]) {
                 throw new FormatException(tensor + " of " + tensor.dtype() + " has " + values[i] + " at " + i
                         + ", expected a number that float16 holds");

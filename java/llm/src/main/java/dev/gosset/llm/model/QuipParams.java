@@ -6,6 +6,7 @@ import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.codebook.E8pResidual;
+import dev.gosset.core.memory.Quoted;
 import dev.gosset.llm.io.JsonFile;
 import java.util.Arrays;
 import java.util.List;
@@ -39,8 +40,8 @@ public record QuipParams(Codebook codebook, int version, boolean rescaled, boole
         String name = params.text("codebook");
         List<String> names = Arrays.asList(Codebook.KNOWN.split(", "));
         if (!names.contains(name)) {
-            throw new UnsupportedModelException(
-                    config.where() + ": " + KEY + ".codebook: found \"" + name + "\", known are " + Codebook.KNOWN);
+            throw new UnsupportedModelException(config.where() + ": " + KEY + ".codebook: found " + Quoted.of(name)
+                    + ", known are " + Codebook.KNOWN);
         }
         Codebook codebook = Codebook.named(name);
         int version = params.integer("codebook_version", 0, Integer.MAX_VALUE, 0);

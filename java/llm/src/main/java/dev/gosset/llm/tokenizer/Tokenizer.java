@@ -3,6 +3,8 @@ package dev.gosset.llm.tokenizer;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.GossetException;
+import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.llm.io.JsonFile;
 import java.io.IOException;
@@ -22,6 +24,8 @@ import java.util.TreeSet;
  * <p>Thread-safe until closed.
  */
 public final class Tokenizer implements AutoCloseable {
+    private static final String FILE = "tokenizer.json";
+
     /**
      * Tokens that end a text or a turn in the model families there are. A tokenizer that has one of them as a special token
      * ends there, whatever its configuration forgot.
@@ -58,7 +62,7 @@ public final class Tokenizer implements AutoCloseable {
     private Tokenizer(HuggingFaceTokenizer library, Path directory) {
         this.library = library;
         this.directory = directory;
-        this.texts = TokenTexts.read(directory.resolve("tokenizer.json"));
+        this.texts = TokenTexts.read(directory.resolve(FILE));
         Path file = directory.resolve("tokenizer_config.json");
         JsonFile json = JsonFile.readIfPresent(file);
         JsonFile model = JsonFile.readIfPresent(directory.resolve("config.json"));
@@ -83,8 +87,9 @@ public final class Tokenizer implements AutoCloseable {
      * @throws dev.gosset.core.GossetException where the native library cannot be loaded
      */
     public static Tokenizer open(Path directory) {
-        Path file = directory.resolve("tokenizer.json");
+        Path file = directory.resolve(FILE);
         ReadableFile.require(file, "the tokenizer (other tokenizer files are not read)");
+        TokenizerFile.check(file);
         NativeTokenizers.load();
         HuggingFaceTokenizer library;
         try {
@@ -92,7 +97,7 @@ public final class Tokenizer implements AutoCloseable {
         } catch (IOException e) {
             throw ReadableFile.failure(file, "the tokenizer", e);
         } catch (RuntimeException e) {
-            throw new FormatException(file + ": not a tokenizer: " + e.getMessage(), e);
+            throw new FormatException(file + ": not a tokenizer: " + Quoted.of(String.valueOf(e.getMessage())), e);
         }
         try {
             return new Tokenizer(library, directory);
@@ -155,7 +160,15 @@ public final class Tokenizer implements AutoCloseable {
                         .map(c -> isSurrogate(c) ? 0xFFFD : c)
                         .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
                         .toString();
-        return new PieceEncoder(t -> library.encode(t, special, false)).encode(whole);
+        try {
+            return new PieceEncoder(t -> library.encode(t, special, false)).encode(whole);
+        } catch (GossetException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            // The library takes every text: what it complains of is tokenizer.json.
+            throw new FormatException(
+                    directory.resolve(FILE) + ": cannot tokenize: " + Quoted.of(String.valueOf(e.getMessage())), e);
+        }
     }
 
     private static boolean isSurrogate(int codePoint) {

@@ -250,7 +250,7 @@ class ModelConfigTest {
     void listsTheKnownArchitectures() {
         assertThatExceptionOfType(UnsupportedModelException.class)
                 .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
-                .withMessage("config.json: found architecture FalconForCausalLM, known are LlamaForCausalLM,"
+                .withMessage("config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
                         + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
         assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
                         .family())

@@ -91,7 +91,7 @@ class ModelTest {
         change(directory, "quantization_config", "{\"quant_method\": \"awq\"}");
         assertThatExceptionOfType(UnsupportedModelException.class)
                 .isThrownBy(() -> Model.open(directory))
-                .withMessageContaining("found the quant_method awq, known are gosset");
+                .withMessageContaining("found the quant_method 'awq', known are gosset");
         change(directory, "quantization_config", "{\"quant_method\": \"gosset\"}");
         assertThatExceptionOfType(FormatException.class)
                 .isThrownBy(() -> Model.open(directory))

@@ -353,6 +353,20 @@ class QuipSharpWeightsTest {
         refused(c -> c.tensors.put(QKV + ".codebook_id", SyntheticCheckpoint.scalar(99)), "is 99, expected 7");
     }
 
+    /** Once -1 stood for every integer that no int holds. */
+    @Test
+    void signsThatFloat16DoesNotHold() throws IOException {
+        refused(
+                c -> c.tensors.put(
+                        QKV + ".SU",
+                        new SyntheticCheckpoint.Item(
+                                Dtype.I64,
+                                List.of(64L),
+                                piece -> piece.setAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, 3, 1L << 40))),
+                QKV + ".SU",
+                "at 3, expected a number that float16 holds");
+    }
+
     @Test
     void badShapes() throws IOException {
         refused(
@@ -397,7 +411,7 @@ class QuipSharpWeightsTest {
                 c -> c.params.put("codebook", "E8P12RVQ4B").put("codebook_version", 0),
                 "codebook_version: found 0, expected 1 for E8P12RVQ4B");
         refused(c -> c.params.put("codebook", "E8P12RVQ4B").remove("codebook_version"), "found none, which means 0");
-        refused(c -> c.params.put("codebook", "E8P13"), "found \"E8P13\", known are E8P12, E8P12RVQ3B");
+        refused(c -> c.params.put("codebook", "E8P13"), "found 'E8P13', known are E8P12, E8P12RVQ3B");
         refused(c -> c.params.put("model_version", 2), "model_version: found 2");
         refused(c -> c.params.put("lora_rank", 8), "lora_rank: found 8, expected 0");
         refused(c -> c.params.put("fused", false), "fused: found false");
