@@ -6,7 +6,7 @@ export JAVA_HOME
 MVN := mvn -B -ntp
 
 .PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
-	gpu-bundle gpu-test gpu-bench
+	gpu-bundle gpu-test gpu-bench fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ test: jdk ## build, check the format, run every test
 	$(MAKE) -C native ci
 	$(MVN) verify
 	.ci/launcher
+
+fuzz: jdk ## fuzz the readers of files, SECONDS=10 each (READER=name: one alone)
+	fuzz/run $(or $(SECONDS),10) $(READER)
 
 format: jdk ## rewrite the sources in the house format
 	$(MVN) -q spotless:apply
@@ -61,4 +64,4 @@ gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
 	$(MAKE) -C native gpu-bench
 
 clean: ## remove everything that was built
-	rm -rf target java/*/target bench/target bindings/target native/target
+	rm -rf target java/*/target bench/target fuzz/target bindings/target native/target

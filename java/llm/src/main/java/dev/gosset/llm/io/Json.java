@@ -149,8 +149,8 @@ public final class Json {
     private static byte[] bytes(Path file) throws IOException {
         ReadableFile.require(file, EXPECTED);
         if (Files.size(file) > LARGEST_FILE) {
-            throw new FormatException(file + ": has " + Files.size(file) + " bytes, expected a JSON object of at most "
-                    + LARGEST_FILE);
+            throw new FormatException(
+                    file + ": has " + Files.size(file) + " bytes, expected a JSON object of at most " + LARGEST_FILE);
         }
         return Files.readAllBytes(file);
     }
