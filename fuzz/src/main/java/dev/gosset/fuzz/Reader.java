@@ -9,12 +9,12 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.evaluate.MultipleChoice;
+import dev.gosset.llm.generate.GenerationConfig;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.io.SafetensorsWriter;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.ModelDirectory;
 import dev.gosset.llm.model.PublishedLinear;
 import dev.gosset.llm.model.QuipParams;
@@ -69,6 +69,14 @@ public enum Reader {
     /** config.json with its quantization_config or quip_params. */
     CONFIG("config.json", Form.JSON, 200) {
         @Override
+        void prepare(Path directory) throws IOException {
+            TinyModels.copy("llama", directory);
+            try (WeightFileWriter writer = WeightFileWriter.create(directory.resolve("weights.arrow"), Map.of())) {
+                writer.commit();
+            }
+        }
+
+        @Override
         void read(Path directory, Arena arena) {
             ModelDirectory model = ModelDirectory.open(directory);
             if (model.kind() == ModelDirectory.Kind.QUIP_SHARP) {
@@ -99,7 +107,8 @@ public enum Reader {
 
         @Override
         void read(Path directory, Arena arena) {
-            ModelConfig.read(directory);
+            ModelDirectory.open(directory);
+            GenerationConfig.sampling(directory);
         }
     },
     /** tokenizer_config.json beside a tokenizer.json, with its chat templates rendered. */
