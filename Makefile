@@ -5,7 +5,7 @@ JAVA_HOME := $(shell ./.mvn/find-jdk 2>/dev/null)
 export JAVA_HOME
 MVN := mvn -B -ntp
 
-.PHONY: help demo test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
+.PHONY: help demo test kill-test fault-test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
 	gpu-bundle gpu-test gpu-bench fuzz
 
 help: ## list the targets
@@ -24,6 +24,12 @@ test: jdk ## build, check the format, run every test
 
 fuzz: jdk ## fuzz the readers of files, SECONDS=10 each (READER=name: one alone)
 	fuzz/run $(or $(SECONDS),10) $(READER)
+
+kill-test: jdk ## kill real quantizations at KILLS random moments (default 200), resume, compare the bytes
+	$(MVN) -q -pl java/cli -am test -Dtest=KillTest -Dsurefire.failIfNoSpecifiedTests=false -Dgosset.kills=$(or $(KILLS),200)
+
+fault-test: jdk ## fail every write, sync, rename, mkdir and delete of quantize, hessian and convert in turn, in every way
+	$(MVN) -q -pl java/llm -am test -Dtest=FaultsTest -Dsurefire.failIfNoSpecifiedTests=false -Dgosset.faults=all
 
 format: jdk ## rewrite the sources in the house format
 	$(MVN) -q spotless:apply

@@ -29,7 +29,8 @@ import picocli.CommandLine.Spec;
             "",
             "The result appears under --out only when it is whole. A killed run leaves OUT.partial beside it: the same"
                     + " command with --resume goes on from the last finished block and gives the same bytes as an unbroken"
-                    + " run, whatever the number of threads."
+                    + " run, whatever the number of threads. It is refused where the model, the calibration, the settings or"
+                    + " the kernels of this machine are other ones than the run began with."
         })
 final class QuantizeCommand implements Runnable {
     @Spec

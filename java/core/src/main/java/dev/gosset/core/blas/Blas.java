@@ -112,7 +112,12 @@ public final class Blas {
         if (OpenBlasLibrary.FAILURE != null) {
             return OpenBlasLibrary.FAILURE.getMessage();
         }
-        return Native.CONFIG + "; used with 1 thread per call; from " + OpenBlasLibrary.ORIGIN;
+        return build() + "; used with 1 thread per call; from " + OpenBlasLibrary.ORIGIN;
+    }
+
+    /** Version and build of OpenBLAS and the core it chose for this processor: what the last bits of results depend on. */
+    public static String build() {
+        return Native.CONFIG;
     }
 
     // ------------------------------------------------------------------------------------------------ products

@@ -59,6 +59,15 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
         return KernelSelection.ofThisJvm().reasons();
     }
 
+    /**
+     * The chosen family and the width of this JVM's vectors: what the last bits of float32 results depend on.
+     *
+     * @throws GossetException as {@link #selected()}
+     */
+    public static String description() {
+        return selected().name() + ", " + (hasVectorApi() ? VectorKernels.bits() + " bit vectors" : "no vectors");
+    }
+
     /** Whether the module jdk.incubator.vector is loaded, without which no class that links against it may be touched. */
     static boolean hasVectorApi() {
         return ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();

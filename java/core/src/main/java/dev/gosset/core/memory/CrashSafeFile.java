@@ -1,12 +1,18 @@
 package dev.gosset.core.memory;
 
 import dev.gosset.core.GossetException;
+import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -29,25 +35,17 @@ public final class CrashSafeFile implements AutoCloseable {
     private static final Set<Path> UNFINISHED = ConcurrentHashMap.newKeySet();
 
     static {
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> UNFINISHED.forEach(CrashSafeFile::deleteQuietly)));
-    }
-
-    /** How bytes reach the channel; a test puts a failing disk here. */
-    @FunctionalInterface
-    interface Disk {
-        int write(FileChannel channel, ByteBuffer bytes, long position) throws IOException;
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> UNFINISHED.forEach(CrashSafeFile::deleteAtTheEnd)));
     }
 
     private final Path target;
     private final Path temporary;
     private final FileChannel channel;
-    private final Disk disk;
     private long position;
     private boolean finished;
 
-    private CrashSafeFile(Path target, Disk disk) throws IOException {
+    private CrashSafeFile(Path target) throws IOException {
         this.target = target;
-        this.disk = disk;
         String random = HexFormat.of().toHexDigits(ThreadLocalRandom.current().nextLong());
         this.temporary = target.resolveSibling("." + target.getFileName() + "." + random + ".tmp");
         this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
@@ -60,10 +58,6 @@ public final class CrashSafeFile implements AutoCloseable {
      * @throws GossetException if the directory is missing or cannot be written
      */
     public static CrashSafeFile create(Path target) {
-        return create(target, (channel, bytes, position) -> channel.write(bytes, position));
-    }
-
-    static CrashSafeFile create(Path target, Disk disk) {
         Path absolute = target.toAbsolutePath();
         if (absolute.getFileName() == null || Files.isDirectory(absolute)) {
             throw new GossetException(target + ": is a directory, expected the name of a file to write");
@@ -72,7 +66,7 @@ public final class CrashSafeFile implements AutoCloseable {
             throw new GossetException(target + ": cannot be written: no directory " + absolute.getParent());
         }
         try {
-            return new CrashSafeFile(absolute, disk);
+            return new CrashSafeFile(absolute);
         } catch (IOException e) {
             throw new GossetException(target + ": cannot be written: " + reason(e), e);
         }
@@ -133,7 +127,7 @@ public final class CrashSafeFile implements AutoCloseable {
                 ByteBuffer chunk = bytes.asSlice(done, Math.min(CHUNK, bytes.byteSize() - done))
                         .asByteBuffer();
                 while (chunk.hasRemaining()) {
-                    done += disk.write(channel, chunk, offset + done);
+                    done += channel.write(chunk, offset + done);
                 }
             }
         } catch (IOException e) {
@@ -159,7 +153,7 @@ public final class CrashSafeFile implements AutoCloseable {
         }
         finished = true;
         UNFINISHED.remove(temporary);
-        forceDirectory();
+        forceDirectory(target);
     }
 
     /** Deletes the temporary file unless the file was committed. */
@@ -169,9 +163,8 @@ public final class CrashSafeFile implements AutoCloseable {
             return;
         }
         finished = true;
-        try {
+        try (Closeable last = () -> Files.deleteIfExists(temporary)) {
             channel.close();
-            Files.deleteIfExists(temporary);
         } catch (IOException e) {
             throw new GossetException(temporary + ": cannot be deleted: " + reason(e), e);
         } finally {
@@ -202,29 +195,42 @@ public final class CrashSafeFile implements AutoCloseable {
         }
     }
 
-    private void forceDirectory() {
+    /**
+     * Forces the directory of a file or directory to disk that has just got its name, so that a loss of power does not take
+     * the name away.
+     */
+    public static void forceDirectory(Path renamed) {
         // Windows cannot open a directory, and needs no force for a rename.
         if (System.getProperty("os.name").startsWith("Windows")) {
             return;
         }
-        try (FileChannel directory = FileChannel.open(target.getParent(), StandardOpenOption.READ)) {
+        try (FileChannel directory = FileChannel.open(renamed.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
             directory.force(true);
         } catch (IOException e) {
-            throw new GossetException(target + ": is written, but its directory cannot be synced: " + reason(e), e);
+            throw new GossetException(renamed + ": is written, but its directory cannot be synced: " + reason(e), e);
         }
     }
 
-    private static String reason(IOException e) {
-        if (e instanceof FileSystemException f && f.getReason() != null) {
-            return f.getReason();
-        }
-        String kind = e.getClass().getSimpleName();
-        return e.getMessage() == null
-                ? kind
-                : e instanceof FileSystemException ? kind + " " + e.getMessage() : e.getMessage();
+    /** What went wrong, in a few words without the name of the file. */
+    public static String reason(IOException e) {
+        return switch (e) {
+            case ClosedByInterruptException interrupt -> "the thread was interrupted";
+            case AccessDeniedException denied -> "permission denied";
+            case NoSuchFileException missing -> "no such file or directory";
+            case FileAlreadyExistsException there -> "it exists already";
+            case DirectoryNotEmptyException full -> "it is a directory that is not empty";
+            case FileSystemException f when f.getReason() != null -> f.getReason();
+            case FileSystemException f -> f.getClass().getSimpleName() + " " + f.getMessage();
+            default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        };
     }
 
-    private static void deleteQuietly(Path file) {
-        boolean ignored = file.toFile().delete();
+    private static void deleteAtTheEnd(Path file) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            // Nobody is there to hear of it, and nothing reads what remains.
+            System.getLogger(CrashSafeFile.class.getName()).log(System.Logger.Level.DEBUG, e.toString());
+        }
     }
 }

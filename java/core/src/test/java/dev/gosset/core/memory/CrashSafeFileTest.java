@@ -2,11 +2,14 @@ package dev.gosset.core.memory;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
+import dev.gosset.core.FaultyDisk;
 import dev.gosset.core.GossetException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -15,6 +18,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 final class CrashSafeFileTest {
     private final long seed = new Random().nextLong();
@@ -76,38 +81,88 @@ final class CrashSafeFileTest {
         assertThat(files()).isEmpty();
     }
 
-    @Test
-    void leavesNothingOnAFullDisk() throws IOException {
-        Path target = dir.resolve("out.bin");
-        Files.writeString(target, "old");
-        int limit = random.nextInt(3000);
-        long[] written = {0};
-        CrashSafeFile file = CrashSafeFile.create(target, (channel, chunk, position) -> {
-            if (written[0] >= limit) {
-                throw new IOException("No space left on device");
+    private static void writeFour(Path target, byte[] bytes) {
+        try (CrashSafeFile file = CrashSafeFile.create(target)) {
+            for (int i = 0; i < 4; i++) {
+                file.append(MemorySegment.ofArray(bytes).asSlice(1000L * i, 1000));
             }
-            chunk.limit((int) Math.min(chunk.limit(), chunk.position() + limit - written[0]));
-            int n = channel.write(chunk, position);
-            written[0] += n;
-            return n;
-        });
-        // A disk that takes fewer bytes than it is given must still get all of them; one that is full must say so.
-        assertThatThrownBy(() -> {
-                    for (int i = 0; i < 4; i++) {
-                        file.append(MemorySegment.ofArray(bytes(1000)));
-                    }
-                })
-                .as("seed " + seed)
+            file.commit();
+        }
+    }
+
+    /** Each change of the disk fails in turn, in each way: the old file or the new one, and nothing beside it. */
+    @ParameterizedTest
+    @EnumSource(FaultyDisk.Fault.class)
+    void theOldFileOrTheNewOneWhateverFails(FaultyDisk.Fault fault) throws IOException {
+        byte[] all = bytes(4000);
+        Path target = dir.resolve("out.bin");
+        // Create, four writes, sync, rename, sync of the directory.
+        for (int change = 0; change < 8; change++) {
+            String where = "seed " + seed + " change " + change + " " + fault;
+            Files.writeString(target, "old");
+            FaultyDisk disk = new FaultyDisk();
+            disk.fail(change, fault);
+            Throwable thrown = catchThrowable(() -> writeFour(disk.path(target), all));
+            // A rename cannot be interrupted; what follows it can.
+            boolean renamed = change == 7 || thrown == null || change == 6 && fault == FaultyDisk.Fault.INTERRUPTED;
+            assertThat(Files.readAllBytes(target))
+                    .as(where)
+                    .asString(StandardCharsets.ISO_8859_1)
+                    .isEqualTo(renamed ? new String(all, StandardCharsets.ISO_8859_1) : "old");
+            Class<?> expected = switch (fault) {
+                case OUT_OF_MEMORY -> OutOfMemoryError.class;
+                case KILLED, POWER -> FaultyDisk.Killed.class;
+                default -> GossetException.class;
+            };
+            assertThat(thrown == null).as(where).isEqualTo(fault == FaultyDisk.Fault.SHORT);
+            if (thrown != null) {
+                assertThat(thrown).as(where).isInstanceOf(expected);
+            }
+            assertThat(Thread.interrupted()).as(where).isEqualTo(fault == FaultyDisk.Fault.INTERRUPTED);
+            if (thrown instanceof GossetException) {
+                assertThat(thrown.getMessage())
+                        .as(where)
+                        .contains(target.toString())
+                        .hasLineCount(1);
+            }
+            boolean canClean = switch (fault) {
+                case KILLED, POWER, READ_ONLY -> change == 0 || renamed;
+                default -> true;
+            };
+            if (canClean) {
+                assertThat(files()).as(where).containsExactly(target);
+            }
+            for (Path left : files()) {
+                assertThat(left.equals(target) || left.getFileName().toString().matches("\\.out\\.bin\\..*\\.tmp"))
+                        .as(where)
+                        .isTrue();
+                Files.delete(left);
+            }
+        }
+    }
+
+    @Test
+    void saysHowMuchAFullDiskTookAndHowMuchIsMissing() {
+        FaultyDisk disk = new FaultyDisk();
+        disk.fail(3, FaultyDisk.Fault.FULL);
+        assertThatThrownBy(() -> writeFour(disk.path(dir.resolve("out.bin")), bytes(4000)))
                 .isInstanceOf(GossetException.class)
                 .hasMessageContainingAll(
-                        target.toString(),
+                        dir.resolve("out.bin").toString(),
                         "No space left on device",
-                        limit / 1000 * 1000 + " bytes were written, at least " + (1000 - limit % 1000) + " more",
-                        "free")
-                .satisfies(e -> assertThat(e.getMessage().lines()).hasSize(1));
-        file.close();
-        assertThat(files()).containsExactly(target);
-        assertThat(target).hasContent("old");
+                        "2000 bytes were written, at least 1000 more",
+                        "free");
+    }
+
+    /** Once it has returned, nothing takes the file away again. */
+    @Test
+    void survivesALossOfPower() throws IOException {
+        byte[] all = bytes(4000);
+        FaultyDisk disk = new FaultyDisk();
+        writeFour(disk.path(dir.resolve("out.bin")), all);
+        disk.losePower();
+        assertThat(files()).containsExactly(dir.resolve("out.bin"));
+        assertThat(dir.resolve("out.bin")).hasBinaryContent(all);
     }
 
     @Test

@@ -1,5 +1,7 @@
 package dev.gosset.llm.calibration;
 
+import dev.gosset.core.GossetException;
+import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.device.DeviceQuantizer;
@@ -8,10 +10,11 @@ import dev.gosset.llm.model.ActivationTap;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.model.TransformerBlock;
+import java.io.Closeable;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,13 +40,18 @@ public final class CalibrationActivations implements AutoCloseable {
      * @param directory where the file goes if one is needed
      */
     public CalibrationActivations(Transformer model, List<int[]> sequences, Path directory) {
+        this(model, sequences, directory, IN_MEMORY);
+    }
+
+    /** The same with another limit of memory, for tests. */
+    CalibrationActivations(Transformer model, List<int[]> sequences, Path directory, long inMemory) {
         int width = model.config().hiddenSize();
         long bytes = 0;
         for (int[] sequence : sequences) {
             bytes += 4L * sequence.length * width;
         }
         try {
-            MemorySegment memory = bytes <= IN_MEMORY ? arena.allocate(bytes, 64) : mapped(directory, bytes);
+            MemorySegment memory = bytes <= inMemory ? arena.allocate(bytes, 64) : mapped(directory, bytes);
             hidden = new FloatMatrix[sequences.size()];
             long offset = 0;
             for (int s = 0; s < hidden.length; s++) {
@@ -52,23 +60,28 @@ public final class CalibrationActivations implements AutoCloseable {
                 offset += 4L * tokens * width;
                 model.embed(sequences.get(s), hidden[s]);
             }
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             arena.close();
             throw e;
         }
     }
 
     private MemorySegment mapped(Path directory, long bytes) {
-        try {
-            Path file = Files.createTempFile(directory, "activations-", ".tmp");
-            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-                return channel.map(FileChannel.MapMode.READ_WRITE, 0, bytes, arena);
-            } finally {
+        Path file = directory.resolve("activations.tmp");
+        try (FileChannel channel = FileChannel.open(
+                        file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
                 // The map outlives the name.
-                Files.delete(file);
+                Closeable last = () -> Files.deleteIfExists(file)) {
+            // Every page gets its place on the disk now: a full disk under a map of holes would end the process.
+            ByteBuffer zeros = ByteBuffer.allocateDirect(1 << 20);
+            for (long at = 0; at < bytes; ) {
+                at += channel.write(zeros.clear().limit((int) Math.min(zeros.capacity(), bytes - at)), at);
             }
+            return channel.map(FileChannel.MapMode.READ_WRITE, 0, bytes, arena);
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            throw new GossetException(
+                    file + ": the " + bytes + " bytes of the activations cannot be written: " + CrashSafeFile.reason(e),
+                    e);
         }
     }
 

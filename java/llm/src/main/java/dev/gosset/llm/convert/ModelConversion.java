@@ -82,7 +82,7 @@ public record ModelConversion(int linears, int tensors, long rounded, long bytes
                     bytes,
                     (System.nanoTime() - started) / 1e9);
         } catch (IOException e) {
-            throw new GossetException(out + ": cannot be written: " + e, e);
+            throw new GossetException(out + ": cannot be written: " + CrashSafeFile.reason(e), e);
         }
     }
 

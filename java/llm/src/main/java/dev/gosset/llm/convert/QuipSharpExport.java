@@ -4,11 +4,13 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.GossetException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.QidxsLayout;
 import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.QuantizedLinears;
 import dev.gosset.core.memory.Tensor;
@@ -94,7 +96,7 @@ final class QuipSharpExport {
             WeightFile file = WeightFile.open(directory.path().resolve(GossetWeights.FILE), arena);
             return new QuipSharpExport(directory, file, team, progress).write(out, largestShard);
         } catch (IOException e) {
-            throw new dev.gosset.core.GossetException(out + ": cannot be written: " + e, e);
+            throw new GossetException(out + ": cannot be written: " + CrashSafeFile.reason(e), e);
         }
     }
 

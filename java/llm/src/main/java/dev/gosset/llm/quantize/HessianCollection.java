@@ -1,19 +1,16 @@
 package dev.gosset.llm.quantize;
 
-import dev.gosset.core.GossetException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.calibration.HessianFiles;
+import dev.gosset.llm.io.StagedDirectory;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.tokenizer.Tokenizer;
-import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 
 /**
@@ -44,21 +41,20 @@ public record HessianCollection(int files, long tokens, double seconds) {
     public static HessianCollection run(
             Path model, Path tokenizer, CalibrationText text, Path out, ThreadTeam team, Progress progress) {
         long started = System.nanoTime();
-        WorkDirectory.requireFree(out);
+        StagedDirectory.requireFree(out);
         try (SourceModel source = SourceModel.open(model)) {
             List<int[]> sequences;
             try (Tokenizer words = Tokenizer.open(tokenizer)) {
                 sequences = text.tokenize(words, source.config());
             }
             source.check(team, progress);
-            Path absolute = out.toAbsolutePath().normalize();
-            Path temporary = Files.createTempDirectory(absolute.getParent(), "." + absolute.getFileName() + ".");
             int layers = source.config().layers();
-            try (Workspace workspace = new Workspace(team);
+            try (StagedDirectory staged = StagedDirectory.create(out);
+                    Workspace workspace = new Workspace(team);
                     CalibrationActivations activations =
-                            new CalibrationActivations(source.model().transformer(), sequences, temporary)) {
+                            new CalibrationActivations(source.model().transformer(), sequences, staged.path())) {
                 progress.start("collecting Hessians", (long) layers * sequences.size());
-                HessianFiles files = new HessianFiles(temporary);
+                HessianFiles files = new HessianFiles(staged.path());
                 for (int layer = 0; layer < layers; layer++) {
                     String detail = "block " + (layer + 1) + " of " + layers;
                     try (GroupSums sums = new GroupSums(source.config(), (group, n) -> CpuQuantizer.sums(n));
@@ -74,17 +70,12 @@ public record HessianCollection(int files, long tokens, double seconds) {
                     }
                 }
                 progress.end();
-                Files.move(temporary, absolute, StandardCopyOption.ATOMIC_MOVE);
-            } catch (RuntimeException | IOException | Error e) {
-                WorkDirectory.delete(temporary);
-                throw e;
+                staged.commit();
             }
             return new HessianCollection(
                     layers * LinearGroup.values().length,
                     sequences.stream().mapToLong(s -> s.length).sum(),
                     (System.nanoTime() - started) / 1e9);
-        } catch (IOException e) {
-            throw new GossetException(out + ": cannot be written: " + e.getMessage(), e);
         }
     }
 }

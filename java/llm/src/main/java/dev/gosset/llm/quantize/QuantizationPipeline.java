@@ -27,17 +27,16 @@ import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
 import dev.gosset.llm.io.Json;
+import dev.gosset.llm.io.StagedDirectory;
 import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
-import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -45,7 +44,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.zip.CRC32C;
 
 /**
  * The whole way from an original model to a quantized one, block by block: activations of the unquantized model, a Hessian
@@ -58,21 +56,11 @@ public final class QuantizationPipeline {
     /** The report that lies beside the weight file. */
     public static final String REPORT = "quantization.json";
 
-    /** Files of the original model that belong to the quantized one too, where they exist. */
-    private static final List<String> COPIED = List.of(
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "tokenizer.model",
-            "chat_template.jinja",
-            "chat_template.json",
-            "generation_config.json");
-
     private static final ObjectMapper JSON = QuantizationReport.JSON;
 
     private final SourceModel source;
-    private final Path tokenizer;
+    private final CopiedFiles files;
+    private final RunRecord record;
     private final QuantizationSettings settings;
     private final List<int[]> sequences;
     private final WorkDirectory work;
@@ -82,7 +70,8 @@ public final class QuantizationPipeline {
 
     private QuantizationPipeline(
             SourceModel source,
-            Path tokenizer,
+            CopiedFiles files,
+            RunRecord record,
             QuantizationSettings settings,
             List<int[]> sequences,
             WorkDirectory work,
@@ -90,7 +79,8 @@ public final class QuantizationPipeline {
             ThreadTeam team,
             Progress progress) {
         this.source = source;
-        this.tokenizer = tokenizer;
+        this.files = files;
+        this.record = record;
         this.settings = settings;
         this.sequences = sequences;
         this.work = work;
@@ -104,8 +94,8 @@ public final class QuantizationPipeline {
      *
      * @param model directory of the original model
      * @param out directory of the result: absent or empty before, whole after
-     * @param resume goes on from the finished blocks of an unfinished run with the same settings; where that run came to
-     *     its end, or none was begun, that is no error
+     * @param resume goes on from the finished blocks of an unfinished run of the same inputs, settings and kernels; where
+     *     that run came to its end, or none was begun, that is no error
      * @throws FormatException where the input holds something it must not; nothing is left behind then
      */
     public static QuantizationReport run(
@@ -133,118 +123,102 @@ public final class QuantizationPipeline {
         long started = System.nanoTime();
         boolean maybeFinished = resume && Files.exists(out.resolve(REPORT));
         if (!maybeFinished) {
-            WorkDirectory.requireFree(out);
+            StagedDirectory.requireFree(out);
         }
         try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
                 SourceModel source = SourceModel.open(model)) {
+            CopiedFiles files = CopiedFiles.read(model, tokenizer);
             List<int[]> sequences;
             try (Tokenizer words = Tokenizer.open(tokenizer)) {
                 sequences = settings.calibration() == null
                         ? List.of()
                         : settings.calibration().tokenize(words, source.config());
             }
-            if (settings.hessians() != null) {
-                requireHessians(source.config(), settings.hessians());
-            }
+            Map<String, String> hessians =
+                    settings.hessians() == null ? Map.of() : checkHessians(source.config(), settings.hessians());
             String checksum = source.check(team, progress);
-            Map<String, Object> recorded = recorded(settings, sequences, source.config(), checksum);
-            if (!devices.first().isCpu()) {
-                recorded.put("device", devices.first().kind());
-            }
+            RunRecord record =
+                    RunRecord.of(settings, source.config(), checksum, files, sequences, hessians, devices.first());
             if (maybeFinished) {
-                Optional<QuantizationReport> finished = finished(out, recorded);
-                if (finished.isPresent()) {
-                    return finished.get();
-                }
+                QuantizationReport report = finished(out, record);
+                WorkDirectory.removeLeftOver(out);
+                return report;
             }
-            try (WorkDirectory work = WorkDirectory.open(out, recorded, resume)) {
+            try (WorkDirectory work = WorkDirectory.open(out, record, resume)) {
+                QuantizationReport report;
                 try {
                     QuantizationPipeline pipeline = new QuantizationPipeline(
-                            source, tokenizer, settings, sequences, work, opened.quantizers(), team, progress);
+                            source, files, record, settings, sequences, work, opened.quantizers(), team, progress);
                     pipeline.requireSpace();
                     pipeline.quantizeBlocks();
-                    QuantizationReport report = pipeline.assemble(recorded, opened, started);
-                    work.finish();
-                    return report;
-                } catch (RuntimeException e) {
+                    report = pipeline.assemble(opened, started);
+                    work.publish();
+                } catch (GossetException e) {
                     throw pickUp(work, source.config().layers(), e);
-                } catch (Error e) {
-                    // Out of memory, for one.
-                    if (work.blocksDone(source.config().layers()) == 0) {
-                        work.discard();
-                    }
+                } catch (Throwable e) {
+                    discardIfNothingIsDone(work, source.config().layers(), e);
                     throw e;
                 }
+                try {
+                    work.discard();
+                } catch (GossetException e) {
+                    throw new GossetException(out + ": is whole, but " + e.getMessage(), e);
+                }
+                return report;
             }
         }
     }
 
-    /** What is to be done with the work of a run that failed: nothing finished, nothing kept. */
-    private static RuntimeException pickUp(WorkDirectory work, int layers, RuntimeException e) {
-        int done = work.blocksDone(layers);
-        if (done == 0) {
-            work.discard();
-            return e;
-        }
-        if (e instanceof GossetException) {
-            return new GossetException(
-                    e.getMessage() + "; " + done + " of " + layers + " finished blocks are kept in " + work.path()
-                            + ": resume the run, or delete them",
-                    e);
-        }
-        return e;
+    /** What is to be done with the work of a run that failed, and what is to be said: nothing finished, nothing kept. */
+    private static GossetException pickUp(WorkDirectory work, int layers, GossetException e) {
+        int done = discardIfNothingIsDone(work, layers, e);
+        return done == 0
+                ? e
+                : new GossetException(
+                        e.getMessage() + "; " + done + " of " + layers + " finished blocks are kept in " + work.path()
+                                + ": resume the run, or delete them",
+                        e);
     }
 
-    private static void requireHessians(ModelConfig config, Path directory) {
+    private static int discardIfNothingIsDone(WorkDirectory work, int layers, Throwable failure) {
+        int done = work.blocksDone(layers);
+        if (done == 0) {
+            try {
+                work.discard();
+            } catch (GossetException e) {
+                failure.addSuppressed(e);
+            }
+        }
+        return done;
+    }
+
+    /** The checksums of the Hessians that a model needs, by file; fails where one is missing or wrong. */
+    private static Map<String, String> checkHessians(ModelConfig config, Path directory) {
         HessianFiles files = new HessianFiles(directory);
+        Map<String, String> sums = new LinkedHashMap<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             for (LinearGroup group : LinearGroup.values()) {
                 try (Arena arena = Arena.ofConfined()) {
-                    files.read(layer, group, group.inputs(config), arena);
+                    Hessian hessian = files.read(layer, group, group.inputs(config), arena);
+                    sums.put(files.file(layer, group).getFileName().toString(), RunRecord.checksum(hessian));
                 }
             }
         }
+        return sums;
     }
 
-    /** Everything that decides the bytes of the result. */
-    private static Map<String, Object> recorded(
-            QuantizationSettings settings, List<int[]> sequences, ModelConfig config, String checksum) {
-        Map<String, Object> recorded = new LinkedHashMap<>();
-        recorded.put("model_crc32c", checksum);
-        recorded.put("codebook", settings.rounding().codebook().name());
-        recorded.put("scale", settings.rounding().scale());
-        recorded.put("greedy_passes", settings.rounding().greedyPasses());
-        recorded.put("sigma", settings.rounding().sigma());
-        recorded.put("rescale", settings.rounding().rescale());
-        recorded.put("precision", settings.rounding().precision().name());
-        recorded.put("seed", settings.seed());
-        if (settings.hessians() == null) {
-            CRC32C crc = new CRC32C();
-            for (int[] sequence : sequences) {
-                ByteBuffer bytes = ByteBuffer.allocate(4 * sequence.length);
-                bytes.asIntBuffer().put(sequence);
-                crc.update(bytes);
-            }
-            recorded.put("calibration_sequences", sequences.size());
-            recorded.put("calibration_context", settings.calibration().contextFor(config));
-            recorded.put("calibration_tokens_crc32c", java.util.HexFormat.of().toHexDigits(crc.getValue(), 8));
-        } else {
-            recorded.put(
-                    "hessians", settings.hessians().toAbsolutePath().normalize().toString());
-        }
-        return recorded;
-    }
-
-    private static Optional<QuantizationReport> finished(Path out, Map<String, Object> recorded) {
+    /** The report of a result that is there already and was made of the same. */
+    private static QuantizationReport finished(Path out, RunRecord record) {
+        JsonNode found = Json.readObject(out.resolve(REPORT));
+        record.inputDifferenceTo(found.path("settings")).ifPresent(difference -> {
+            throw new FormatException(out + ": the finished model here was made with " + difference
+                    + "; name another output, or delete it");
+        });
         try {
-            JsonNode found = JSON.readTree(out.resolve(REPORT).toFile());
-            if (WorkDirectory.difference(found.path("settings"), JSON.valueToTree(recorded)) != null) {
-                return Optional.empty();
-            }
-            return Optional.of(JSON.treeToValue(found, QuantizationReport.class));
-        } catch (IOException e) {
+            return JSON.treeToValue(found, QuantizationReport.class);
+        } catch (JsonProcessingException e) {
             throw new FormatException(
-                    out.resolve(REPORT) + ": is not the report of a quantization: " + e.getMessage(), e);
+                    out.resolve(REPORT) + ": is not the report of a quantization: " + e.getOriginalMessage(), e);
         }
     }
 
@@ -270,7 +244,8 @@ public final class QuantizationPipeline {
                         + " bytes free, the quantized model and" + " its work files need up to " + needed);
             }
         } catch (IOException e) {
-            throw new GossetException(work.path() + ": cannot tell the free space of the disk: " + e.getMessage(), e);
+            throw new GossetException(
+                    work.path() + ": cannot tell the free space of the disk: " + CrashSafeFile.reason(e), e);
         }
     }
 
@@ -362,9 +337,7 @@ public final class QuantizationPipeline {
         try (Construction construction = new Construction(result::close);
                 Arena arena = Arena.ofShared()) {
             ModelConfig config = source.config();
-            Hessian hessian = settings.hessians() == null
-                    ? sums.hessian(arena)
-                    : new HessianFiles(settings.hessians()).read(layer, group, group.inputs(config), arena);
+            Hessian hessian = settings.hessians() == null ? sums.hessian(arena) : givenHessian(layer, group, arena);
             if (sums != null) {
                 sums.close();
             }
@@ -379,6 +352,19 @@ public final class QuantizationPipeline {
         }
     }
 
+    private Hessian givenHessian(int layer, LinearGroup group, Arena arena) {
+        HessianFiles files = new HessianFiles(settings.hessians());
+        Path file = files.file(layer, group);
+        Hessian hessian = files.read(layer, group, group.inputs(source.config()), arena);
+        String expected = record.hessian(file.getFileName().toString());
+        String found = RunRecord.checksum(hessian);
+        if (!found.equals(expected)) {
+            throw new FormatException(
+                    file + ": has changed since the run began: has the CRC32C " + found + ", expected " + expected);
+        }
+        return hessian;
+    }
+
     private static byte[] bytes(Object value) {
         try {
             return JSON.writeValueAsBytes(value);
@@ -388,16 +374,14 @@ public final class QuantizationPipeline {
     }
 
     /** Puts the whole model together in {@link WorkDirectory#model}. */
-    private QuantizationReport assemble(
-            Map<String, Object> recorded, QuantizationDevices.Opened devices, long started) {
+    private QuantizationReport assemble(QuantizationDevices.Opened devices, long started) {
         ModelConfig config = source.config();
         Path out = work.model();
         List<LinearReport> linears = new ArrayList<>();
         long weights = 0;
         long linearBytes = 0;
         Map<String, String> metadata = new LinkedHashMap<>();
-        recorded.forEach((k, v) -> metadata.put("gosset." + k, String.valueOf(v)));
-        metadata.remove("gosset.hessians");
+        record.texts().forEach((name, value) -> metadata.put("gosset." + name, value));
         long bytes;
         try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(GossetWeights.FILE), metadata)) {
             for (SourceModel.Kept kept : source.kept()) {
@@ -417,23 +401,12 @@ public final class QuantizationPipeline {
                 }
             }
             writer.commit();
+            bytes = writer.position();
         }
-        try {
-            bytes = Files.size(out.resolve(GossetWeights.FILE));
-            writeConfig(out);
-            for (String name : COPIED) {
-                boolean ofModel = name.equals("generation_config.json");
-                Path from = (ofModel ? source.model().directory().path() : tokenizer).resolve(name);
-                if (Files.isRegularFile(from)) {
-                    CrashSafeFile.write(out.resolve(name), Files.readAllBytes(from));
-                }
-            }
-            ChatTemplate.copyNamed(tokenizer, out);
-        } catch (IOException e) {
-            throw new GossetException(out + ": cannot be written: " + e.getMessage(), e);
-        }
+        writeConfig(out);
+        files.write(out);
         QuantizationReport report = new QuantizationReport(
-                recorded,
+                record.fields(),
                 linears,
                 weights,
                 8.0 * linearBytes / weights,
@@ -451,9 +424,12 @@ public final class QuantizationPipeline {
 
     private List<LinearReport> blockReport(int layer) {
         try {
-            return JSON.readValue(work.blockReport(layer).toFile(), new TypeReference<List<LinearReport>>() {});
+            return JSON.readValue(
+                    Files.readAllBytes(work.blockReport(layer)), new TypeReference<List<LinearReport>>() {});
+        } catch (JsonProcessingException e) {
+            throw new FormatException(work.blockReport(layer) + ": is damaged: " + e.getOriginalMessage(), e);
         } catch (IOException e) {
-            throw new FormatException(work.blockReport(layer) + ": is damaged: " + e.getMessage(), e);
+            throw new GossetException(work.blockReport(layer) + ": cannot be read: " + CrashSafeFile.reason(e), e);
         }
     }
 
@@ -494,8 +470,7 @@ public final class QuantizationPipeline {
 
     /** The original's config.json with what was done to it. */
     private void writeConfig(Path out) {
-        ObjectNode config =
-                (ObjectNode) Json.readObject(source.model().directory().path().resolve("config.json"));
+        ObjectNode config = files.config().deepCopy();
         source.config().complete(config);
         ObjectNode quantization = config.putObject("quantization_config");
         quantization.put("quant_method", "gosset");

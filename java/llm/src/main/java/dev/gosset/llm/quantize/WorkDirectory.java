@@ -1,173 +1,168 @@
 package dev.gosset.llm.quantize;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.gosset.core.FormatException;
+import dev.gosset.core.GossetException;
+import dev.gosset.core.memory.CrashSafeFile;
+import dev.gosset.llm.io.Json;
+import dev.gosset.llm.io.StagedDirectory;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.util.LinkedHashSet;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.Set;
 
 /**
  * Where a model is quantized before it appears under its own name: the directory {@code OUT.partial} beside {@code OUT}.
  *
- * <p>It holds the settings of the run, one finished file for every quantized block, and at the end the whole model in a
- * folder of its own; the last step renames that to {@code OUT}. So {@code OUT} is either absent or whole, and a run killed at any moment goes on
- * from its finished blocks. A lock keeps two runs apart. Not thread-safe.
+ * <p>It holds the record of the run, one finished file for every quantized block, and at the end the whole model in a folder
+ * of its own, which is renamed to {@code OUT}. So {@code OUT} is either absent or whole, and a run killed at any moment goes
+ * on from its finished blocks. A lock keeps two runs apart. Not thread-safe.
  */
 final class WorkDirectory implements AutoCloseable {
     private static final String SETTINGS = "settings.json";
     private static final String LOCK = "lock";
-    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
     private final Path out;
     private final Path path;
+    private final List<Path> parents;
     private final FileChannel lockFile;
 
-    private WorkDirectory(Path out, Path path, FileChannel lockFile) {
+    private WorkDirectory(Path out, Path path, List<Path> parents, FileChannel lockFile) {
         this.out = out;
         this.path = path;
+        this.parents = parents;
         this.lockFile = lockFile;
-    }
-
-    /** Fails where {@code out} exists and is anything but an empty directory. */
-    static void requireFree(Path out) {
-        if (!Files.exists(out)) {
-            return;
-        }
-        if (!Files.isDirectory(out)) {
-            throw new FormatException(out + ": the output exists and is not a directory");
-        }
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(out)) {
-            if (entries.iterator().hasNext()) {
-                throw new FormatException(
-                        out + ": the output directory is not empty; name another one or empty it first");
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     /**
      * Makes the work directory of {@code out}, or takes up the one that an unfinished run left.
      *
-     * @param settings what decides the result; an unfinished run goes on only with equal settings
+     * @param record what decides the result; an unfinished run goes on only with an equal one
      * @param resume whether to take up an unfinished run; without it one is an error
      */
-    static WorkDirectory open(Path out, Map<String, ?> settings, boolean resume) {
-        requireFree(out);
+    static WorkDirectory open(Path out, RunRecord record, boolean resume) {
+        StagedDirectory.requireFree(out);
         Path absolute = out.toAbsolutePath().normalize();
-        Path path = absolute.resolveSibling(absolute.getFileName() + ".partial");
-        JsonNode wanted = JSON.valueToTree(settings);
+        Path path = path(absolute);
         boolean unfinished = Files.exists(path.resolve(SETTINGS));
+        if (unfinished && !resume) {
+            throw new FormatException(
+                    path + ": an unfinished run lies here; resume it, or delete the directory to start anew");
+        }
+        if (!unfinished && Files.exists(path) && !isOurs(path)) {
+            throw new FormatException(path + ": exists and is not the work directory of an unfinished run;"
+                    + " move it away or choose another output");
+        }
+        List<Path> parents = StagedDirectory.missingParents(path);
+        WorkDirectory work = new WorkDirectory(absolute, path, parents, makeAndLock(path, parents));
         try {
-            if (unfinished && !resume) {
-                throw new FormatException(
-                        path + ": an unfinished run lies here; resume it, or delete the directory to start anew");
+            if (unfinished) {
+                work.requireSame(record);
+            } else {
+                CrashSafeFile.write(path.resolve(SETTINGS), record.toJson());
             }
-            if (!unfinished && Files.exists(path) && !onlyLock(path)) {
-                throw new FormatException(path + ": exists and is not the work directory of an unfinished run;"
-                        + " move it away or choose another output");
-            }
-            Files.createDirectories(path);
-            FileChannel lockFile = lock(path);
-            try {
-                if (unfinished) {
-                    requireSame(path, wanted);
-                } else {
-                    Path temporary = path.resolve(SETTINGS + ".tmp");
-                    JSON.writeValue(temporary.toFile(), wanted);
-                    Files.move(temporary, path.resolve(SETTINGS), StandardCopyOption.ATOMIC_MOVE);
-                }
-                removeTemporaries(path);
-                return new WorkDirectory(absolute, path, lockFile);
-            } catch (IOException | RuntimeException | Error e) {
-                lockFile.close();
+            work.removeTemporaries();
+            return work;
+        } catch (Throwable e) {
+            try (work) {
                 if (!unfinished) {
-                    delete(path);
+                    StagedDirectory.deleteAfter(e, path, parents);
                 }
                 throw e;
             }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
         }
     }
 
-    private static boolean onlyLock(Path path) throws IOException {
+    /** Removes what a run left that was ended after {@code out} had its name. */
+    static void removeLeftOver(Path out) {
+        Path path = path(out.toAbsolutePath().normalize());
+        if (Files.exists(path) && isOurs(path)) {
+            try (WorkDirectory work = new WorkDirectory(out, path, List.of(), makeAndLock(path, List.of()))) {
+                work.discard();
+            }
+        }
+    }
+
+    private static Path path(Path out) {
+        return out.resolveSibling(out.getFileName() + ".partial");
+    }
+
+    /** Whether a directory is the work directory of an unfinished run, or of one that was ended while it made or removed it. */
+    private static boolean isOurs(Path path) {
+        return Files.exists(path.resolve(SETTINGS))
+                || entries(path).stream()
+                        .map(e -> e.getFileName().toString())
+                        .allMatch(n -> n.equals(LOCK) || n.endsWith(".tmp"));
+    }
+
+    private static List<Path> entries(Path path) {
+        List<Path> all = new ArrayList<>();
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(path)) {
-            for (Path entry : entries) {
-                String name = entry.getFileName().toString();
-                if (!name.equals(LOCK) && !name.endsWith(".tmp")) {
-                    return false;
+            entries.forEach(all::add);
+            return all;
+        } catch (IOException e) {
+            throw new GossetException(path + ": cannot be read: " + CrashSafeFile.reason(e), e);
+        }
+    }
+
+    private static FileChannel makeAndLock(Path path, List<Path> parents) {
+        boolean isNew = !Files.exists(path);
+        try {
+            Files.createDirectories(path);
+            FileChannel channel =
+                    FileChannel.open(path.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            try {
+                FileLock lock = channel.tryLock();
+                if (lock != null) {
+                    return channel;
+                }
+            } catch (OverlappingFileLockException e) {
+                // The same JVM holds it: the message below says so.
+            } catch (Throwable e) {
+                try (channel) {
+                    throw e;
                 }
             }
-        }
-        return true;
-    }
-
-    private static FileChannel lock(Path path) throws IOException {
-        FileChannel channel = FileChannel.open(path.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        try {
-            FileLock lock = channel.tryLock();
-            if (lock != null) {
-                return channel;
+            channel.close();
+        } catch (IOException e) {
+            GossetException failure = new GossetException(path + ": cannot be written: " + CrashSafeFile.reason(e), e);
+            if (isNew) {
+                StagedDirectory.deleteAfter(failure, path, parents);
             }
-        } catch (OverlappingFileLockException e) {
-            // The same JVM holds it: the message below says so.
+            throw failure;
+        } catch (Throwable e) {
+            if (isNew) {
+                StagedDirectory.deleteAfter(e, path, parents);
+            }
+            throw e;
         }
-        channel.close();
         throw new FormatException(path + ": another run is at work here");
     }
 
-    private static void requireSame(Path path, JsonNode wanted) {
+    private void requireSame(RunRecord record) {
         JsonNode found;
         try {
-            found = JSON.readTree(path.resolve(SETTINGS).toFile());
-        } catch (IOException e) {
-            throw new FormatException(
-                    path.resolve(SETTINGS) + ": not readable as JSON; delete the directory to start anew", e);
+            found = Json.readObject(path.resolve(SETTINGS));
+        } catch (FormatException e) {
+            throw new FormatException(e.getMessage() + "; delete the directory to start anew", e);
         }
-        String difference = difference(found, wanted);
-        if (difference != null) {
+        record.differenceTo(found).ifPresent(difference -> {
             throw new FormatException(path + ": the unfinished run was started with " + difference
-                    + "; resume with the same settings, or delete the directory");
-        }
+                    + "; resume with the same, or delete the directory to start anew");
+        });
     }
 
-    /** What differs first between two sets of settings, or null. */
-    static String difference(JsonNode found, JsonNode wanted) {
-        Set<String> keys = new LinkedHashSet<>();
-        wanted.fieldNames().forEachRemaining(keys::add);
-        found.fieldNames().forEachRemaining(keys::add);
-        for (String key : keys) {
-            // Through text, so that 1 and 1L are the same number.
-            String was = String.valueOf(found.get(key));
-            String is = String.valueOf(wanted.get(key));
-            if (!was.equals(is)) {
-                return key + " = " + was + ", this one has " + is;
-            }
-        }
-        return null;
-    }
-
-    private static void removeTemporaries(Path path) throws IOException {
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(path, "*.tmp")) {
-            for (Path entry : entries) {
-                Files.delete(entry);
+    private void removeTemporaries() {
+        for (Path entry : entries(path)) {
+            if (entry.getFileName().toString().endsWith(".tmp")) {
+                StagedDirectory.delete(entry, List.of());
             }
         }
     }
@@ -198,57 +193,41 @@ final class WorkDirectory implements AutoCloseable {
         return done;
     }
 
-    /** Where the finished model is put together; {@link #finish} gives it its own name. */
+    /** An empty folder, where the finished model is put together; {@link #publish} gives it its own name. */
     Path model() {
+        Path model = path.resolve("model");
+        StagedDirectory.delete(model, List.of());
         try {
-            return Files.createDirectories(path.resolve("model"));
+            return Files.createDirectory(model);
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            throw new GossetException(model + ": cannot be written: " + CrashSafeFile.reason(e), e);
         }
     }
 
-    /** Gives the finished model its own name, in one step, then removes the rest. */
-    void finish() {
-        try {
-            Files.move(path.resolve("model"), out, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        delete(path);
+    /** Gives the finished model its own name, in one step; what remains is to {@link #discard} the rest. */
+    void publish() {
+        StagedDirectory.rename(path.resolve("model"), out);
     }
 
-    /** Removes everything, finished blocks too. */
+    /** Removes everything, finished blocks too; the record last, so that the rest is known for what it is until then. */
     void discard() {
-        delete(path);
-    }
-
-    static void delete(Path root) {
-        try {
-            Files.walkFileTree(root, new SimpleFileVisitor<>() {
-                @Override
-                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                    Files.delete(file);
-                    return FileVisitResult.CONTINUE;
-                }
-
-                @Override
-                public FileVisitResult postVisitDirectory(Path dir, IOException e) throws IOException {
-                    Files.delete(dir);
-                    return FileVisitResult.CONTINUE;
-                }
-            });
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+        for (Path entry : entries(path)) {
+            String name = entry.getFileName().toString();
+            if (!name.equals(SETTINGS) && !name.equals(LOCK)) {
+                StagedDirectory.delete(entry, List.of());
+            }
         }
+        StagedDirectory.delete(path.resolve(SETTINGS), List.of());
+        StagedDirectory.delete(path, parents);
     }
 
-    /** Lets go of the lock; the directory stays unless {@link #finish} or {@link #discard} was called. */
+    /** Lets go of the lock; the directory stays unless {@link #discard} was called. */
     @Override
     public void close() {
         try {
             lockFile.close();
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            throw new GossetException(path + ": cannot be closed: " + CrashSafeFile.reason(e), e);
         }
     }
 }

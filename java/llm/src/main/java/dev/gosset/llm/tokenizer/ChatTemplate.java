@@ -37,7 +37,7 @@ public final class ChatTemplate {
 
     private static final String DEFAULT = "default";
     private static final String TOOL_USE = "tool_use";
-    private static final String FOLDER = "additional_chat_templates";
+    public static final String FOLDER = "additional_chat_templates";
 
     private static final String SUFFIX = ".jinja";
 

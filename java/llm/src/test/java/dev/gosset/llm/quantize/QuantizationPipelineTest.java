@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.GossetException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.WeightFile;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.RoundingSettings;
@@ -14,9 +16,12 @@ import dev.gosset.llm.Progress;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.model.Model;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -212,5 +217,181 @@ final class QuantizationPipelineTest {
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("1_down.safetensors");
         assertThat(List.of(temporary.toFile().list())).doesNotContain("lacking", "lacking.partial");
+    }
+
+    private Path hessians(Path model, String name, long textSeed) throws Exception {
+        Path file = Files.writeString(temporary.resolve(name + ".txt"), TinyModels.text(textSeed, 1000));
+        try (ThreadTeam team = new ThreadTeam(2)) {
+            Path out = temporary.resolve(name);
+            HessianCollection.run(model, new CalibrationText(file, 8, 64), out, team, Progress.NONE);
+            return out;
+        }
+    }
+
+    private QuantizationSettings given(Path hessians) {
+        return new QuantizationSettings(settings(2, 1).rounding(), 1, null, hessians);
+    }
+
+    private static void resume(Path model, Path out, QuantizationSettings settings, Progress progress) {
+        try (ThreadTeam team = new ThreadTeam(2)) {
+            QuantizationPipeline.run(model, out, settings, true, team, progress);
+        }
+    }
+
+    /** Blocks of one set of Hessians are not put together with blocks of another; the same ones may lie elsewhere. */
+    @Test
+    void otherHessiansAreRefusedUnfinishedAndFinished() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path hessians = hessians(model, "a", 1);
+        Path others = hessians(model, "b", 2);
+        Path copy = Files.createDirectory(temporary.resolve("copy"));
+        for (String name : hessians.toFile().list()) {
+            Files.copy(hessians.resolve(name), copy.resolve(name));
+        }
+        run(model, temporary.resolve("unbroken"), given(hessians), 1);
+        Path out = temporary.resolve("out");
+        assertThatThrownBy(() -> resume(model, out, given(hessians), new KilledAt(new int[] {23})))
+                .isInstanceOf(Killed.class);
+        assertThat(temporary.resolve("out.partial/block-00000.arrow")).exists();
+        assertThatThrownBy(() -> resume(model, out, given(others), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContainingAll("out.partial", "hessians_crc32c.0_qkv.safetensors = ", "this one has");
+        // One file alone, of a block that is done already.
+        Path one = hessians.resolve("0_down.safetensors");
+        Files.copy(others.resolve("0_down.safetensors"), one, StandardCopyOption.REPLACE_EXISTING);
+        assertThatThrownBy(() -> resume(model, out, given(hessians), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("hessians_crc32c.0_down.safetensors");
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("calibration_sequences = nothing, this one has 12");
+        resume(model, out, given(copy), Progress.NONE);
+        assertThat(weights("out")).isEqualTo(weights("unbroken"));
+        assertThatThrownBy(() -> resume(model, out, given(others), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContainingAll("the finished model here was made with", "0_qkv");
+        resume(model, out, given(copy), Progress.NONE);
+        assertThat(weights("out")).isEqualTo(weights("unbroken"));
+    }
+
+    /** A Hessian that is replaced between the check and its use, hours later in a large model. */
+    @Test
+    void aHessianThatChangesDuringTheRunIsRefused() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path hessians = hessians(model, "a", 1);
+        Path others = hessians(model, "b", 2);
+        Progress replaces = new Progress() {
+            @Override
+            public void start(String job, long steps) {
+                try {
+                    if (job.equals("quantizing")) {
+                        Files.copy(
+                                others.resolve("1_up.safetensors"),
+                                hessians.resolve("1_up.safetensors"),
+                                StandardCopyOption.REPLACE_EXISTING);
+                    }
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+
+            @Override
+            public void step(String detail) {}
+
+            @Override
+            public void end() {}
+        };
+        assertThatThrownBy(() -> resume(model, temporary.resolve("out"), given(hessians), replaces))
+                .isInstanceOf(GossetException.class)
+                .hasMessageContainingAll("1_up.safetensors", "changed since the run began", "1 of 2", "resume");
+        assertThat(temporary.resolve("out")).doesNotExist();
+    }
+
+    /** What is copied beside the weights decides the result too. */
+    @Test
+    void anotherTokenizerOrConfigurationIsRefused() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path hessians = hessians(model, "a", 1);
+        Path out = temporary.resolve("out");
+        assertThatThrownBy(() -> resume(model, out, given(hessians), new KilledAt(new int[] {23})))
+                .isInstanceOf(Killed.class);
+        for (String name : List.of("tokenizer.json", "config.json")) {
+            String before = Files.readString(model.resolve(name));
+            Files.writeString(
+                    model.resolve(name),
+                    name.equals("config.json") ? before.replaceFirst("\\{", "{\"extra\": 1, ") : before + "\n");
+            assertThatThrownBy(() -> resume(model, out, given(hessians), Progress.NONE))
+                    .as(name)
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining("files_crc32c." + name);
+            Files.writeString(model.resolve(name), before);
+        }
+        Files.writeString(model.resolve("chat_template.jinja"), "{{ x }}");
+        assertThatThrownBy(() -> resume(model, out, given(hessians), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("files_crc32c.chat_template.jinja = nothing");
+        Files.delete(model.resolve("chat_template.jinja"));
+        resume(model, out, given(hessians), Progress.NONE);
+        assertThat(out).isDirectory();
+    }
+
+    /** Other kernels round other last bits: an unbroken run would have used the same ones throughout. */
+    @Test
+    void blocksThatOtherKernelsMadeAreRefusedAndAFinishedModelIsNot() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path out = temporary.resolve("out");
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), new KilledAt(new int[] {50})))
+                .isInstanceOf(Killed.class);
+        Path record = temporary.resolve("out.partial/settings.json");
+        String before = Files.readString(record);
+        assertThat(before).contains("bit vectors", "OpenBLAS");
+        Files.writeString(record, before.replaceFirst("\\d+ bit vectors", "64 bit vectors"));
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContainingAll("computed_with.kernels = ", "64 bit vectors");
+        Files.writeString(record, before);
+        resume(model, out, settings(2, 1), Progress.NONE);
+        Path report = out.resolve(QuantizationPipeline.REPORT);
+        Files.writeString(report, Files.readString(report).replaceFirst("\\d+ bit vectors", "64 bit vectors"));
+        resume(model, out, settings(2, 1), Progress.NONE);
+        assertThatThrownBy(() -> resume(model, out, settings(2, 2), Progress.NONE))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("the finished model here was made with seed = 1, this one has 2");
+    }
+
+    /** Nothing finished, nothing kept, also where it is no exception of ours. */
+    @Test
+    void anErrorLeavesFinishedBlocksAndNothingElse() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path out = temporary.resolve("out");
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), new KilledAt(new int[] {25})))
+                .isInstanceOf(Killed.class);
+        assertThat(temporary.toFile().list()).containsExactlyInAnyOrder("calibration.txt", "model");
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), new KilledAt(new int[] {50})))
+                .isInstanceOf(Killed.class);
+        assertThat(temporary.resolve("out.partial/block-00000.arrow")).exists();
+        assertThat(temporary.resolve("out.partial").toFile().list()).noneMatch(n -> n.endsWith(".tmp"));
+    }
+
+    /** A finished block that was damaged on the disk meanwhile is not put into a model. */
+    @Test
+    void aDamagedBlockIsFoundWhenTheModelIsPutTogether() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path out = temporary.resolve("out");
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), new KilledAt(new int[] {50})))
+                .isInstanceOf(Killed.class);
+        Path block = temporary.resolve("out.partial/block-00000.arrow");
+        byte[] bytes = Files.readAllBytes(block);
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile file = WeightFile.open(block, arena);
+            long at = file.tensor("model.layers.0.mlp.down_proj.codes").data().address()
+                    - file.map().address();
+            bytes[(int) at + 5] ^= 1;
+        }
+        Files.write(block, bytes);
+        assertThatThrownBy(() -> resume(model, out, settings(2, 1), Progress.NONE))
+                .isInstanceOf(GossetException.class)
+                .hasMessageContainingAll(block.toString(), "'model.layers.0.mlp.down_proj.codes' is damaged");
+        assertThat(out).doesNotExist();
     }
 }

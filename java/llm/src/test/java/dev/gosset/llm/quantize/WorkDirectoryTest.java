@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 final class WorkDirectoryTest {
-    private static final Map<String, Object> SETTINGS = Map.of("seed", 1L, "codebook", "E8P12");
+    private static final RunRecord SETTINGS = new RunRecord(Map.of("seed", 1L, "codebook", "E8P12"));
 
     @TempDir
     private Path temporary;
@@ -23,7 +23,8 @@ final class WorkDirectoryTest {
             Files.writeString(work.blockFile(0), "codes");
             Files.writeString(work.model().resolve("weights.arrow"), "all");
             assertThat(out).doesNotExist();
-            work.finish();
+            work.publish();
+            work.discard();
         }
         assertThat(out.resolve("weights.arrow")).hasContent("all");
         assertThat(temporary.toFile().list()).containsExactly("out");
@@ -34,7 +35,8 @@ final class WorkDirectoryTest {
         Path out = Files.createDirectory(temporary.resolve("out"));
         try (WorkDirectory work = WorkDirectory.open(out, SETTINGS, false)) {
             Files.writeString(work.model().resolve("a"), "b");
-            work.finish();
+            work.publish();
+            work.discard();
         }
         assertThat(out.resolve("a")).hasContent("b");
     }
@@ -61,11 +63,12 @@ final class WorkDirectoryTest {
             Files.writeString(work.blockReport(4), "[]");
         }
         assertThatThrownBy(() -> WorkDirectory.open(out, SETTINGS, false)).hasMessageContaining("resume it");
-        assertThatThrownBy(() -> WorkDirectory.open(out, Map.of("seed", 2L, "codebook", "E8P12"), true))
+        assertThatThrownBy(() -> WorkDirectory.open(out, new RunRecord(Map.of("seed", 2L, "codebook", "E8P12")), true))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("seed = 1")
                 .hasMessageContaining("has 2");
-        try (WorkDirectory work = WorkDirectory.open(out, Map.of("codebook", "E8P12", "seed", 1), true)) {
+        try (WorkDirectory work =
+                WorkDirectory.open(out, new RunRecord(Map.of("codebook", "E8P12", "seed", 1)), true)) {
             assertThat(work.blockDone(3)).isTrue();
             assertThat(work.blockDone(4)).as("a report without codes").isFalse();
             assertThat(work.blocksDone(8)).isEqualTo(1);
@@ -89,5 +92,44 @@ final class WorkDirectoryTest {
         assertThatThrownBy(() -> WorkDirectory.open(temporary.resolve("out"), SETTINGS, true))
                 .hasMessageContaining("not the work directory");
         assertThat(foreign.toFile().list()).containsExactly("precious");
+    }
+
+    /** A run that was ended between the renaming of the model and the end of the clean-up. */
+    @Test
+    void whatARunLeftThatCameToItsEndIsRemoved() throws Exception {
+        Path out = temporary.resolve("out");
+        try (WorkDirectory work = WorkDirectory.open(out, SETTINGS, false)) {
+            Files.writeString(work.blockFile(0), "codes");
+            Files.writeString(work.model().resolve("weights.arrow"), "all");
+            work.publish();
+        }
+        assertThat(temporary.toFile().list()).containsExactlyInAnyOrder("out", "out.partial");
+        WorkDirectory.removeLeftOver(out);
+        assertThat(temporary.toFile().list()).containsExactly("out");
+        Path foreign = Files.createDirectory(temporary.resolve("out.partial"));
+        Files.writeString(foreign.resolve("precious"), "data");
+        WorkDirectory.removeLeftOver(out);
+        assertThat(foreign.resolve("precious")).hasContent("data");
+    }
+
+    @Test
+    void theModelIsPutTogetherInAnEmptyFolder() throws Exception {
+        Path out = temporary.resolve("out");
+        try (WorkDirectory work = WorkDirectory.open(out, SETTINGS, false)) {
+            Files.writeString(work.model().resolve(".weights.arrow.0123.tmp"), "half");
+            Files.writeString(work.model().resolve("weights.arrow"), "all");
+            work.publish();
+            work.discard();
+        }
+        assertThat(out.toFile().list()).containsExactly("weights.arrow");
+    }
+
+    @Test
+    void parentsThatWereMadeGoWithTheDirectory() {
+        try (WorkDirectory work = WorkDirectory.open(temporary.resolve("a/b/out"), SETTINGS, false)) {
+            assertThat(temporary.resolve("a/b/out.partial")).isDirectory();
+            work.discard();
+        }
+        assertThat(temporary.toFile().list()).isEmpty();
     }
 }
