@@ -23,7 +23,7 @@ test: jdk ## build, check the format, run every test
 	.ci/launcher
 
 fuzz: jdk ## fuzz the readers of files, SECONDS=10 each (READER=name: one alone)
-	fuzz/run $(or $(SECONDS),10) $(READER)
+	java/fuzz/run $(or $(SECONDS),10) $(READER)
 
 kill-test: jdk ## kill real quantizations at KILLS random moments (default 200), resume, compare the bytes
 	$(MVN) -q -pl java/cli -am test -Dtest=KillTest -Dsurefire.failIfNoSpecifiedTests=false -Dgosset.kills=$(or $(KILLS),200)
@@ -70,4 +70,4 @@ gpu-bench: ## on a machine with a GPU: time the kernels into bench/results
 	$(MAKE) -C native gpu-bench
 
 clean: ## remove everything that was built
-	rm -rf target java/*/target bench/target fuzz/target bindings/target native/target
+	rm -rf target java/*/target bench/target bindings/target native/target
