@@ -358,6 +358,7 @@ public final class FaultyDisk extends FileSystemProvider {
             return fault == Fault.KILLED || fault == Fault.POWER;
         }
 
+        @SuppressWarnings("ReferenceEquality") // a slice is another buffer, whatever it holds
         private int written(ByteBuffer bytes, ByteBuffer taken, int count, boolean chosen) throws IOException {
             if (taken != bytes) {
                 bytes.position(bytes.position() + count);
