@@ -227,7 +227,7 @@ class ModelVariantsTest {
         Path other = directory.resolve("other");
         for (Path to : List.of(out, other)) {
             QuantizationPipeline.run(
-                    to == out ? directory : plain,
+                    to.equals(out) ? directory : plain,
                     to,
                     new QuantizationSettings(
                             RoundingSettings.of(Codebook.ofBits(4)), 0, new CalibrationText(text, 8, 32), null),
