@@ -53,6 +53,7 @@ final class BenchCommand implements Runnable {
     private static final long POLL_NANOS = 20_000_000;
 
     /** What was read: without it the compiler would leave the reading out. */
+    @SuppressWarnings("UnusedVariable")
     private static volatile long read;
 
     @Spec
