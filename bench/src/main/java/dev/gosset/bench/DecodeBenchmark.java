@@ -75,8 +75,8 @@ public class DecodeBenchmark {
         Device device = contender.equals(Case.OURS) ? Device.CPU : Device.parse(contender);
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
         directory = Files.createTempDirectory("gosset-bench-");
-        model = Model.openStored(SyntheticModel.named(shape).gosset(directory.resolve("model"), bits));
         team = ThreadTeam.ofProcessors();
+        model = Model.openStored(SyntheticModel.named(shape).gosset(directory.resolve("model"), bits), team);
         loaded = backend == null
                 ? new CpuModel(model.transformer(), team)
                 : backend.load(model, device.index(), StorageOptions.defaults(), team);

@@ -79,7 +79,7 @@ public final class DecodeSteps {
             DenseProduct head = new DenseProduct(weight);
             ours = () -> head.apply(x, y, 0, workspace);
         } else {
-            ByteProduct head = new ByteProduct(weight, arena);
+            ByteProduct head = new ByteProduct(weight, arena, team);
             ours = () -> head.apply(x, y, workspace);
         }
         List<Case.Contender> contenders = new ArrayList<>();

@@ -185,7 +185,7 @@ final class BenchCommand implements Runnable {
         List<ModelBenchmark.Figure> models = List.of();
         String gpuSentence;
         try (ThreadTeam team = run.team(spec);
-                Model opened = model == null ? null : Model.open(model, storage.options(spec))) {
+                Model opened = model == null ? null : Model.open(model, storage.options(spec), team)) {
             try (Gpu gpu = gpu()) {
                 gpuSentence = gpu.sentence();
                 for (int n : sizes) {

@@ -3,6 +3,7 @@ package dev.gosset.cli;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.gosset.cuda.Emulation;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,16 +31,21 @@ final class EmulatedGosset {
         Path log = Files.createTempFile("gosset-emulated", ".log");
         try {
             JSON.writeValue(file.toFile(), commands);
-            List<String> command = List.of(
+            List<String> command = new ArrayList<>(List.of(
                     Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                     "--add-modules=jdk.incubator.vector",
                     "--enable-native-access=ALL-UNNAMED",
-                    "--sun-misc-unsafe-memory-access=allow",
+                    "--sun-misc-unsafe-memory-access=allow"));
+            // The vectors of this JVM.
+            ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                    .filter(a -> a.matches("-XX:(UseAVX|MaxVectorSize|.IgnoreUnrecognizedVMOptions).*"))
+                    .forEach(command::add);
+            command.addAll(List.of(
                     "-cp",
                     System.getProperty("java.class.path"),
                     EmulatedGosset.class.getName(),
                     file.toString(),
-                    Long.toString(memoryBytes));
+                    Long.toString(memoryBytes)));
             Process process = new ProcessBuilder(command)
                     .redirectErrorStream(true)
                     .redirectOutput(log.toFile())

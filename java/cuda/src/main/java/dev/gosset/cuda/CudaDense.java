@@ -105,6 +105,15 @@ public final class CudaDense implements DeviceLinear {
         return weights.bytes() + (scales == null ? 0 : scales.bytes());
     }
 
+    /** {@inheritDoc} Bytes round weights to one of 254 steps; many rows go through F16. */
+    @Override
+    public double relativeError(int count) {
+        if (scales != null) {
+            return 1e-2;
+        }
+        return count > CudaKernels.MAX_BATCH ? MANY_ROWS_ERROR : 2e-6;
+    }
+
     @Override
     public void plan(LinearWork.Plan plan, int count) {
         if (count > CudaKernels.MAX_BATCH && type != DecoderKernels.Stored.I8) {

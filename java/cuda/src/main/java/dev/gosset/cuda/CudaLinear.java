@@ -21,6 +21,9 @@ import java.nio.ByteOrder;
  * F16 weights and activations (divided by 32 in between, as in spec section 6), float32 sums.
  */
 public final class CudaLinear implements DeviceLinear {
+    /** {@link #relativeError} of few rows: tables of 16-bit products. */
+    public static final double FEW_ROWS_ERROR = 2e-4;
+
     /** The division that keeps F16 activations far from overflow, undone after the product. */
     private static final float GUARD = 32;
 
@@ -158,6 +161,11 @@ public final class CudaLinear implements DeviceLinear {
     /** SV times the scales of the parts: m floats. */
     public DeviceBuffer outputSigns() {
         return sv;
+    }
+
+    @Override
+    public double relativeError(int count) {
+        return count > CudaKernels.MAX_BATCH ? MANY_ROWS_ERROR : FEW_ROWS_ERROR;
     }
 
     @Override

@@ -6,6 +6,9 @@ package dev.gosset.cuda;
  * thread-safe but for its work.
  */
 public sealed interface DeviceLinear extends AutoCloseable permits CudaLinear, CudaDense {
+    /** {@link #relativeError} of more than {@link CudaKernels#MAX_BATCH} rows: F16 weights and activations. */
+    double MANY_ROWS_ERROR = 5e-4;
+
     /** m, the number of outputs. */
     int rows();
 
@@ -14,6 +17,11 @@ public sealed interface DeviceLinear extends AutoCloseable permits CudaLinear, C
 
     /** Bytes of device memory that the weights occupy. */
     long weightBytes();
+
+    /**
+     * The root mean square of the errors of y to expect at most, as a part of that of y, for products of {@code count} rows of activations.
+     */
+    double relativeError(int count);
 
     /** Tells what {@link #apply} of up to {@code count} rows works in. */
     void plan(LinearWork.Plan plan, int count);

@@ -19,6 +19,9 @@ import org.junit.jupiter.api.Assumptions;
  * -Dgosset.test.device=cuda} the first real device, and then the tests that need the emulation's switches are skipped.
  */
 public final class Emulation {
+    /** {@link DeviceLinear#relativeError} of whole models, prompts included. */
+    public static final double RELATIVE_ERROR = DeviceLinear.MANY_ROWS_ERROR;
+
     /** From java/ modules, and from bench. */
     private static final Path NATIVE = Path.of(Files.isDirectory(Path.of("../native")) ? "../native" : "../../native");
 

@@ -128,7 +128,9 @@ public final class LanguageModel implements AutoCloseable {
                     + (base.isBlank() ? "" : " (config.json says it was made from " + Quoted.of(base) + ")"));
         }
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
-        Model model = backend == null ? Model.open(directory, storage) : Model.openStored(directory, storage);
+        Model model = backend == null
+                ? Model.open(directory, storage, team)
+                : Model.openStored(directory, storage, team);
         Tokenizer words = null;
         try {
             words = Tokenizer.open(tokenizer == null ? directory : tokenizer);

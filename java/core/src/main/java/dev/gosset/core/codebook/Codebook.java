@@ -41,6 +41,9 @@ public sealed interface Codebook permits E8p, E8pResidual, D4, HalfInteger {
     /** How much larger the residual is made before its own codebook sees it; 1 where there is no residual codebook. */
     double residualScale();
 
+    /** A Euclidean norm that no point exceeds, close to that of the longest. */
+    double largestNorm();
+
     /** Writes the eight values of {@code code} to {@code out[offset..offset+7]}. */
     void decode(int code, double[] out, int offset);
 

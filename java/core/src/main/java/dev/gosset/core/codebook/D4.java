@@ -93,6 +93,11 @@ public final class D4 implements Codebook {
         return 1;
     }
 
+    @Override
+    public double largestNorm() {
+        return Math.sqrt(18);
+    }
+
     /** {@inheritDoc} Only the low 16 bits of {@code code} are read. */
     @Override
     public void decode(int code, double[] out, int offset) {

@@ -84,6 +84,11 @@ public final class E8p implements Codebook {
         return 1;
     }
 
+    @Override
+    public double largestNorm() {
+        return Math.sqrt(17);
+    }
+
     /** A fresh copy of {@code 2 S}, 256 x 8, row by row: every entry is 1, 3 or 5. */
     public static byte[] doubledMagnitudes() {
         byte[] table = new byte[MAGNITUDES * DIMENSION];

@@ -80,6 +80,11 @@ public final class E8pResidual implements Codebook {
         return residualScale;
     }
 
+    @Override
+    public double largestNorm() {
+        return E8p.INSTANCE.largestNorm() + (bits == 3 ? 2 : E8p.INSTANCE.largestNorm()) / residualScale;
+    }
+
     /** {@inheritDoc} The value is {@code q0 + q1 / residualScale}, in double arithmetic. */
     @Override
     public void decode(int code, double[] out, int offset) {

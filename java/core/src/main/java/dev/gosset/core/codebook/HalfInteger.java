@@ -50,6 +50,11 @@ public final class HalfInteger implements Codebook {
     }
 
     @Override
+    public double largestNorm() {
+        return 7.5 * Math.sqrt(DIMENSION);
+    }
+
+    @Override
     public void decode(int code, double[] out, int offset) {
         for (int c = 0; c < DIMENSION; c++) {
             out[offset + c] = (code >>> (28 - 4 * c) & 15) - LARGEST;

@@ -44,6 +44,9 @@ interface BlockCodes {
      */
     void indexPoints(long at, int unit, int region, int groups, long planes);
 
+    /** Rounded entries that the product of a point of E81B adds up. */
+    int residualEntries();
+
     /** Bytes of the tables of E81B for one group of columns. */
     int residualTableBytes();
 

@@ -125,6 +125,11 @@ final class ByteCodes implements BlockCodes {
     }
 
     @Override
+    public int residualEntries() {
+        return 2;
+    }
+
+    @Override
     public int residualTableBytes() {
         return ResidualTables.GROUP_BYTES;
     }

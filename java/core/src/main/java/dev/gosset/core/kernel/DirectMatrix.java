@@ -26,6 +26,16 @@ record DirectMatrix(MatvecKernel kernel, CodeMatrix codes) implements PreparedMa
     }
 
     @Override
+    public double errorBound(MemorySegment x) {
+        return kernel.errorBound(codes, x);
+    }
+
+    @Override
+    public double relativeError() {
+        return kernel.relativeError(codes);
+    }
+
+    @Override
     public long inputBytes() {
         return (4L * 8 * codes.groups() + 63) & -64L;
     }

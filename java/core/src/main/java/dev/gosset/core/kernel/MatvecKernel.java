@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
@@ -16,6 +17,16 @@ public interface MatvecKernel {
     void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow);
 
     /**
+     * How far a y[i] of {@link #matvec} may be from the exact product at most, whatever the codes: the sum of all that is rounded on the way.
+     *
+     * @param x as for {@link #matvec}
+     */
+    double errorBound(CodeMatrix codes, MemorySegment x);
+
+    /** {@link PreparedMatrix#relativeError} of {@link #matvec}. */
+    double relativeError(CodeMatrix codes);
+
+    /**
      * Decodes rows {@code firstRow <= i < lastRow} to floats.
      *
      * @param out native, {@code 4 * 8 * codes.groups() * (lastRow - firstRow)} bytes, row-major
@@ -27,8 +38,16 @@ public interface MatvecKernel {
      * copy; one that needs another layout repacks them into the arena, at no more bits per weight.
      *
      * @param arena owns what the form needs
+     * @param team repacks, where the arena and the codes are open to all its threads; stays the caller's
      */
-    default PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
+    default PreparedMatrix prepare(CodeMatrix codes, Arena arena, ThreadTeam team) {
         return new DirectMatrix(this, codes);
+    }
+
+    /** {@link #prepare(CodeMatrix, Arena, ThreadTeam)} on this thread alone. */
+    default PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
+        try (ThreadTeam one = new ThreadTeam(1)) {
+            return prepare(codes, arena, one);
+        }
     }
 }

@@ -1,8 +1,10 @@
 package dev.gosset.core.kernel;
 
+import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -84,13 +86,16 @@ final class NativeMemory {
     }
 
     /**
-     * The numbers from 0 to {@code count - 1}, for work on these segments that may be done in any order: in parallel, unless one is
-     * open to this thread alone, as memory of a confined arena is.
+     * Runs work on these segments that may be done in any order, for the numbers from 0 to {@code count - 1}: by all threads of the team,
+     * unless a segment is open to this thread alone, as memory of a confined arena is.
      */
-    static IntStream inParallel(int count, MemorySegment... segments) {
+    static void run(ThreadTeam team, int count, IntConsumer work, MemorySegment... segments) {
         Thread other = Thread.ofPlatform().unstarted(() -> {});
-        IntStream all = IntStream.range(0, count);
-        return Stream.of(segments).allMatch(s -> s.isAccessibleBy(other)) ? all.parallel() : all;
+        if (Stream.of(segments).allMatch(s -> s.isAccessibleBy(other))) {
+            team.run(count, work);
+        } else {
+            IntStream.range(0, count).forEach(work);
+        }
     }
 
     /** Keeps two segments of an automatic arena from being freed before here: stands behind the loops that use addresses. */

@@ -6,6 +6,7 @@ import static dev.gosset.core.kernel.NibbleSums.PLANE_BYTES;
 import static dev.gosset.core.kernel.NibbleSums.SUM_BYTES;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -43,13 +44,13 @@ final class NibbleMatrix implements PreparedMatrix {
     private final int bits;
     private final int blocks;
 
-    NibbleMatrix(CodeMatrix codes, Arena arena) {
+    NibbleMatrix(CodeMatrix codes, Arena arena, ThreadTeam team) {
         this.codes = codes;
         this.groups = codes.groups();
         this.bits = codes.codebook().bits();
         this.blocks = Math.ceilDiv(codes.rows(), BLOCK);
         this.data = arena.allocate((long) blocks * BLOCK * bits * groups, PAGE);
-        NativeMemory.inParallel(blocks, codes.data(), data).forEach(this::pack);
+        NativeMemory.run(team, blocks, this::pack, codes.data(), data);
     }
 
     private int width(int begin) {
@@ -115,6 +116,16 @@ final class NibbleMatrix implements PreparedMatrix {
     @Override
     public int mostInputs() {
         return bits == 2 || FloatVector.SPECIES_PREFERRED.vectorBitSize() < 256 ? Integer.MAX_VALUE : 16;
+    }
+
+    @Override
+    public double errorBound(MemorySegment x) {
+        return NibbleTables.errorBound(codes.codebook(), x, groups) + ErrorBounds.rounding(codes, x);
+    }
+
+    @Override
+    public double relativeError() {
+        return NibbleTables.relativeError(codes.codebook());
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.gosset.core.kernel;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.codebook.E8pResidual;
+import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
@@ -31,17 +32,27 @@ public final class NibbleMatvec implements MatvecKernel {
     }
 
     @Override
+    public double errorBound(CodeMatrix codes, MemorySegment x) {
+        return stored.errorBound(codes, x);
+    }
+
+    @Override
+    public double relativeError(CodeMatrix codes) {
+        return stored.relativeError(codes);
+    }
+
+    @Override
     public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
         stored.decode(codes, firstRow, lastRow, out);
     }
 
     @Override
-    public PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
+    public PreparedMatrix prepare(CodeMatrix codes, Arena arena, ThreadTeam team) {
         // The codebooks of the first checkpoints have codes of another build, which the tables do not know.
         boolean known = codes.codebook() instanceof E8p || codes.codebook() instanceof E8pResidual;
         return known && codes.groups() <= NibbleMatrix.MOST_GROUPS
-                ? new NibbleMatrix(codes, arena)
-                : stored.prepare(codes, arena);
+                ? new NibbleMatrix(codes, arena, team)
+                : stored.prepare(codes, arena, team);
     }
 
     /** Why this kernel cannot run well in this JVM, or null where it can. */

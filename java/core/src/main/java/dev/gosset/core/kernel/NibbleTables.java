@@ -57,6 +57,11 @@ final class NibbleTables {
 
     static final double RESIDUAL_LIMIT = 10830;
 
+    /** Entries that the product of a point adds up. */
+    private static final int POINT_ENTRIES = 6;
+
+    private static final int RESIDUAL_ENTRIES = 3;
+
     private static final VectorSpecies<Float> F = FloatVector.SPECIES_128;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
     private static final MemorySegment MEMORY = NativeMemory.ALL;
@@ -134,6 +139,32 @@ final class NibbleTables {
         }
         Reference.reachabilityFence(values);
         NativeMemory.keep(x, out);
+    }
+
+    /** {@link PreparedMatrix#errorBound} but for the last rounding. */
+    static double errorBound(Codebook codebook, MemorySegment x, int groups) {
+        double points = POINT_ENTRIES * largestPoint(x, groups) / POINT_LIMIT;
+        double residuals = switch (codebook.bits()) {
+            case 2 -> 0;
+            case 3 -> RESIDUAL_ENTRIES * largestResidual(x, groups) / RESIDUAL_LIMIT;
+            default -> points;
+        };
+        return groups * ErrorBounds.ENTRY * (points + residuals / codebook.residualScale());
+    }
+
+    /** {@link PreparedMatrix#relativeError}: largest products are taken for as large as norms allow. */
+    static double relativeError(Codebook codebook) {
+        double unit = ProductTables.POINT_NORM / POINT_LIMIT;
+        return switch (codebook.bits()) {
+            case 2 -> ErrorBounds.ofTables(POINT_ENTRIES, unit, 0, 0);
+            case 3 ->
+                ErrorBounds.ofTables(
+                        POINT_ENTRIES,
+                        unit,
+                        RESIDUAL_ENTRIES,
+                        ProductTables.RESIDUAL_NORM / RESIDUAL_LIMIT / codebook.residualScale());
+            default -> ErrorBounds.ofTables(POINT_ENTRIES, unit, POINT_ENTRIES, unit / codebook.residualScale());
+        };
     }
 
     /** Infinite or NaN inputs give NaN, as a sum over all columns would. */

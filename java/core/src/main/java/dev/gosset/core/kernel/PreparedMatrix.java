@@ -27,6 +27,22 @@ public interface PreparedMatrix {
     /** With more inputs than this it is faster to decode the matrix and multiply by BLAS. */
     int mostInputs();
 
+    /**
+     * How far a y[i] may be from the exact product at most, whatever the codes: the sum of all that is rounded on the way. Errors
+     * as large do not occur unless an adversary chooses codes and x; what to expect is {@link #relativeError}.
+     *
+     * @param x as for {@link #prepareInput}
+     */
+    double errorBound(MemorySegment x);
+
+    /**
+     * The root mean square of {@code y[i] - exact} to expect at most, as a part of that of y[i], where the elements of x are of a normal
+     * distribution, as the transform in front of quantized linears makes them, and codes are equally likely. Errors of single y[i]
+     * are two or three times as large; they are independent but for those of products of very few columns, where many rows look
+     * up the same entries.
+     */
+    double relativeError();
+
     /** Bytes of one prepared input, a multiple of 64. */
     long inputBytes();
 

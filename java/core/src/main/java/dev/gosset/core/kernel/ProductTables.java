@@ -46,6 +46,12 @@ final class ProductTables {
     static final double POINT_NORM = Math.sqrt(17);
     static final double RESIDUAL_NORM = 2;
 
+    /** Entries that the product of a point adds up. */
+    private static final int POINT_ENTRIES = 4;
+
+    /** The unit of the points' entries, as a part of the largest norm of a group of x. */
+    private static final double POINT_UNIT = POINT_NORM / LIMIT;
+
     private static final VectorSpecies<Float> F = FloatVector.SPECIES_512;
     private static final MemorySegment MEMORY = NativeMemory.ALL;
     private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
@@ -89,7 +95,7 @@ final class ProductTables {
         try {
             double squared = largestSquaredNorm(from, groups);
             // Squares that float32 cannot hold are rare: they are formed again in float64.
-            double norm = Math.sqrt(squared > 1e-30 && squared < 1e38 ? squared : slowSquaredNorm(x, groups));
+            double norm = squared > 1e-30 && squared < 1e38 ? Math.sqrt(squared) : ErrorBounds.largestNorm(x, groups);
             // A scale that float32 cannot hold is cut: what is lost then is below 1e-25.
             double scale = Math.min(LIMIT / (POINT_NORM * norm), 0x1p100);
             out.set(ValueLayout.JAVA_DOUBLE_UNALIGNED, at, inverse(scale));
@@ -104,21 +110,32 @@ final class ProductTables {
         }
     }
 
+    /** {@link PreparedMatrix#errorBound} but for the last rounding. */
+    static double errorBound(Codebook codebook, MemorySegment x, int groups, BlockCodes form) {
+        double norms = groups * ErrorBounds.ENTRY * ErrorBounds.largestNorm(x, groups);
+        return norms * (POINT_ENTRIES * POINT_UNIT + residualEntries(codebook, form) * residualUnit(codebook));
+    }
+
+    /** {@link PreparedMatrix#relativeError}. */
+    static double relativeError(Codebook codebook, BlockCodes form) {
+        return ErrorBounds.ofTables(POINT_ENTRIES, POINT_UNIT, residualEntries(codebook, form), residualUnit(codebook));
+    }
+
+    private static int residualEntries(Codebook codebook, BlockCodes form) {
+        return switch (codebook.bits()) {
+            case 2 -> 0;
+            case 3 -> form.residualEntries();
+            default -> POINT_ENTRIES;
+        };
+    }
+
+    private static double residualUnit(Codebook codebook) {
+        return (codebook.bits() == 3 ? RESIDUAL_NORM / LIMIT : POINT_UNIT) / codebook.residualScale();
+    }
+
     /** Infinite or NaN inputs give NaN, as a sum over all columns would. */
     private static double inverse(double scale) {
         return scale > 0 ? 1 / (double) (float) scale : Double.NaN;
-    }
-
-    private static double slowSquaredNorm(MemorySegment x, int groups) {
-        double max = 0;
-        for (int g = 0; g < groups; g++) {
-            double sum = 0;
-            for (long p = 32L * g; p < 32L * g + 32; p += 4) {
-                sum += (double) x.get(FLOAT, p) * x.get(FLOAT, p);
-            }
-            max = Math.max(max, sum);
-        }
-        return max;
     }
 
     // As in VectorTransform: every method that holds a vector is longer than 325 bytecodes, loops inside and calls

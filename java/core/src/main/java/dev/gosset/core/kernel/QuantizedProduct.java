@@ -7,6 +7,7 @@ import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -45,13 +46,15 @@ public final class QuantizedProduct {
 
     /**
      * @param arena owns the float32 copies of SU and SV, and the repacked codes where the products want them
+     * @param team repacks; stays the caller's
      */
-    public QuantizedProduct(QuantizedLinear linear, TransformKernel transforms, MatvecKernel matvecs, Arena arena) {
+    public QuantizedProduct(
+            QuantizedLinear linear, TransformKernel transforms, MatvecKernel matvecs, Arena arena, ThreadTeam team) {
         this.linear = linear;
         this.codes = linear.codes();
         this.transforms = transforms;
         this.matvecs = matvecs;
-        this.prepared = matvecs.prepare(codes, arena);
+        this.prepared = matvecs.prepare(codes, arena, team);
         this.inTransform = HadamardTransform.of(linear.cols());
         this.outTransform = HadamardTransform.of(linear.rows());
         this.su = FloatMatrix.allocate(arena, 1, linear.cols());
@@ -65,6 +68,11 @@ public final class QuantizedProduct {
                 sv.set(0, i, Float.float16ToFloat(linear.sv().getAtIndex(HALF, i)) * part.scale());
             }
         }
+    }
+
+    /** A product that is made ready on this thread alone. */
+    public QuantizedProduct(QuantizedLinear linear, TransformKernel transforms, MatvecKernel matvecs, Arena arena) {
+        this(linear, transforms, matvecs, arena, new ThreadTeam(1));
     }
 
     /** m, the number of outputs. */
@@ -83,6 +91,17 @@ public final class QuantizedProduct {
      */
     public boolean readsCodes() {
         return prepared.bytes() == 0 || prepared.mostInputs() < Integer.MAX_VALUE;
+    }
+
+    /**
+     * The root mean square of the errors of y to expect at most, as a part of that of y, the factors SV and the part scales left aside:
+     * those of the product and of both transforms. A norm and not a largest element: the transform behind the product
+     * spreads the errors of rows that have them in common.
+     */
+    public double relativeError() {
+        return Math.hypot(
+                prepared.relativeError(),
+                Math.hypot(transforms.relativeError(inTransform), transforms.relativeError(outTransform)));
     }
 
     /** The linear this multiplies with. */

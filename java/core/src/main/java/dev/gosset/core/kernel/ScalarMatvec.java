@@ -31,6 +31,16 @@ public final class ScalarMatvec implements MatvecKernel {
     }
 
     @Override
+    public double errorBound(CodeMatrix codes, MemorySegment x) {
+        return ErrorBounds.rounding(codes, x);
+    }
+
+    @Override
+    public double relativeError(CodeMatrix codes) {
+        return ErrorBounds.FLOAT_RMS;
+    }
+
+    @Override
     public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
         Arguments.check(codes, firstRow, lastRow, out);
         double[] scratch = new double[DIMENSION];

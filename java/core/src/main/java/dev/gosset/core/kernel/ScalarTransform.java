@@ -17,6 +17,11 @@ public final class ScalarTransform implements TransformKernel {
     }
 
     @Override
+    public double roundings(HadamardTransform transform) {
+        return 1;
+    }
+
+    @Override
     public void apply(
             HadamardTransform transform, boolean transpose, MemorySegment x, int rows, MemorySegment scratch) {
         check(transform, x, rows, scratch, scratchBytes(transform));

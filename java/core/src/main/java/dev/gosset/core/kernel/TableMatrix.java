@@ -7,6 +7,7 @@ import static dev.gosset.core.kernel.TableSums.SUM_BYTES;
 import static dev.gosset.core.kernel.TableSums.UNIT;
 
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -64,7 +65,7 @@ final class TableMatrix implements PreparedMatrix {
 
     private final int residualRegion;
 
-    TableMatrix(CodeMatrix codes, BlockCodes form, Arena arena) {
+    TableMatrix(CodeMatrix codes, BlockCodes form, Arena arena, ThreadTeam team) {
         this.codes = codes;
         this.form = form;
         this.groups = codes.groups();
@@ -78,7 +79,7 @@ final class TableMatrix implements PreparedMatrix {
         this.residualRegion = CodeRegions.region(bytes, UNIT);
         this.residuals = arena.allocate(CodeRegions.size(bytes, residualRegion), 1L << residualRegion);
         int spans = Math.ceilDiv(blocks, SPAN);
-        NativeMemory.inParallel(spans, codes.data(), points, residuals).forEach(this::pack);
+        NativeMemory.run(team, spans, this::pack, codes.data(), points, residuals);
     }
 
     /** Where the points of a block begin. */
@@ -148,6 +149,16 @@ final class TableMatrix implements PreparedMatrix {
     @Override
     public int mostInputs() {
         return Integer.MAX_VALUE;
+    }
+
+    @Override
+    public double errorBound(MemorySegment x) {
+        return ProductTables.errorBound(codes.codebook(), x, groups, form) + ErrorBounds.rounding(codes, x);
+    }
+
+    @Override
+    public double relativeError() {
+        return ProductTables.relativeError(codes.codebook(), form);
     }
 
     @Override

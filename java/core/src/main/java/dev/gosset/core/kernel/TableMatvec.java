@@ -3,6 +3,7 @@ package dev.gosset.core.kernel;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.codebook.E8pResidual;
+import dev.gosset.core.parallel.ThreadTeam;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -53,17 +54,27 @@ public final class TableMatvec implements MatvecKernel {
     }
 
     @Override
+    public double errorBound(CodeMatrix codes, MemorySegment x) {
+        return stored.errorBound(codes, x);
+    }
+
+    @Override
+    public double relativeError(CodeMatrix codes) {
+        return stored.relativeError(codes);
+    }
+
+    @Override
     public void decode(CodeMatrix codes, int firstRow, int lastRow, MemorySegment out) {
         stored.decode(codes, firstRow, lastRow, out);
     }
 
     @Override
-    public PreparedMatrix prepare(CodeMatrix codes, Arena arena) {
+    public PreparedMatrix prepare(CodeMatrix codes, Arena arena, ThreadTeam team) {
         // The codebooks of the first checkpoints have codes of another build, which the tables do not know.
         boolean known = codes.codebook() instanceof E8p || codes.codebook() instanceof E8pResidual;
         return known && codes.groups() <= TableMatrix.MOST_GROUPS
-                ? new TableMatrix(codes, form, arena)
-                : stored.prepare(codes, arena);
+                ? new TableMatrix(codes, form, arena, team)
+                : stored.prepare(codes, arena, team);
     }
 
     /** Why {@link #bytes} cannot run well in this JVM, or null where it can. */

@@ -9,6 +9,17 @@ public interface TransformKernel {
     long scratchBytes(HadamardTransform transform);
 
     /**
+     * r, the roundings that count in an element of {@code U x}: it is off by at most {@code r 2^-24 sum |x_i| / sqrt(n)}, to first
+     * order, overflow aside.
+     */
+    double roundings(HadamardTransform transform);
+
+    /** The root mean square of the errors of {@code U x} to expect at most for random x, as a part of that of x. */
+    default double relativeError(HadamardTransform transform) {
+        return ErrorBounds.FLOAT * Math.sqrt(roundings(transform));
+    }
+
+    /**
      * In place, for each of {@code rows} consecutive rows of n floats: {@code x <- U x}, or {@code U^T x} where
      * {@code transpose}.
      *

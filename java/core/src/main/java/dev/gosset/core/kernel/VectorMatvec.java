@@ -46,6 +46,17 @@ public final class VectorMatvec implements MatvecKernel {
     private static final ThreadLocal<MemorySegment> SUMS =
             ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(2 * RESIDUALS, 64));
 
+    /** {@inheritDoc} A lane is a sum of as many products as there are groups; the lanes are added in three steps. */
+    @Override
+    public double errorBound(CodeMatrix codes, MemorySegment x) {
+        return (codes.groups() + 6) * ErrorBounds.rounding(codes, x);
+    }
+
+    @Override
+    public double relativeError(CodeMatrix codes) {
+        return ErrorBounds.FLOAT_RMS * Math.sqrt(0.5 * codes.groups() + 4);
+    }
+
     @Override
     public void matvec(CodeMatrix codes, MemorySegment x, MemorySegment y, int firstRow, int lastRow) {
         Arguments.check(codes, x, y, firstRow, lastRow);

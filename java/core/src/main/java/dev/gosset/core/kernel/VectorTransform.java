@@ -13,9 +13,8 @@ import java.lang.foreign.MemorySegment;
  * with the first load; then M_K mixes the strips, a tile of columns at a time ({@link SmallMatrixProduct}). Long strips of K = 28
  * go the other way round ({@link PaleyTransform}).
  *
- * <p>Accuracy: an element of the result is off by at most {@code r 2^-24 sum |x_i| / sqrt(n)} with r = log2 p + 2 where K = 1,
- * log2 p + K / 4 + 6 for a Hadamard matrix and 2 log2 p + 2 K + 6 for a Hartley matrix (to first order; overflow aside);
- * for random x the error is about the square root of r in place of r, against {@code |x| / sqrt(n)}.
+ * <p>Accuracy: {@link #roundings} are log2 p + 2 where K = 1, log2 p + K / 4 + 6 for a Hadamard matrix and 2 log2 p + 2 K + 6 for
+ * a Hartley matrix.
  *
  * <p>Each row's result depends on the row alone, not on its neighbours or their number. Stateless, thread-safe, allocates
  * nothing. The arenas of its segments must stay open while a call runs: they are looked at once, at its beginning. Needs
@@ -34,6 +33,19 @@ public final class VectorTransform implements TransformKernel {
     /** K = 3 (n is 3 or 6) is too small for four rows at a time; beyond the stored matrices a fast Hartley transform wins. */
     private static boolean byScalar(HadamardTransform transform) {
         return transform.k() == 3 || !transform.hasSmallMatrix();
+    }
+
+    @Override
+    public double roundings(HadamardTransform transform) {
+        int k = transform.k();
+        int stages = Integer.numberOfTrailingZeros(transform.n() / k);
+        if (byScalar(transform)) {
+            return scalar.roundings(transform);
+        }
+        if (k == 1) {
+            return stages + 2;
+        }
+        return transform.kind() == HadamardTransform.Kind.HADAMARD ? stages + k / 4.0 + 6 : 2 * stages + 2 * k + 6;
     }
 
     @Override

@@ -259,6 +259,11 @@ final class WordCodes implements BlockCodes {
     }
 
     @Override
+    public int residualEntries() {
+        return 4;
+    }
+
+    @Override
     public int residualTableBytes() {
         return ProductTables.GROUP_BYTES;
     }

@@ -59,7 +59,7 @@ class ByteProductTest {
         try (Arena arena = Arena.ofShared();
                 ThreadTeam team = new ThreadTeam(threads);
                 Workspace workspace = new Workspace(team)) {
-            ByteProduct product = new ByteProduct(tensor(arena, w), arena);
+            ByteProduct product = new ByteProduct(tensor(arena, w), arena, team);
             assertThat(product.rows()).isEqualTo(rows);
             assertThat(product.cols()).isEqualTo(cols);
             FloatMatrix x = FloatMatrix.allocate(arena, tokens, cols);
@@ -103,9 +103,9 @@ class ByteProductTest {
             float[][] w = new float[3][16];
             w[2][5] = Float.NaN;
             assertThatExceptionOfType(FormatException.class)
-                    .isThrownBy(() -> new ByteProduct(tensor(arena, w), arena))
+                    .isThrownBy(() -> new ByteProduct(tensor(arena, w), arena, team))
                     .withMessageContaining("NaN at [2, 5], expected a finite number");
-            ByteProduct product = new ByteProduct(tensor(arena, new float[3][16]), arena);
+            ByteProduct product = new ByteProduct(tensor(arena, new float[3][16]), arena, team);
             FloatMatrix x = FloatMatrix.allocate(arena, 1, 15);
             FloatMatrix y = FloatMatrix.allocate(arena, 1, 3);
             assertThatIllegalArgumentException().isThrownBy(() -> product.apply(x, y, workspace));

@@ -133,7 +133,7 @@ class PublishedLinearTest {
             double[] batch = doubles(product(linear, x, arena));
             double[] one = doubles(product(linear, x.rows(0, 1), arena));
             double float32 = Math.max(difference(expected, 0, batch), difference(expected, 0, one)) / scale;
-            // The selected kernel may round x to 16 bits, as the reference does.
+            // The reference rounds x and y to float16, so it is off by up to 2^-11 of the largest y and some more.
             MatvecKernel selected = Kernels.selected().matvec();
             double half = Math.max(
                             difference(
@@ -150,7 +150,8 @@ class PublishedLinearTest {
                     prefix, exact, float32, half);
             assertThat(exact).isLessThan(1e-6);
             assertThat(float32).isLessThan(2e-6);
-            assertThat(half).isLessThan(1e-3);
+            assertThat(half)
+                    .isLessThan(8e-4 + 3 * selected.prepare(codes, arena).relativeError());
         }
     }
 

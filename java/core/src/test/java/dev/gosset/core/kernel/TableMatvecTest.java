@@ -12,7 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Products by tables of bytes. */
 class TableMatvecTest extends TableMatvecContract {
     TableMatvecTest() {
-        super(TableMatvec.bytes(), TableMatvec.bytesObstacle(), accuracy(1.02));
+        super(TableMatvec.bytes(), TableMatvec.bytesObstacle());
     }
 
     @Test

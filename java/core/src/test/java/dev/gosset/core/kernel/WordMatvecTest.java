@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Products by tables of words. */
 class WordMatvecTest extends TableMatvecContract {
     WordMatvecTest() {
-        super(TableMatvec.words(), TableMatvec.wordsObstacle(), accuracy(2.04));
+        super(TableMatvec.words(), TableMatvec.wordsObstacle());
     }
 
     @Test

@@ -7,6 +7,7 @@ import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.device.Decoder;
@@ -26,10 +27,6 @@ class CudaModelTest extends LoadedModelContract {
     /** What the emulation has by default. */
     private static final long MEMORY = 8L << 30;
 
-    CudaModelTest() {
-        super(1e-2);
-    }
-
     @BeforeEach
     void requireEmulation() {
         Emulation.require();
@@ -44,7 +41,7 @@ class CudaModelTest extends LoadedModelContract {
     void aCacheThatDoesNotFitIsRefusedWithWhatWould() {
         Emulation.requireNoDevice();
         try (ThreadTeam team = new ThreadTeam(1);
-                Model model = Model.openStored(TinyModels.directory("llama"));
+                Model model = Model.openStored(TinyModels.directory("llama"), team);
                 LoadedModel loaded = load(model, team)) {
             Emulation.memoryBytes(loaded.peakDeviceBytes() + (20L << 20));
             try {
@@ -104,7 +101,7 @@ class CudaModelTest extends LoadedModelContract {
         Emulation.requireNoDevice();
         Emulation.memoryBytes(30_000);
         try (ThreadTeam team = new ThreadTeam(1);
-                Model model = Model.openStored(TinyModels.directory("llama"))) {
+                Model model = Model.openStored(TinyModels.directory("llama"), team)) {
             assertThatThrownBy(() -> load(model, team))
                     .isInstanceOf(DeviceException.class)
                     .hasMessageContaining("out of device memory");
@@ -116,7 +113,7 @@ class CudaModelTest extends LoadedModelContract {
     @Test
     void theHeadMayHaveEightBits() {
         try (ThreadTeam team = new ThreadTeam(1);
-                Model model = Model.openStored(TinyModels.directory("qwen3"));
+                Model model = Model.openStored(TinyModels.directory("qwen3"), team);
                 LoadedModel loaded = load(model, team);
                 LoadedModel rounded = new CudaBackend()
                         .load(model, 0, StorageOptions.defaults().withByteHead(), team)) {
@@ -146,5 +143,15 @@ class CudaModelTest extends LoadedModelContract {
     @Override
     protected LoadedModel load(Model model, ThreadTeam team) {
         return new CudaBackend().load(model, 0, StorageOptions.defaults(), team);
+    }
+
+    @Override
+    protected double relativeError(Model model) {
+        return DeviceLinear.MANY_ROWS_ERROR;
+    }
+
+    @Override
+    protected boolean halfCaches() {
+        return true;
     }
 }

@@ -6,13 +6,15 @@ import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
+import dev.gosset.cuda.CudaLinear;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DecoderKernels;
+import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.device.ExactModel;
 import dev.gosset.llm.device.LoadedModel;
-import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.StorageOptions;
@@ -84,14 +86,14 @@ class DecodeStepTest {
         int[][] tokens = {{5, 17, 80, 4}, {9, 33, 2, 71}};
         for (Path directory : models()) {
             try (ThreadTeam team = new ThreadTeam(1);
-                    Model model = Model.open(directory);
+                    Model model = Model.openStored(directory, team);
                     CudaContext context = CudaContext.open(0);
                     CudaStream stream = context.stream();
                     CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
                     // The third sequence rests.
                     CudaCache cache = new CudaCache(model.config(), stream, 3, 8, c -> 0);
                     DecodeStep step = new DecodeStep(weights, stream, cache, fuse);
-                    CpuModel cpu = new CpuModel(model.transformer(), team);
+                    ExactModel exact = new ExactModel(directory, team, CudaLinear.FEW_ROWS_ERROR, true);
                     Arena arena = Arena.ofConfined()) {
                 MemorySegment state = arena.allocate(24, 16);
                 MemorySegment settings = arena.allocate(3L * DecoderKernels.Sampling.BYTES, 16);
@@ -116,8 +118,12 @@ class DecodeStepTest {
                     int row = t;
                     for (int r = 0; r < 2; r++) {
                         int sequence = r;
-                        cpu.logits(
-                                tokens[r], t, t + 1, (first, expected) -> assertClose(found, sequence, expected, row));
+                        exact.loaded()
+                                .logits(
+                                        tokens[r],
+                                        t,
+                                        t + 1,
+                                        (first, expected) -> assertClose(found, sequence, expected, row, exact));
                     }
                 }
             }
@@ -129,26 +135,22 @@ class DecodeStepTest {
     void aPromptOfACheckpointThatChoosesInputs() throws IOException {
         Emulation.require();
         int[] tokens = new SplittableRandom(9).ints(20, 3, 90).toArray();
+        Path directory = models().getFirst();
         try (ThreadTeam team = new ThreadTeam(1);
-                Model model = Model.open(models().getFirst());
+                Model model = Model.openStored(directory, team);
                 LoadedModel loaded = new CudaBackend().load(model, 0, StorageOptions.defaults(), team);
-                CpuModel cpu = new CpuModel(model.transformer(), team)) {
-            loaded.logits(tokens, 0, 20, (first, logits) -> {
-                for (int r = 0; r < logits.rows(); r++) {
-                    int row = r;
-                    cpu.logits(tokens, r, r + 1, (at, expected) -> assertClose(logits, row, expected, row));
-                }
-            });
+                ExactModel exact = new ExactModel(directory, team, DeviceLinear.MANY_ROWS_ERROR, true)) {
+            exact.assertLogits(ExactModel.logits(loaded, tokens, 0, 20), tokens, 0);
         }
     }
 
-    private static void assertClose(FloatMatrix found, int sequence, FloatMatrix expected, int row) {
+    private static void assertClose(FloatMatrix found, int sequence, FloatMatrix expected, int row, ExactModel exact) {
         double worst = 0;
         double largest = 0;
         for (int j = 0; j < expected.cols(); j++) {
             worst = Math.max(worst, Math.abs(found.get(sequence, j) - expected.get(0, j)));
             largest = Math.max(largest, Math.abs(expected.get(0, j)));
         }
-        assertThat(worst / largest).as("token %d of sequence %d", row, sequence).isLessThan(4e-3);
+        assertThat(worst / largest).as("token %d of sequence %d", row, sequence).isLessThan(exact.tolerance());
     }
 }

@@ -29,6 +29,11 @@ public record BiasedLinear(Linear linear, FloatMatrix bias) implements Linear {
     }
 
     @Override
+    public double relativeError() {
+        return linear.relativeError();
+    }
+
+    @Override
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         linear.forward(x, y, workspace);
         for (int t = 0; t < y.rows(); t++) {

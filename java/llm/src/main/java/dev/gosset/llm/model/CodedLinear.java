@@ -21,6 +21,11 @@ public record CodedLinear(QuantizedProduct product) implements Linear {
     }
 
     @Override
+    public double relativeError() {
+        return product.relativeError();
+    }
+
+    @Override
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         product.apply(x, y, workspace);
     }

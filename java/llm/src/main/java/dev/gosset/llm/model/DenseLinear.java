@@ -43,6 +43,11 @@ public final class DenseLinear implements Linear {
     }
 
     @Override
+    public double relativeError() {
+        return DenseProduct.RELATIVE_ERROR;
+    }
+
+    @Override
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         int column = 0;
         for (DenseProduct part : parts) {

@@ -39,6 +39,11 @@ final class GatheredLinear implements Linear {
     }
 
     @Override
+    public double relativeError() {
+        return linear.relativeError();
+    }
+
+    @Override
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix gathered = frame.matrix(x.rows(), linear.inputs());

@@ -2,12 +2,9 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
-import dev.gosset.core.kernel.Kernels;
-import dev.gosset.core.kernel.QuantizedProduct;
 import dev.gosset.core.memory.QuantizedLinears;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.memory.WeightFile;
-import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -76,12 +73,11 @@ public record GossetWeights(WeightFile file) implements WeightSource {
     }
 
     @Override
-    public Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+    public Linear linear(ModelConfig config, int layer, LinearGroup group, Preparation preparation) {
         Optional<QuantizedLinear> quantized = quantizedLinear(config, layer, group);
         if (quantized.isEmpty()) {
-            return WeightSource.super.linear(config, layer, group, arena);
+            return WeightSource.super.linear(config, layer, group, preparation);
         }
-        Kernels kernels = Kernels.selected();
-        return new CodedLinear(new QuantizedProduct(quantized.get(), kernels.transform(), kernels.matvec(), arena));
+        return new CodedLinear(preparation.product(quantized.get()));
     }
 }

@@ -1,5 +1,6 @@
 package dev.gosset.llm.model;
 
+import dev.gosset.core.kernel.QuantizedProduct;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 
@@ -14,6 +15,12 @@ public interface Linear {
 
     /** m, the number of columns of y. */
     int outputs();
+
+    /**
+     * The root mean square of the errors of y to expect at most, as a part of that of y, for x as activations are; see {@link
+     * QuantizedProduct#relativeError}.
+     */
+    double relativeError();
 
     /**
      * Writes every element of y.

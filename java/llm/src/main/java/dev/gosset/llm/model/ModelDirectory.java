@@ -5,6 +5,7 @@ import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.memory.WeightFile;
+import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
 import java.io.IOException;
@@ -75,12 +76,13 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
      * Opens the weights.
      *
      * @param arena owns the memory maps; shared where several threads run the model
+     * @param team unpacks what is stored packed, when it is asked for; stays the caller's
      */
-    public WeightSource weights(Arena arena) {
+    public WeightSource weights(Arena arena, ThreadTeam team) {
         return switch (kind) {
             case ORIGINAL -> OriginalWeights.of(Safetensors.open(path, arena), config.tiedEmbeddings());
             case GOSSET -> new GossetWeights(WeightFile.open(path.resolve(GossetWeights.FILE), arena));
-            case QUIP_SHARP -> new QuipSharpWeights(QuipSharpCheckpoint.open(path, config, arena), config, arena);
+            case QUIP_SHARP -> new QuipSharpWeights(QuipSharpCheckpoint.open(path, config, arena), config, arena, team);
         };
     }
 }

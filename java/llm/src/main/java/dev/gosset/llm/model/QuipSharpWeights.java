@@ -2,7 +2,6 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
-import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.QuantizedProduct;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
@@ -20,7 +19,7 @@ import java.util.Optional;
 
 /**
  * The weights of a published QuIP# checkpoint, ready to run. Everything but the codes stays in the memory map; the codes of a
- * linear are unpacked, once and on all processors, when it is first asked for, and take the place of the mapped pages:
+ * linear are unpacked, once and by the team they were opened with, when it is first asked for, and take the place of the mapped pages:
  * what is in use is never more than the codes once and one packed linear.
  *
  * <p>Thread-safe.
@@ -32,15 +31,18 @@ public final class QuipSharpWeights implements WeightSource {
     private final QuipSharpCheckpoint checkpoint;
     private final ModelConfig config;
     private final Arena arena;
+    private final ThreadTeam team;
     private final Map<String, QuantizedLinear> unpacked = new HashMap<>();
 
     /**
      * @param arena owns the unpacked codes; shared
+     * @param team unpacks them, alone on its caller's thread once it is closed; stays the caller's
      */
-    public QuipSharpWeights(QuipSharpCheckpoint checkpoint, ModelConfig config, Arena arena) {
+    public QuipSharpWeights(QuipSharpCheckpoint checkpoint, ModelConfig config, Arena arena, ThreadTeam team) {
         this.checkpoint = checkpoint;
         this.config = config;
         this.arena = arena;
+        this.team = team;
     }
 
     /** The checkpoint behind these weights. */
@@ -97,9 +99,7 @@ public final class QuipSharpWeights implements WeightSource {
         synchronized (unpacked) {
             QuantizedLinear found = unpacked.get(linear.name());
             if (found == null) {
-                try (ThreadTeam team = ThreadTeam.ofProcessors()) {
-                    found = linear.unpack(team, arena);
-                }
+                found = linear.unpack(team, arena);
                 unpacked.put(linear.name(), found);
             }
             return Optional.of(found);
@@ -107,9 +107,9 @@ public final class QuipSharpWeights implements WeightSource {
     }
 
     @Override
-    public Linear linear(ModelConfig model, int layer, LinearGroup group, Arena owner) {
+    public Linear linear(ModelConfig model, int layer, LinearGroup group, Preparation preparation) {
         PublishedLinear published = checkpoint.linear(layer, group);
-        Linear linear = new CodedLinear(product(published, owner));
+        Linear linear = new CodedLinear(product(published, preparation));
         if (published.inputScale().isPresent() || published.inputIndices().isPresent()) {
             linear = new GatheredLinear(
                     linear,
@@ -119,7 +119,7 @@ public final class QuipSharpWeights implements WeightSource {
         }
         // Where the configuration knows of a bias, the transformer adds it.
         if (published.bias().isPresent() && !group.hasBias(model)) {
-            FloatMatrix bias = FloatMatrix.allocate(owner, 1, published.rows());
+            FloatMatrix bias = FloatMatrix.allocate(preparation.arena(), 1, published.rows());
             float[] values = published.scaledBias();
             MemorySegment.copy(values, 0, bias.data(), ValueLayout.JAVA_FLOAT, 0, values.length);
             linear = new BiasedLinear(linear, bias);
@@ -128,20 +128,17 @@ public final class QuipSharpWeights implements WeightSource {
     }
 
     /** Unpacked codes that the kernel repacks are freed at once, so that a model takes its size in memory only once. */
-    private QuantizedProduct product(PublishedLinear published, Arena owner) {
-        Kernels kernels = Kernels.selected();
-        try (Arena temporary = Arena.ofShared();
-                ThreadTeam team = ThreadTeam.ofProcessors()) {
-            QuantizedLinear linear = published.unpack(team, temporary);
-            QuantizedProduct product = new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), owner);
+    private static QuantizedProduct product(PublishedLinear published, Preparation preparation) {
+        try (Arena temporary = Arena.ofShared()) {
+            QuantizedLinear linear = published.unpack(preparation.team(), temporary);
+            QuantizedProduct product = preparation.product(linear);
             if (!product.readsCodes()) {
                 return product;
             }
             CodeMatrix codes = linear.codes();
-            CodeMatrix kept = CodeMatrix.allocate(owner, codes.codebook(), codes.rows(), codes.cols());
+            CodeMatrix kept = CodeMatrix.allocate(preparation.arena(), codes.codebook(), codes.rows(), codes.cols());
             kept.data().copyFrom(codes.data());
-            QuantizedLinear lasting = new QuantizedLinear(kept, linear.su(), linear.sv(), linear.parts());
-            return new QuantizedProduct(lasting, kernels.transform(), kernels.matvec(), owner);
+            return preparation.product(new QuantizedLinear(kept, linear.su(), linear.sv(), linear.parts()));
         }
     }
 }

@@ -45,19 +45,16 @@ public final class Transformer {
         this.head = head;
     }
 
-    /** {@link #over(ModelConfig, WeightSource, StorageOptions, Arena)} with the default storage. */
-    public static Transformer over(ModelConfig config, WeightSource source, Arena arena) {
-        return over(config, source, StorageOptions.defaults(), arena);
-    }
-
     /**
      * A model over stored weights. Every tensor's presence, type and shape is checked here.
      *
-     * @param arena owns the small weights that are widened up front (norms, biases, sign vectors), and the head where it is
-     *     rounded
+     * @param preparation its arena owns the small weights that are widened up front (norms, biases, sign vectors), and the head
+     *     where it is rounded
      * @throws dev.gosset.core.FormatException where a tensor is missing or is not what the configuration says
      */
-    public static Transformer over(ModelConfig config, WeightSource source, StorageOptions storage, Arena arena) {
+    public static Transformer over(
+            ModelConfig config, WeightSource source, StorageOptions storage, Preparation preparation) {
+        Arena arena = preparation.arena();
         Tensor embedding =
                 source.tensor("model.embed_tokens.weight").requireShape(config.vocabularySize(), config.hiddenSize());
         RotaryTable rotary = new RotaryTable(config);
@@ -72,7 +69,7 @@ public final class Transformer {
                     vector(source, prefix + "post_attention_layernorm.weight", config.hiddenSize(), arena));
             Map<LinearGroup, Linear> linears = new EnumMap<>(LinearGroup.class);
             for (LinearGroup group : LinearGroup.values()) {
-                linears.put(group, biased(config, source, i, group, arena));
+                linears.put(group, biased(config, source, i, group, preparation));
             }
             blocks.add(new TransformerBlock(config, i, norms, linears, rotary));
         }
@@ -80,8 +77,9 @@ public final class Transformer {
         Tensor head = config.tiedEmbeddings()
                 ? embedding
                 : source.tensor("lm_head.weight").requireShape(config.vocabularySize(), config.hiddenSize());
-        Linear linear =
-                storage.byteHead() ? new ByteLinear(new ByteProduct(head, arena)) : new DenseLinear(List.of(head));
+        Linear linear = storage.byteHead()
+                ? new ByteLinear(new ByteProduct(head, arena, preparation.team()))
+                : new DenseLinear(List.of(head));
         return new Transformer(config, embedding, blocks, finalNorm, linear, storage);
     }
 
@@ -89,12 +87,13 @@ public final class Transformer {
         return source.tensor(name).requireShape(size).toFloatMatrix(arena);
     }
 
-    private static Linear biased(ModelConfig config, WeightSource source, int layer, LinearGroup group, Arena arena) {
-        Linear linear = source.linear(config, layer, group, arena);
+    private static Linear biased(
+            ModelConfig config, WeightSource source, int layer, LinearGroup group, Preparation preparation) {
+        Linear linear = source.linear(config, layer, group, preparation);
         if (!group.hasBias(config)) {
             return linear;
         }
-        FloatMatrix bias = FloatMatrix.allocate(arena, 1, group.outputs(config));
+        FloatMatrix bias = FloatMatrix.allocate(preparation.arena(), 1, group.outputs(config));
         long at = 0;
         for (LinearGroup.Part part : group.parts(config)) {
             source.tensor(part.bias(layer))

@@ -3,7 +3,6 @@ package dev.gosset.llm.model;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.memory.Tensor;
-import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,9 +30,9 @@ public interface WeightSource {
      * The linears of a group without their bias, checked against the shapes of the configuration. Unless a source says
      * otherwise they are the stored matrices of the group's parts.
      *
-     * @param arena owns what the linear needs besides the stored weights
+     * @param preparation of linears that are not run as they are stored
      */
-    default Linear linear(ModelConfig config, int layer, LinearGroup group, Arena arena) {
+    default Linear linear(ModelConfig config, int layer, LinearGroup group, Preparation preparation) {
         List<Tensor> weights = new ArrayList<>();
         for (LinearGroup.Part part : group.parts(config)) {
             weights.add(tensor(part.weight(layer)).requireShape(part.rows(), group.inputs(config)));

@@ -42,7 +42,7 @@ public record HessianCollection(int files, long tokens, double seconds) {
             Path model, Path tokenizer, CalibrationText text, Path out, ThreadTeam team, Progress progress) {
         long started = System.nanoTime();
         StagedDirectory.requireFree(out);
-        try (SourceModel source = SourceModel.open(model)) {
+        try (SourceModel source = SourceModel.open(model, team)) {
             List<int[]> sequences;
             try (Tokenizer words = Tokenizer.open(tokenizer)) {
                 sequences = text.tokenize(words, source.config());

@@ -126,7 +126,7 @@ public final class QuantizationPipeline {
             StagedDirectory.requireFree(out);
         }
         try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
-                SourceModel source = SourceModel.open(model)) {
+                SourceModel source = SourceModel.open(model, team)) {
             CopiedFiles files = CopiedFiles.read(model, tokenizer);
             List<int[]> sequences;
             try (Tokenizer words = Tokenizer.open(tokenizer)) {

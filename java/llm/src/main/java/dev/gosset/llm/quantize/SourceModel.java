@@ -9,6 +9,7 @@ import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.ModelDirectory;
+import dev.gosset.llm.model.StorageOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,14 +24,13 @@ final class SourceModel implements AutoCloseable {
         this.model = model;
     }
 
-    static SourceModel open(Path directory) {
+    static SourceModel open(Path directory, ThreadTeam team) {
         ModelDirectory.Kind kind = ModelDirectory.open(directory).kind();
         if (kind != ModelDirectory.Kind.ORIGINAL) {
             throw new FormatException(
                     directory + ": is already quantized (" + kind + "), expected an original model with full weights");
         }
-        Model model = Model.open(directory);
-        return new SourceModel(model);
+        return new SourceModel(Model.open(directory, StorageOptions.defaults(), team));
     }
 
     Model model() {

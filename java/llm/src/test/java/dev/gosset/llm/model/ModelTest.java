@@ -162,6 +162,11 @@ class ModelTest {
                 }
 
                 @Override
+                public double relativeError() {
+                    return 0;
+                }
+
+                @Override
                 public void forward(FloatMatrix x, FloatMatrix y, Workspace w) {
                     y.data().fill((byte) 0);
                 }
