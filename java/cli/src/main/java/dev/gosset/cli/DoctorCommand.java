@@ -38,6 +38,10 @@ final class DoctorCommand implements Runnable {
                         + runtime.availableProcessors() + " processors" + processor());
         facts.put("simd", tried(DoctorCommand::simd));
         facts.put("kernels", tried(() -> String.join("; ", Kernels.selection())));
+        facts.put("models", tried(() -> {
+            Kernels.requireVectorApi("running a model");
+            return "run, quantized too, on the vector kernels";
+        }));
         facts.put("blas", tried(Blas::description));
         facts.put("tokenizers", tried(Tokenizer::library));
         for (DeviceBackend backend : DeviceBackend.all()) {

@@ -10,7 +10,7 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.device.ExactModel;
-import dev.gosset.llm.device.Sampling;
+import dev.gosset.llm.sampling.Sampling;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -130,8 +130,8 @@ class EmulatedDeviceTest {
     void theSameTextAndFiguresAsTheProcessor() throws Exception {
         List<Generation> generations = List.of(
                 new Generation(model, "User: Hello", Sampling.greedy(), 12),
-                new Generation(model, "What is 2 + 2?", new Sampling(0.8, 0, 1, 5), 12),
-                new Generation(original, "User: Hello", new Sampling(0.8, 9, 1, 0), 6));
+                new Generation(model, "What is 2 + 2?", Sampling.of(0.8, 0, 1, 5), 12),
+                new Generation(original, "User: Hello", Sampling.of(0.8, 9, 1, 0), 6));
         List<List<String>> figures = List.of(
                 List.of("eval", "perplexity", model, "--text", text, "--context", "64", "--chunks", "1", "--json"),
                 List.of("eval", "perplexity", original, "--text", text, "--context", "32", "--chunks", "1", "--json"),

@@ -128,9 +128,8 @@ public final class LanguageModel implements AutoCloseable {
                     + (base.isBlank() ? "" : " (config.json says it was made from " + Quoted.of(base) + ")"));
         }
         DeviceBackend backend = device.isCpu() ? null : DeviceBackend.require(device);
-        Model model = backend == null
-                ? Model.open(directory, storage, team)
-                : Model.openStored(directory, storage, team);
+        Model model =
+                backend == null ? Model.open(directory, storage, team) : Model.openStored(directory, storage, team);
         Tokenizer words = null;
         try {
             words = Tokenizer.open(tokenizer == null ? directory : tokenizer);

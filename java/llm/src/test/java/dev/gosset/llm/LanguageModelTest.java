@@ -17,6 +17,8 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 final class LanguageModelTest {
     @TempDir
@@ -195,12 +197,15 @@ final class LanguageModelTest {
         }
     }
 
-    /** Without the flag a program hears which one is missing, in words. */
-    @Test
-    void aJvmWithoutTheVectorApiSaysWhichFlagIsMissing() throws Exception {
+    /** Without the flag, or with scalar kernels forced, a program hears in words why no model runs. */
+    @ParameterizedTest
+    @CsvSource({"-Dx=y, --add-modules jdk.incubator.vector", "-Dgosset.kernels=scalar, gosset.kernels=scalar"})
+    void aJvmThatMayNotUseVectorsSaysWhy(String flag, String reason) throws Exception {
         Process process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "--enable-native-access=ALL-UNNAMED",
+                        flag,
+                        flag.contains("scalar") ? "--add-modules=jdk.incubator.vector" : "-Dz=z",
                         "-cp",
                         System.getProperty("java.class.path"),
                         Opens.class.getName(),
@@ -210,7 +215,7 @@ final class LanguageModelTest {
                 .start();
         assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
         List<String> lines = Files.readAllLines(temporary.resolve("out"), StandardCharsets.UTF_8);
-        assertThat(lines).anyMatch(l -> l.contains("--add-modules jdk.incubator.vector"));
+        assertThat(lines.getLast()).startsWith("running a model").contains(reason);
         assertThat(process.exitValue()).isEqualTo(5);
     }
 

@@ -11,8 +11,9 @@ import java.util.Locale;
  *
  * @param kernels the chosen family
  * @param reasons one line for each family
+ * @param obstacle why that is not the vector family, or null where it is
  */
-record KernelSelection(Kernels kernels, List<String> reasons) {
+record KernelSelection(Kernels kernels, List<String> reasons, String obstacle) {
     private static final System.Logger LOG = System.getLogger(KernelSelection.class.getName());
 
     private static KernelSelection chosen;
@@ -40,7 +41,8 @@ record KernelSelection(Kernels kernels, List<String> reasons) {
                         Kernels.scalar(),
                         List.of(
                                 "vector: rejected, " + Kernels.PROPERTY + "=scalar",
-                                "scalar: chosen, " + Kernels.PROPERTY + "=scalar"));
+                                "scalar: chosen, " + Kernels.PROPERTY + "=scalar"),
+                        Kernels.PROPERTY + "=scalar");
             }
             case "auto", "vector" -> {
                 if (obstacle == null) {
@@ -51,14 +53,16 @@ record KernelSelection(Kernels kernels, List<String> reasons) {
                                     "vector: chosen, " + VectorKernels.bits() + " bit vectors",
                                     vector.matvec(),
                                     "scalar: rejected, "
-                                            + (mode.equals("auto") ? "slower" : Kernels.PROPERTY + "=vector")));
+                                            + (mode.equals("auto") ? "slower" : Kernels.PROPERTY + "=vector")),
+                            null);
                 }
                 if (mode.equals("vector")) {
                     throw new GossetException(Kernels.PROPERTY + "=vector cannot be honoured: " + obstacle);
                 }
                 return new KernelSelection(
                         Kernels.scalar(),
-                        List.of("vector: rejected, " + obstacle, "scalar: chosen, nothing faster can run"));
+                        List.of("vector: rejected, " + obstacle, "scalar: chosen, nothing faster can run"),
+                        obstacle);
             }
             default -> throw new GossetException(Kernels.PROPERTY + "=" + mode + ": expected auto, scalar or vector");
         }

@@ -6,7 +6,8 @@ import java.util.Objects;
 
 /**
  * One family of CPU kernels. {@link #selected()} is the family that this JVM runs; the system property {@value #PROPERTY}
- * says which: {@code auto} (the default), {@code scalar} or {@code vector}. Immutable, thread-safe.
+ * says which: {@code auto} (the default), {@code scalar} or {@code vector}. The scalar family transforms, quantizes matrices and
+ * multiplies with them; whole models need the vector one and are refused without it. Immutable, thread-safe.
  *
  * @param name the value of the property that selects this family
  * @param transform orthogonal transforms
@@ -74,15 +75,16 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
     }
 
     /**
-     * Fails with a message that names the missing flag where this JVM has no Vector API: for work that has no scalar form.
+     * Fails where {@link #selected()} is the scalar family: for work that has no scalar form, such as the arithmetic of a transformer. A
+     * program that runs on scalar kernels runs on nothing else.
      *
      * @param what the work, as the first words of the message
-     * @throws GossetException where the module jdk.incubator.vector is not loaded
+     * @throws GossetException with the reason, one line: the flag that is missing, or the property that chose so
      */
     public static void requireVectorApi(String what) {
-        if (!hasVectorApi()) {
-            throw new GossetException(
-                    what + " needs the module jdk.incubator.vector, which is not loaded: start java with " + FLAG);
+        String obstacle = KernelSelection.ofThisJvm().obstacle();
+        if (obstacle != null) {
+            throw new GossetException(what + " has no scalar form and the vector kernels are not used: " + obstacle);
         }
     }
 }

@@ -44,6 +44,11 @@ class KernelsTest {
             for (String line : Kernels.selection()) {
                 System.out.println(line);
             }
+            try {
+                Kernels.requireVectorApi("a model");
+            } catch (GossetException e) {
+                System.out.println(e.getMessage());
+            }
         }
     }
 
@@ -81,7 +86,8 @@ class KernelsTest {
         assertThat(run.exit()).as(run.toString()).isZero();
         assertThat(run.err()).hasSize(1);
         assertThat(run.err().get(0)).contains("WARNING").contains("--add-modules jdk.incubator.vector");
-        assertThat(run.out()).hasSize(3);
+        assertThat(run.out()).hasSize(4);
+        assertThat(run.out().get(3)).startsWith("a model has no scalar form").contains("--add-modules jdk.incubator");
         assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
         assertThat(run.out().get(1)).startsWith("vector: rejected").contains("--add-modules jdk.incubator.vector");
         assertThat(run.out().get(2)).startsWith("scalar: chosen");
@@ -94,6 +100,24 @@ class KernelsTest {
         assertThat(run.err()).isEmpty();
         assertThat(run.out().get(0)).isEqualTo("name scalar first 5.0");
         assertThat(run.out().get(1)).isEqualTo("vector: rejected, gosset.kernels=scalar");
+    }
+
+    /** Half of a model would run on vectors all the same. */
+    @Test
+    void forcedScalarRefusesWhatHasNoScalarForm() throws Exception {
+        Run run = child(
+                "--add-modules",
+                "jdk.incubator.vector",
+                "--enable-native-access=ALL-UNNAMED",
+                "-Dgosset.kernels=scalar");
+        assertThat(run.exit()).as(run.toString()).isZero();
+        assertThat(run.err()).isEmpty();
+        assertThat(run.out())
+                .containsExactly(
+                        "name scalar first 5.0",
+                        "vector: rejected, gosset.kernels=scalar",
+                        "scalar: chosen, gosset.kernels=scalar",
+                        "a model has no scalar form and the vector kernels are not used: gosset.kernels=scalar");
     }
 
     @Test

@@ -77,7 +77,7 @@ class CudaModelTest extends LoadedModelContract {
     void aStepTakesWhatIsReservedForIt() {
         Emulation.requireNoDevice();
         try (ThreadTeam team = new ThreadTeam(1);
-                Model model = Model.openStored(TinyModels.directory("llama"));
+                Model model = Model.openStored(TinyModels.directory("llama"), team);
                 CudaContext context = CudaContext.open(0);
                 CudaStream stream = context.stream();
                 CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team)) {

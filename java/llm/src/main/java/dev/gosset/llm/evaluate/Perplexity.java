@@ -1,6 +1,7 @@
 package dev.gosset.llm.evaluate;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.device.LoadedModel;
@@ -54,6 +55,7 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
      * @param from the first predicted token, at least 1
      */
     static double crossEntropy(LoadedModel model, int[] tokens, int from) {
+        Kernels.requireVectorApi("perplexity");
         int vocabulary = model.config().vocabularySize();
         double[] losses = new double[tokens.length];
         model.logits(

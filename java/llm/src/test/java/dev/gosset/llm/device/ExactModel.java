@@ -6,13 +6,13 @@ import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.generate.CpuModel;
-import dev.gosset.llm.generate.GenerationOptions;
-import dev.gosset.llm.generate.Sampler;
 import dev.gosset.llm.model.Linear;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.model.TransformerBlock;
+import dev.gosset.llm.sampling.Sampler;
+import dev.gosset.llm.sampling.Sampling;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -169,8 +169,7 @@ public final class ExactModel implements AutoCloseable {
             possible.add(new HashSet<>());
         }
         for (int draw = 0; draw < DRAWS; draw++) {
-            Sampler sampler = new Sampler(new GenerationOptions(
-                    rows.length, sampling.temperature(), sampling.topK(), sampling.topP(), sampling.seed()));
+            Sampler sampler = new Sampler(sampling);
             for (int i = 0; i < rows.length; i++) {
                 float[] near = rows[i].clone();
                 double off = draw == 0 ? 0 : sampled * largest(near);

@@ -13,6 +13,7 @@ import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.device.Decoder.Continuation;
 import dev.gosset.llm.evaluate.Perplexity;
+import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationSettings;

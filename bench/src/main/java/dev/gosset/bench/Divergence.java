@@ -1,0 +1,106 @@
+package dev.gosset.bench;
+
+import dev.gosset.core.kernel.Kernels;
+import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.io.TextFile;
+import dev.gosset.llm.model.KeyValueCache;
+import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.StorageOptions;
+import dev.gosset.llm.tokenizer.Tokenizer;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
+
+/**
+ * What the rounding of kernels does to a model beside what its quantization does: mean Kullback-Leibler divergences of the next token's
+ * distribution, in nats, over a text. P is the original model, Q the quantized one with products in float64, K the quantized
+ * one with the kernels of this JVM; all token by token, as in decoding, with keys and values in float32.
+ *
+ * <p>{@code bench/run divergence ORIGINAL QUANTIZED TEXT [CHUNKS]}, chunks of {@value #CONTEXT} tokens, 8 by default. {@code
+ * JAVA_TOOL_OPTIONS=-Dgosset.matvec=nibbles} takes the kernels of processors without AVX-512.
+ */
+final class Divergence {
+    private static final int CONTEXT = 256;
+
+    private Divergence() {}
+
+    public static void main(String[] args) {
+        int chunks = args.length > 3 ? Integer.parseInt(args[3]) : 8;
+        StorageOptions storage = StorageOptions.defaults();
+        try (ThreadTeam team = ThreadTeam.ofProcessors();
+                Workspace workspace = new Workspace(team);
+                Tokenizer tokenizer = Tokenizer.open(Path.of(args[0]));
+                Model original = Model.open(Path.of(args[0]), storage, team);
+                Model exact = Model.open(Path.of(args[1]), storage, team, Kernels.scalar());
+                Model kernel = Model.open(Path.of(args[1]), storage, team);
+                Arena arena = Arena.ofShared()) {
+            int[] tokens = tokenizer.encode(TextFile.read(Path.of(args[2])), true);
+            chunks = Math.min(chunks, tokens.length / CONTEXT);
+            int vocabulary = original.config().vocabularySize();
+            FloatMatrix p = FloatMatrix.allocate(arena, CONTEXT, vocabulary);
+            FloatMatrix q = FloatMatrix.allocate(arena, CONTEXT, vocabulary);
+            FloatMatrix k = FloatMatrix.allocate(arena, CONTEXT, vocabulary);
+            double pq = 0;
+            double pk = 0;
+            double qk = 0;
+            for (int c = 0; c < chunks; c++) {
+                int[] chunk = Arrays.copyOfRange(tokens, c * CONTEXT, (c + 1) * CONTEXT);
+                logits(original, chunk, p, workspace);
+                logits(exact, chunk, q, workspace);
+                logits(kernel, chunk, k, workspace);
+                for (int t = 0; t < CONTEXT; t++) {
+                    pq += divergence(p, q, t);
+                    pk += divergence(p, k, t);
+                    qk += divergence(q, k, t);
+                }
+            }
+            int count = chunks * CONTEXT;
+            System.out.printf(
+                    Locale.ROOT,
+                    "%s, %d tokens: KL(P||Q) %.6f, KL(P||K) %.6f, %+.4f %% by the kernels; KL(Q||K) %.3e, %.5f %%%n",
+                    Kernels.selection().get(1),
+                    count,
+                    pq / count,
+                    pk / count,
+                    100 * (pk / pq - 1),
+                    qk / count,
+                    100 * qk / pq);
+        }
+    }
+
+    private static void logits(Model model, int[] tokens, FloatMatrix logits, Workspace workspace) {
+        try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, Dtype.F32)) {
+            for (int t = 0; t < tokens.length; t++) {
+                model.transformer().append(new int[] {tokens[t]}, cache, logits.rows(t, t + 1), workspace);
+            }
+        }
+    }
+
+    /** {@code sum p log(p / q)} of the softmax of two rows of logits. */
+    private static double divergence(FloatMatrix p, FloatMatrix q, int row) {
+        double logP = logSumExp(p, row);
+        double logQ = logSumExp(q, row);
+        double sum = 0;
+        for (int j = 0; j < p.cols(); j++) {
+            double log = p.get(row, j) - logP;
+            sum += Math.exp(log) * (log - (q.get(row, j) - logQ));
+        }
+        return sum;
+    }
+
+    private static double logSumExp(FloatMatrix x, int row) {
+        double max = Double.NEGATIVE_INFINITY;
+        for (int j = 0; j < x.cols(); j++) {
+            max = Math.max(max, x.get(row, j));
+        }
+        double sum = 0;
+        for (int j = 0; j < x.cols(); j++) {
+            sum += Math.exp(x.get(row, j) - max);
+        }
+        return max + Math.log(sum);
+    }
+}
