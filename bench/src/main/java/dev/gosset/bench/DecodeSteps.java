@@ -12,7 +12,8 @@ import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.model.Attention;
-import dev.gosset.llm.model.CachedRows;
+import dev.gosset.llm.model.KeyValueCache;
+import dev.gosset.llm.model.KeyValuePool;
 import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.lang.foreign.Arena;
@@ -124,24 +125,22 @@ public final class DecodeSteps {
         int rows = keyValueHeads * positions;
         MemorySegment k = Fixtures.normal(arena, (long) rows * dim, 1, 1);
         MemorySegment v = Fixtures.normal(arena, (long) rows * dim, 1, 2);
-        CachedRows keys = CachedRows.allocate(arena, dtype, rows, dim);
-        CachedRows values = CachedRows.allocate(arena, dtype, rows, dim);
+        KeyValuePool pool =
+                resources.keep(new KeyValuePool(1, keyValueHeads, dim, KeyValuePool.blocksFor(positions), dtype));
+        KeyValueCache cache = pool.reserve(new int[0], positions).orElseThrow();
         for (int j = 0; j < rows; j++) {
-            keys.store(k, 4L * j * dim, j, dim);
-            values.store(v, 4L * j * dim, j, dim);
+            cache.store(0, j / positions, j % positions, k, 4L * j * dim, v, 4L * j * dim);
         }
         FloatMatrix q = Fixtures.matrix(arena, 1, heads * dim, 1, 3);
         FloatMatrix out = FloatMatrix.allocate(arena, 1, heads * dim);
         MemorySegment scores = arena.allocate(4L * positions, 64);
         Attention attention = new Attention(heads, keyValueHeads, dim, 0);
+        List<Attention.Span> last = List.of(new Attention.Span(0, 1, positions - 1, cache));
         double work = 2.0 * heads * positions * dim;
         MemorySegment both = arena.allocate(2L * dtype.bytes() * rows * dim, 64);
         Fixtures.randomBytes(both, 4);
         List<Case.Contender> contenders = List.of(
-                new Case.Contender(
-                        Case.OURS,
-                        work,
-                        () -> attention.attend(q, positions - 1, keys, values, positions, out, workspace)),
+                new Case.Contender(Case.OURS, work, () -> attention.attend(q, last, 0, out, workspace)),
                 new Case.Contender(
                         Case.ORACLE, work / heads, () -> attend(q.data(), k, v, positions, dim, scores, out.data())),
                 new Case.Contender(TWO_SGEMV, work, () -> {

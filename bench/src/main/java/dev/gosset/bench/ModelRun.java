@@ -88,14 +88,17 @@ public final class ModelRun {
             prompt[i] = 3 + i * 7 % 200;
         }
         cache.truncate(0);
-        transformer.append(prompt, cache, logits, workspace);
+        transformer.run(List.of(new Transformer.Segment(cache, prompt, logits.rows())), logits, workspace);
         Map<String, List<Double>> result = new LinkedHashMap<>();
         result.put("millis", new ArrayList<>());
         result.put("cpu", new ArrayList<>());
         for (int i = 0; i < FIRST + timed; i++) {
             long start = System.nanoTime();
             long before = cpuNanos();
-            transformer.append(new int[] {argmax(logits, vocabulary)}, cache, logits, workspace);
+            transformer.run(
+                    List.of(new Transformer.Segment(cache, new int[] {argmax(logits, vocabulary)}, logits.rows())),
+                    logits,
+                    workspace);
             if (i >= FIRST) {
                 result.get("millis").add((System.nanoTime() - start) / 1e6);
                 result.get("cpu").add((cpuNanos() - before) / 1e6);

@@ -54,7 +54,7 @@ final class ChatCommand implements Runnable {
         sampling.check(spec, common.json);
         try (ThreadTeam team = run.team(spec);
                 LanguageModel lm = run.open(model, storage.options(spec), team);
-                TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
+                TextGenerator generator = lm.newGenerator(sampling.context(spec, lm))) {
             GenerationOptions options = sampling.options(spec, lm.sampling());
             ChatTemplate template = lm.tokenizer().chatTemplate();
             InputStream in = new BufferedInputStream(System.in);

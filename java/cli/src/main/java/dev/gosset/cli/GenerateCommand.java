@@ -47,7 +47,7 @@ final class GenerateCommand implements Runnable {
         sampling.check(spec, common.json);
         try (ThreadTeam team = run.team(spec);
                 LanguageModel lm = run.open(model, storage.options(spec), team);
-                TextGenerator generator = lm.newGenerator(sampling.context(spec, lm), team)) {
+                TextGenerator generator = lm.newGenerator(sampling.context(spec, lm))) {
             GenerationOptions options = sampling.options(spec, lm.sampling());
             int[] tokens = lm.tokenizer().encode(prompt, true);
             if (common.json) {

@@ -17,13 +17,17 @@ import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.sampling.Sampling;
+import dev.gosset.llm.session.Engine;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
 /**
@@ -35,20 +39,28 @@ import java.util.function.Consumer;
  * }
  * }
  *
- * <p>The weights stay in a memory map of the file. One generation runs at a time: {@link #generate} and {@link #chat}
- * wait for each other; for several at once make a {@link TextGenerator} each, with a thread team of its own. Closing
- * unmaps the weights; nothing may run on the model then.
+ * <p>The weights stay in a memory map of the file. Thread-safe: {@link #generate} and {@link #chat} may be called from several
+ * threads and then run together, which gives more text in the same time, and each has the text that it would have alone.
+ * Closing lets the step in progress end; what is still being generated fails with "the model is closed".
  */
 public final class LanguageModel implements AutoCloseable {
     /** Tokens of prompt and text together, unless a generator is made for more: the cache takes memory for all of them. */
     public static final int DEFAULT_CONTEXT = 4096;
+
+    /** Texts that are generated together, if there is memory. */
+    private static final int SEQUENCES = 16;
 
     private final Model model;
     private final Tokenizer tokenizer;
     private final ThreadTeam team;
     private final boolean ownsTeam;
     private final LoadedModel loaded;
-    private TextGenerator generator;
+    /** Guards what follows, and the tokenizer until it is closed. */
+    private final ReadWriteLock life = new ReentrantReadWriteLock();
+
+    private final List<TextGenerator> generators = new ArrayList<>();
+    private TextGenerator shared;
+    private boolean closed;
 
     private LanguageModel(Model model, LoadedModel loaded, Tokenizer tokenizer, ThreadTeam team, boolean ownsTeam) {
         this.model = model;
@@ -155,42 +167,78 @@ public final class LanguageModel implements AutoCloseable {
      * Continues a prompt. The tokenizer adds its special tokens in front.
      *
      * @param sink receives the text piece by piece while it is generated; the prompt is not repeated
+     * @throws IllegalStateException where the model is closed, before or meanwhile
+     * @throws java.util.concurrent.CancellationException where the calling thread is interrupted
      */
-    public synchronized TextGenerator.Result generate(String prompt, GenerationOptions options, Consumer<String> sink) {
-        return generator().generate(tokenizer.encode(prompt, true), options, sink);
+    public TextGenerator.Result generate(String prompt, GenerationOptions options, Consumer<String> sink) {
+        return shared().generate(encode(prompt, true), options, sink);
     }
 
     /**
      * Answers the last message of a conversation, put into the form of the model's own chat template.
      *
      * @throws dev.gosset.core.FormatException where the model has no chat template or the template refuses the messages
+     * @throws IllegalStateException where the model is closed, before or meanwhile
+     * @throws java.util.concurrent.CancellationException where the calling thread is interrupted
      */
-    public synchronized TextGenerator.Result chat(
+    public TextGenerator.Result chat(
             List<ChatTemplate.Message> messages, GenerationOptions options, Consumer<String> sink) {
         String prompt = tokenizer.chatTemplate().render(messages, true);
         // The template itself writes the special tokens.
-        return generator().generate(tokenizer.encode(prompt, false), options, sink);
+        return shared().generate(encode(prompt, false), options, sink);
     }
 
-    private TextGenerator generator() {
-        if (generator == null) {
-            generator = newGenerator(Math.min(DEFAULT_CONTEXT, config().maxPositions()), team);
+    private int[] encode(String text, boolean special) {
+        life.readLock().lock();
+        try {
+            requireOpen();
+            return tokenizer.encode(text, special);
+        } finally {
+            life.readLock().unlock();
         }
-        return generator;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the model is closed");
+        }
+    }
+
+    /** The generator of everybody who asks for none. */
+    private TextGenerator shared() {
+        life.writeLock().lock();
+        try {
+            if (shared == null) {
+                shared = newGenerator(
+                        loaded.device().isCpu() ? SEQUENCES : 1, Math.min(DEFAULT_CONTEXT, config().maxPositions()));
+            }
+            return shared;
+        } finally {
+            life.writeLock().unlock();
+        }
     }
 
     /**
-     * A generator with a key-value cache of its own.
+     * A generator with memory of its own for keys and values of one text. Closed with the model, if not before.
      *
      * @param context the most tokens of prompt and text together
-     * @param team computes where the model is on the processor; generators of a device take turns
      */
-    public TextGenerator newGenerator(int context, ThreadTeam team) {
-        Set<Integer> end = endTokens();
-        String name = model.directory().path().toString();
-        return loaded.device().isCpu()
-                ? new TextGenerator(name, transformer(), tokenizer, end, context, team)
-                : new TextGenerator(name, loaded, tokenizer, end, context);
+    public TextGenerator newGenerator(int context) {
+        return newGenerator(1, context);
+    }
+
+    private TextGenerator newGenerator(int sequences, int context) {
+        life.writeLock().lock();
+        try {
+            requireOpen();
+            Engine engine = new Engine(loaded.batch(sequences, context), config().vocabularySize());
+            TextGenerator generator =
+                    new TextGenerator(model.directory().path().toString(), engine, tokenizer, endTokens());
+            generators.add(generator);
+            return generator;
+        } finally {
+            life.writeLock().unlock();
+        }
     }
 
     /**
@@ -238,16 +286,44 @@ public final class LanguageModel implements AutoCloseable {
         return model;
     }
 
+    /**
+     * Lets the steps in progress end and frees everything; a second call does nothing more. The first exception of a part is thrown when all are
+     * closed, with those of the others in it.
+     */
     @Override
     public void close() {
-        if (generator != null) {
-            generator.close();
+        List<AutoCloseable> parts = new ArrayList<>();
+        life.writeLock().lock();
+        try {
+            if (!closed) {
+                closed = true;
+                parts.addAll(generators);
+                parts.addAll(List.of(loaded, tokenizer, model));
+                if (ownsTeam) {
+                    parts.add(team);
+                }
+            }
+            closeAll(parts);
+        } finally {
+            life.writeLock().unlock();
         }
-        loaded.close();
-        tokenizer.close();
-        model.close();
-        if (ownsTeam) {
-            team.close();
+    }
+
+    private static void closeAll(List<AutoCloseable> parts) {
+        RuntimeException first = null;
+        for (AutoCloseable part : parts) {
+            try {
+                part.close();
+            } catch (Exception e) {
+                if (first == null) {
+                    first = e instanceof RuntimeException r ? r : new IllegalStateException(e);
+                } else {
+                    first.addSuppressed(e);
+                }
+            }
+        }
+        if (first != null) {
+            throw first;
         }
     }
 }

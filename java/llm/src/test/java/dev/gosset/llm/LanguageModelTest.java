@@ -82,7 +82,7 @@ final class LanguageModelTest {
     void aFullContextEndsTheText() {
         try (ThreadTeam team = new ThreadTeam(1);
                 LanguageModel model = LanguageModel.open(directory, team);
-                TextGenerator generator = model.newGenerator(8, team)) {
+                TextGenerator generator = model.newGenerator(8)) {
             int[] prompt = model.tokenizer().encode("w3 w4 w5 w6 w7", true);
             TextGenerator.Result result =
                     generator.generate(prompt, new GenerationOptions(100, Sampling.of(5, 0, 1, 3)), piece -> {});

@@ -7,10 +7,12 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.model.KeyValueCache;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.Transformer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 
@@ -49,11 +51,19 @@ class LargeCheckpointTest {
             double opened = (System.nanoTime() - started) / 1e9;
             FloatMatrix logits = FloatMatrix.allocate(arena, 1, model.config().vocabularySize());
             try (KeyValueCache cache = new KeyValueCache(model.config(), 64)) {
-                model.transformer().append(new int[] {1, 5, 9, 30_000}, cache, logits, workspace);
+                model.transformer()
+                        .run(
+                                List.of(new Transformer.Segment(cache, new int[] {1, 5, 9, 30_000}, logits.rows())),
+                                logits,
+                                workspace);
                 double first = (System.nanoTime() - started) / 1e9;
                 long decode = System.nanoTime();
                 for (int i = 0; i < 4; i++) {
-                    model.transformer().append(new int[] {7 + i}, cache, logits, workspace);
+                    model.transformer()
+                            .run(
+                                    List.of(new Transformer.Segment(cache, new int[] {7 + i}, logits.rows())),
+                                    logits,
+                                    workspace);
                 }
                 double perToken = (System.nanoTime() - decode) / 4e9;
                 long peak = status("VmHWM");

@@ -12,9 +12,11 @@ import dev.gosset.llm.evaluate.Perplexity;
 import dev.gosset.llm.io.TextFile;
 import dev.gosset.llm.model.KeyValueCache;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.model.Transformer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -63,7 +65,14 @@ class ReferenceCheckpointTest {
             FloatMatrix single = FloatMatrix.allocate(arena, tokens.length, vocabulary);
             try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length)) {
                 for (int t = 0; t < tokens.length; t++) {
-                    model.transformer().append(new int[] {tokens[t]}, cache, single.rows(t, t + 1), workspace);
+                    model.transformer()
+                            .run(
+                                    List.of(new Transformer.Segment(
+                                            cache,
+                                            new int[] {tokens[t]},
+                                            single.rows(t, t + 1).rows())),
+                                    single.rows(t, t + 1),
+                                    workspace);
                 }
             }
             double a = difference(expected, whole);

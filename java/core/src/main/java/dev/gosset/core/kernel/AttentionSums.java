@@ -165,12 +165,23 @@ final class AttentionSums {
         }
     }
 
-    /** Four vectors of columns. */
-    static void mixFour(long weights, long values, int count, long row, int d0, int d1, int d2, int d3, long out) {
+    /**
+     * Four vectors of columns.
+     *
+     * @param add whether the sums go on from what is there
+     */
+    static void mixFour(
+            long weights, long values, int count, long row, int d0, int d1, int d2, int d3, boolean add, long out) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
+        if (add) {
+            s0 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d0 & ADDRESS, NATIVE);
+            s1 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d1 & ADDRESS, NATIVE);
+            s2 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d2 & ADDRESS, NATIVE);
+            s3 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d3 & ADDRESS, NATIVE);
+        }
         long p = values;
         for (int j = 0; j < count; j++, p += row) {
             FloatVector w = FloatVector.broadcast(F, ALL.get(FLOAT, weights + 4L * j & ADDRESS) * SCALE);
@@ -207,11 +218,27 @@ final class AttentionSums {
 
     /** Four vectors of columns of bytes. */
     static void mixFourOfBytes(
-            long weights, long scales, long values, int count, long row, int d0, int d1, int d2, int d3, long out) {
+            long weights,
+            long scales,
+            long values,
+            int count,
+            long row,
+            int d0,
+            int d1,
+            int d2,
+            int d3,
+            boolean add,
+            long out) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
         FloatVector s3 = s0;
+        if (add) {
+            s0 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d0 & ADDRESS, NATIVE);
+            s1 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d1 & ADDRESS, NATIVE);
+            s2 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d2 & ADDRESS, NATIVE);
+            s3 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d3 & ADDRESS, NATIVE);
+        }
         long p = values;
         for (int j = 0; j < count; j++, p += row) {
             FloatVector w = FloatVector.broadcast(
@@ -238,17 +265,19 @@ final class AttentionSums {
     /**
      * {@link #sums} of four queries, which share the conversion of rows; the same bits.
      *
+     * @param scoreRow bytes from the scores of a query to those of the next
      * @param more how many queries there are behind the first: 3, or less
      * @param count at least 2
      */
-    static void sumsForFour(long q, long qRow, long scores, int more, long keys, int count, int dim, long row) {
+    static void sumsForFour(
+            long q, long qRow, long scores, long scoreRow, int more, long keys, int count, int dim, long row) {
         // Less than four queries: the last of them again, and stored again.
         long q1 = q + qRow * Math.min(1, more);
         long q2 = q + qRow * Math.min(2, more);
         long q3 = q + qRow * Math.min(3, more);
-        long o1 = scores + 4L * count * Math.min(1, more);
-        long o2 = scores + 4L * count * Math.min(2, more);
-        long o3 = scores + 4L * count * Math.min(3, more);
+        long o1 = scores + scoreRow * Math.min(1, more);
+        long o2 = scores + scoreRow * Math.min(2, more);
+        long o3 = scores + scoreRow * Math.min(3, more);
         for (int next = 0; next < count; next += 2) {
             // A single row at the end: the one before it again, and stored again.
             int j = Math.min(next, count - 2);
@@ -321,14 +350,15 @@ final class AttentionSums {
     }
 
     /** {@link #sumsForFour} over rows of bytes, without their scales. */
-    static void sumsForFourOfBytes(long q, long qRow, long scores, int more, long keys, int count, int dim, long row) {
+    static void sumsForFourOfBytes(
+            long q, long qRow, long scores, long scoreRow, int more, long keys, int count, int dim, long row) {
         // Less than four queries: the last of them again, and stored again.
         long q1 = q + qRow * Math.min(1, more);
         long q2 = q + qRow * Math.min(2, more);
         long q3 = q + qRow * Math.min(3, more);
-        long o1 = scores + 4L * count * Math.min(1, more);
-        long o2 = scores + 4L * count * Math.min(2, more);
-        long o3 = scores + 4L * count * Math.min(3, more);
+        long o1 = scores + scoreRow * Math.min(1, more);
+        long o2 = scores + scoreRow * Math.min(2, more);
+        long o3 = scores + scoreRow * Math.min(3, more);
         for (int next = 0; next < count; next += 2) {
             // A single row at the end: the one before it again, and stored again.
             int j = Math.min(next, count - 2);
@@ -395,14 +425,25 @@ final class AttentionSums {
     /**
      * Two vectors of columns for four queries; the same bits as {@link #mixFour}.
      *
+     * @param weightRow bytes from the weights of a query to those of the next
      * @param more how many queries there are behind the first: 3, or less
      */
     static void mixForFour(
-            long weights, long out, int more, long outRow, long values, int count, long row, int d0, int d1) {
+            long weights,
+            long weightRow,
+            long out,
+            int more,
+            long outRow,
+            long values,
+            int count,
+            long row,
+            int d0,
+            int d1,
+            boolean add) {
         // Less than four queries: the last of them again, and stored again.
-        long w1 = weights + 4L * count * Math.min(1, more);
-        long w2 = weights + 4L * count * Math.min(2, more);
-        long w3 = weights + 4L * count * Math.min(3, more);
+        long w1 = weights + weightRow * Math.min(1, more);
+        long w2 = weights + weightRow * Math.min(2, more);
+        long w3 = weights + weightRow * Math.min(3, more);
         long o1 = out + outRow * Math.min(1, more);
         long o2 = out + outRow * Math.min(2, more);
         long o3 = out + outRow * Math.min(3, more);
@@ -414,6 +455,16 @@ final class AttentionSums {
         FloatVector s11 = s00;
         FloatVector s12 = s00;
         FloatVector s13 = s00;
+        if (add) {
+            s00 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d0 & ADDRESS, NATIVE);
+            s01 = FloatVector.fromMemorySegment(F, ALL, o1 + 4L * d0 & ADDRESS, NATIVE);
+            s02 = FloatVector.fromMemorySegment(F, ALL, o2 + 4L * d0 & ADDRESS, NATIVE);
+            s03 = FloatVector.fromMemorySegment(F, ALL, o3 + 4L * d0 & ADDRESS, NATIVE);
+            s10 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d1 & ADDRESS, NATIVE);
+            s11 = FloatVector.fromMemorySegment(F, ALL, o1 + 4L * d1 & ADDRESS, NATIVE);
+            s12 = FloatVector.fromMemorySegment(F, ALL, o2 + 4L * d1 & ADDRESS, NATIVE);
+            s13 = FloatVector.fromMemorySegment(F, ALL, o3 + 4L * d1 & ADDRESS, NATIVE);
+        }
         long p = values;
         for (int j = 0; j < count; j++, p += row) {
             FloatVector r0 = ((IntVector) ShortVector.fromMemorySegment(S, ALL, p + 2L * d0 & ADDRESS, ORDER)
@@ -452,6 +503,7 @@ final class AttentionSums {
     /** {@link #mixForFour} of rows of bytes. */
     static void mixForFourOfBytes(
             long weights,
+            long weightRow,
             long out,
             int more,
             long outRow,
@@ -460,11 +512,12 @@ final class AttentionSums {
             int count,
             long row,
             int d0,
-            int d1) {
+            int d1,
+            boolean add) {
         // Less than four queries: the last of them again, and stored again.
-        long w1 = weights + 4L * count * Math.min(1, more);
-        long w2 = weights + 4L * count * Math.min(2, more);
-        long w3 = weights + 4L * count * Math.min(3, more);
+        long w1 = weights + weightRow * Math.min(1, more);
+        long w2 = weights + weightRow * Math.min(2, more);
+        long w3 = weights + weightRow * Math.min(3, more);
         long o1 = out + outRow * Math.min(1, more);
         long o2 = out + outRow * Math.min(2, more);
         long o3 = out + outRow * Math.min(3, more);
@@ -476,6 +529,16 @@ final class AttentionSums {
         FloatVector s11 = s00;
         FloatVector s12 = s00;
         FloatVector s13 = s00;
+        if (add) {
+            s00 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d0 & ADDRESS, NATIVE);
+            s01 = FloatVector.fromMemorySegment(F, ALL, o1 + 4L * d0 & ADDRESS, NATIVE);
+            s02 = FloatVector.fromMemorySegment(F, ALL, o2 + 4L * d0 & ADDRESS, NATIVE);
+            s03 = FloatVector.fromMemorySegment(F, ALL, o3 + 4L * d0 & ADDRESS, NATIVE);
+            s10 = FloatVector.fromMemorySegment(F, ALL, out + 4L * d1 & ADDRESS, NATIVE);
+            s11 = FloatVector.fromMemorySegment(F, ALL, o1 + 4L * d1 & ADDRESS, NATIVE);
+            s12 = FloatVector.fromMemorySegment(F, ALL, o2 + 4L * d1 & ADDRESS, NATIVE);
+            s13 = FloatVector.fromMemorySegment(F, ALL, o3 + 4L * d1 & ADDRESS, NATIVE);
+        }
         long p = values;
         for (int j = 0; j < count; j++, p += row) {
             float scale = ALL.get(FLOAT, scales + 4L * j & ADDRESS);

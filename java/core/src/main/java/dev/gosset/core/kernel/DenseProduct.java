@@ -18,9 +18,10 @@ import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * {@code y = x W^T} in float32 with an m x n matrix W that stays as it is stored: F32, F16 or BF16. One row of x is
- * multiplied straight from the stored weights; several rows by tiles of W that are widened into scratch and handed to
- * BLAS. The tiles depend on the shapes alone, so a result does not depend on the number of threads.
+ * {@code y = x W^T} in float32 with an m x n matrix W that stays as it is stored: F32, F16 or BF16. Rows of x are
+ * multiplied straight from the stored weights, each with the bits it would have alone; or, where there are many and that does
+ * not matter, by tiles of W that are widened into scratch and handed to BLAS. The tiles depend on the shapes alone, so a
+ * result does not depend on the number of threads.
  *
  * <p>An immutable view, thread-safe; whoever opened the weights closes them.
  */
@@ -37,8 +38,8 @@ public final class DenseProduct {
 
     private static final long SUM_BYTES = 4L * BLOCK * LANES;
 
-    /** With more inputs halves are widened for BLAS. */
-    private static final int FEW_INPUTS = 16;
+    /** Inputs that share the reading of weights. */
+    private static final int BATCH = 16;
 
     private static final MemorySegment ALL = NativeMemory.ALL;
 
@@ -49,7 +50,7 @@ public final class DenseProduct {
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
     /** A half's bits, sign-extended and moved to a float's place: the float is 2^-112 of the half, as their biases differ. */
-    private static final int HALF_BITS = 0x8fffe000;
+    static final int HALF_BITS = 0x8fffe000;
 
     /**
      * What inputs are multiplied with for halves, so that products stay clear of subnormal floats: what they lose is below
@@ -113,57 +114,98 @@ public final class DenseProduct {
     }
 
     /**
-     * Writes columns {@code column .. column + m - 1} of y.
+     * Writes columns {@code column .. column + m - 1} of y. Each row of y has the same bits whatever the other rows are.
      *
      * @param x t x n
      * @param y t rows of at least {@code column + m} columns; its other columns are left alone
      */
     public void apply(FloatMatrix x, FloatMatrix y, int column, Workspace workspace) {
+        check(x, y, column);
+        for (int from = 0; from < x.rows(); from += BATCH) {
+            FloatMatrix in = x.rows(from, Math.min(x.rows(), from + BATCH));
+            FloatMatrix out = y.rows(from, from + in.rows());
+            OpenMemory.during(in.data(), out.data(), data, data, () -> multiply(in, out, column, workspace));
+        }
+    }
+
+    /** {@link #apply} by BLAS where there are several rows, which is up to twice as fast and changes the last bits. */
+    public void applyMany(FloatMatrix x, FloatMatrix y, int column, Workspace workspace) {
+        if (x.rows() < 2) {
+            apply(x, y, column, workspace);
+            return;
+        }
+        check(x, y, column);
+        int tile = rows >= 2048 ? 256 : 128;
+        long scratch = direct ? 0 : 4L * tile * cols;
+        OpenMemory.during(
+                x.data(),
+                y.data(),
+                data,
+                data,
+                () -> workspace.run(Math.ceilDiv(rows, tile), scratch, (i, floats) -> {
+                    int from = i * tile;
+                    int count = Math.min(rows - from, tile);
+                    gemm(x, y, column, from, count, floats);
+                }));
+    }
+
+    private void check(FloatMatrix x, FloatMatrix y, int column) {
         if (x.cols() != cols || y.rows() != x.rows() || column < 0 || y.cols() - column < rows) {
             throw new IllegalArgumentException("a product with a " + rows + " x " + cols + " matrix cannot take "
                     + x.rows() + " x " + x.cols() + " to columns from " + column + " of " + y.rows() + " x "
                     + y.cols());
         }
-        if (x.rows() == 1) {
-            try (Workspace.Frame frame = workspace.frame()) {
-                MemorySegment inputs = dtype == Dtype.F32 ? x.data() : frame.bytes(4L * cols);
-                if (dtype != Dtype.F32) {
-                    split(x.data(), inputs);
-                }
-                workspace.run(
-                        Math.ceilDiv(rows, tile),
-                        SUM_BYTES,
-                        (i, sums) -> matvec(x.data(), inputs, y.data(), column, i, sums));
+    }
+
+    private void multiply(FloatMatrix x, FloatMatrix y, int column, Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix inputs = dtype == Dtype.F32 ? x : frame.matrix(x.rows(), cols);
+            for (int t = 0; t < x.rows() && dtype != Dtype.F32; t++) {
+                split(x.row(t), inputs.row(t));
             }
-        } else if (dtype == Dtype.F16 && x.rows() > 1 && x.rows() <= FEW_INPUTS) {
-            long scratch = 4L * tile * Math.max(cols, x.rows());
-            workspace.run(Math.ceilDiv(rows, tile), scratch, (i, sums) -> matvecs(x, y, column, i, sums));
-        } else if (x.rows() > 1) {
-            int tile = rows >= 2048 ? 256 : 128;
-            long scratch = direct ? 0 : 4L * tile * cols;
-            workspace.run(Math.ceilDiv(rows, tile), scratch, (i, floats) -> {
-                int from = i * tile;
-                int count = Math.min(rows - from, tile);
-                gemm(x, y, column, from, count, floats);
+            workspace.run(Math.ceilDiv(rows, tile), SUM_BYTES, (i, sums) -> {
+                if (x.rows() == 1) {
+                    matvec(x.data(), inputs.data(), y.data(), column, i, sums);
+                } else {
+                    matvecs(x, inputs, y, column, i, sums);
+                }
             });
         }
     }
 
-    /** A tile of halves times a few inputs, which share the conversion of rows as queries share that of keys. */
-    private void matvecs(FloatMatrix x, FloatMatrix y, int column, int task, MemorySegment scratch) {
+    /** A tile times several inputs, which share the conversion of weights. */
+    private void matvecs(
+            FloatMatrix xs, FloatMatrix inputs, FloatMatrix ys, int column, int task, MemorySegment scratch) {
         int from = task * tile;
         int count = Math.min(tile, rows - from);
-        long w = NativeMemory.readable(data, 2L * from * cols, 2L * count * cols);
-        if (!isFinite(task, w, (long) count * cols)) {
-            gemm(x, y, column, from, count, scratch);
-            return;
+        long rowBytes = (long) dtype.bytes() * cols;
+        long w = NativeMemory.readable(data, rowBytes * from, rowBytes * count);
+        long x = NativeMemory.readable(xs.data(), 0, 4L * xs.rows() * cols);
+        long vectors = NativeMemory.readable(inputs.data(), 0, 4L * xs.rows() * cols);
+        long y = NativeMemory.writable(ys.data(), 0, 4L * ((long) ys.rows() - 1) * ys.cols() + 4L * (column + rows));
+        long sums = NativeMemory.writable(scratch, 0, SUM_BYTES);
+        int whole = dtype != Dtype.F16 || isFinite(task, w, (long) count * cols) ? whole() : 0;
+        float scale = dtype == Dtype.F16 ? HALF_SCALE : 1;
+        scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, NativeMemory.touch(w, rowBytes * count));
+        for (int t = 0; t < xs.rows(); t += InputSums.INPUTS) {
+            int more = Math.min(InputSums.INPUTS, xs.rows() - t) - 1;
+            for (int row = 0; row < count; row++) {
+                long at = w + rowBytes * row;
+                long four = vectors + 4L * t * cols;
+                switch (dtype) {
+                    case F32 -> InputSums.ofFloats(at, four, 4L * cols, more, whole, sums);
+                    case F16 -> InputSums.ofHalves(at, four, 4L * cols, more, whole, sums);
+                    default -> InputSums.ofBfloats(at, four, 4L * cols, more, whole, sums);
+                }
+                for (int i = 0; i <= more; i++) {
+                    long to = y + 4L * ((long) (t + i) * ys.cols() + column + from + row);
+                    finish(at, whole, x + 4L * (t + i) * cols, sums + 4L * i * LANES, scale, to);
+                }
+            }
         }
-        scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, NativeMemory.touch(w, 2L * count * cols));
-        VectorAttention.scores(x.data(), 0, x.rows(), data, 2L * from * cols, count, cols, scratch, 0);
-        for (int t = 0; t < x.rows(); t++) {
-            long to = 4L * ((long) t * y.cols() + column + from);
-            MemorySegment.copy(scratch, 4L * t * count, y.data(), to, 4L * count);
-        }
+        NativeMemory.keep(xs.data(), ys.data());
+        NativeMemory.keep(inputs.data(), scratch);
+        Reference.reachabilityFence(data);
     }
 
     private void gemm(FloatMatrix x, FloatMatrix y, int column, int from, int count, MemorySegment scratch) {
@@ -232,11 +274,7 @@ public final class DenseProduct {
 
     /** Writes the element of y of a row from its sums, one for each lane, and its last columns. */
     private void finish(long row, int whole, long x, long sums, float scale, long y) {
-        float sum = 0;
-        for (int lane = 0; lane < LANES; lane++) {
-            sum += ALL.get(FLOAT_NATIVE, sums + 4L * lane);
-        }
-        sum *= scale;
+        float sum = InputSums.ofLanes(sums) * scale;
         for (int j = whole; j < cols; j++) {
             sum = Math.fma(element(row, j), ALL.get(FLOAT_NATIVE, x + 4L * j), sum);
         }

@@ -15,7 +15,7 @@ import java.util.stream.Stream;
  * vectors, once mapped and heap segments had passed through the same code of the Vector API.
  *
  * <p>What the loops no longer check is checked once at a kernel's door, by {@link #readable} and {@link #writable}. Nobody
- * may close an arena while a kernel runs on its memory. Thread-safe.
+ * may close an arena while a kernel runs on its memory; products see to that by {@link OpenMemory}. Thread-safe.
  */
 final class NativeMemory {
     /** Every address of the process. */

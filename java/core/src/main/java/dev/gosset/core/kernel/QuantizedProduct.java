@@ -16,8 +16,8 @@ import java.nio.ByteOrder;
 
 /**
  * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. Rows are multiplied
- * straight from the codes, in the form that the kernel prepared; where that form says so, many rows by tiles of Q that are
- * decoded into scratch and handed to BLAS. The tiles depend on the shapes alone, so a result does not depend on the number
+ * straight from the codes, in the form that the kernel prepared, each with the bits it would have alone; or, where there are
+ * many and that does not matter, as that form says by tiles of Q that are decoded into scratch and handed to BLAS. The tiles depend on the shapes alone, so a result does not depend on the number
  * of threads. Source: spec/quip-sharp.md, section 6.
  *
  * <p>Thread-safe; holds views of the linear and, in the arena it was made with, the sign vectors as float32.
@@ -41,6 +41,9 @@ public final class QuantizedProduct {
     private final PreparedMatrix prepared;
     private final HadamardTransform inTransform;
     private final HadamardTransform outTransform;
+    /** The codes, or, where products do not read them, anything of the prepared ones' arena. */
+    private final MemorySegment read;
+
     private final FloatMatrix su;
     private final FloatMatrix sv;
 
@@ -58,6 +61,7 @@ public final class QuantizedProduct {
         this.inTransform = HadamardTransform.of(linear.cols());
         this.outTransform = HadamardTransform.of(linear.rows());
         this.su = FloatMatrix.allocate(arena, 1, linear.cols());
+        this.read = readsCodes() ? codes.data() : su.data();
         this.sv = FloatMatrix.allocate(arena, 1, linear.rows());
         for (int j = 0; j < linear.cols(); j++) {
             su.set(0, j, Float.float16ToFloat(linear.su().getAtIndex(HALF, j)));
@@ -110,31 +114,48 @@ public final class QuantizedProduct {
     }
 
     /**
-     * Writes y.
+     * Writes y. Each of its rows has the same bits whatever the other rows are.
      *
      * @param x t x n, left alone
      * @param y t x m, every element written
      */
     public void apply(FloatMatrix x, FloatMatrix y, Workspace workspace) {
-        if (x.cols() != cols() || y.cols() != rows() || y.rows() != x.rows()) {
-            throw new IllegalArgumentException("a quantized linear of " + rows() + " x " + cols() + " cannot take "
-                    + x.rows() + " x " + x.cols() + " to " + y.rows() + " x " + y.cols());
-        }
-        try (Workspace.Frame frame = workspace.frame()) {
-            if (x.rows() <= prepared.mostInputs()) {
-                int batch = Math.min(x.rows(), BATCH);
-                for (int from = 0; from < x.rows(); from += batch) {
-                    int count = Math.min(batch, x.rows() - from);
-                    if (count == 1) {
-                        multiplyOne(x, y, from, workspace);
-                    } else {
-                        multiplyBatch(x, y, from, count, workspace);
-                    }
-                }
+        check(x, y);
+        OpenMemory.during(x.data(), y.data(), su.data(), read, () -> multiply(x, y, workspace));
+    }
+
+    private void multiply(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        int batch = Math.min(x.rows(), BATCH);
+        for (int from = 0; from < x.rows(); from += batch) {
+            int count = Math.min(batch, x.rows() - from);
+            if (count == 1) {
+                multiplyOne(x, y, from, workspace);
             } else {
+                multiplyBatch(x, y, from, count, workspace);
+            }
+        }
+        transformOutputs(y, workspace);
+    }
+
+    /** {@link #apply} by BLAS where there are so many rows that this is faster, which changes the last bits. */
+    public void applyMany(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        if (x.rows() <= prepared.mostInputs()) {
+            apply(x, y, workspace);
+            return;
+        }
+        check(x, y);
+        OpenMemory.during(x.data(), y.data(), su.data(), read, () -> {
+            try (Workspace.Frame frame = workspace.frame()) {
                 multiplyDecoded(x, y, frame, workspace);
             }
             transformOutputs(y, workspace);
+        });
+    }
+
+    private void check(FloatMatrix x, FloatMatrix y) {
+        if (x.cols() != cols() || y.cols() != rows() || y.rows() != x.rows()) {
+            throw new IllegalArgumentException("a quantized linear of " + rows() + " x " + cols() + " cannot take "
+                    + x.rows() + " x " + x.cols() + " to " + y.rows() + " x " + y.cols());
         }
     }
 

@@ -100,6 +100,7 @@ public final class VectorAttention {
      * @param q {@code queries} rows of dim floats from byte {@code qAt} on
      * @param keys {@code count} rows of dim halves from byte {@code at} on
      * @param scores {@code queries} rows of count floats from byte {@code to} on
+     * @param stride bytes from the scores of a query to those of the next
      */
     public static void scores(
             MemorySegment q,
@@ -110,25 +111,26 @@ public final class VectorAttention {
             int count,
             int dim,
             MemorySegment scores,
-            long to) {
+            long to,
+            long stride) {
         long query = NativeMemory.readable(q, qAt, 4L * queries * dim);
         long rows = NativeMemory.readable(keys, at, 2L * count * dim);
-        long out = NativeMemory.writable(scores, to, 4L * queries * count);
+        long out = NativeMemory.writable(scores, to, stride * (queries - 1) + 4L * count);
         int whole = dim / LANES * LANES;
         int step = count > 1 ? QUERIES : 1;
         for (int i = 0; i < queries; i += step) {
             long q0 = query + 4L * i * dim;
-            long o0 = out + 4L * i * count;
+            long o0 = out + stride * i;
             if (step == 1 || i + 1 == queries) {
                 AttentionSums.sums(q0, rows, count, whole, 2L * dim, o0);
             } else {
                 int more = Math.min(3, queries - 1 - i);
-                AttentionSums.sumsForFour(q0, 4L * dim, o0, more, rows, count, whole, 2L * dim);
+                AttentionSums.sumsForFour(q0, 4L * dim, o0, stride, more, rows, count, whole, 2L * dim);
             }
         }
         for (int i = 0; whole < dim && i < queries; i++) {
             for (int j = 0; j < count; j++) {
-                long score = out + 4L * ((long) i * count + j);
+                long score = out + stride * i + 4L * j;
                 float sum = ALL.get(FLOAT, score);
                 for (int d = whole; d < dim; d++) {
                     sum = Math.fma(
@@ -160,26 +162,27 @@ public final class VectorAttention {
             int count,
             int dim,
             MemorySegment scores,
-            long to) {
+            long to,
+            long stride) {
         long query = NativeMemory.readable(q, qAt, 4L * queries * dim);
         long rows = NativeMemory.readable(keys, at, (long) count * dim + BEHIND);
         long scale = NativeMemory.readable(scales, scalesAt, 4L * count);
-        long out = NativeMemory.writable(scores, to, 4L * queries * count);
+        long out = NativeMemory.writable(scores, to, stride * (queries - 1) + 4L * count);
         int whole = dim / LANES * LANES;
         int step = count > 1 ? QUERIES : 1;
         for (int i = 0; i < queries; i += step) {
             long q0 = query + 4L * i * dim;
-            long o0 = out + 4L * i * count;
+            long o0 = out + stride * i;
             if (step == 1 || i + 1 == queries) {
                 AttentionSums.sumsOfBytes(q0, rows, count, whole, dim, o0);
             } else {
                 int more = Math.min(3, queries - 1 - i);
-                AttentionSums.sumsForFourOfBytes(q0, 4L * dim, o0, more, rows, count, whole, dim);
+                AttentionSums.sumsForFourOfBytes(q0, 4L * dim, o0, stride, more, rows, count, whole, dim);
             }
         }
         for (int i = 0; i < queries; i++) {
             for (int j = 0; j < count; j++) {
-                long score = out + 4L * ((long) i * count + j);
+                long score = out + stride * i + 4L * j;
                 float sum = ALL.get(FLOAT, score);
                 for (int d = whole; d < dim; d++) {
                     float key = ALL.get(ValueLayout.JAVA_BYTE, rows + (long) dim * j + d);
@@ -194,53 +197,59 @@ public final class VectorAttention {
 
     /**
      * {@code out[i][d] = sum_j weights[i][j] values[j][d]} for {@code 0 <= i < queries} and {@code 0 <= d < dim}, the rows from
-     * the first to the last. Each sum has the same bits whatever the other queries are.
+     * the first to the last. With {@code add} they go on from what is in out, with the bits of one call for all rows. Each sum
+     * has the same bits whatever the other queries are.
      *
      * @param weights {@code queries} rows of count floats from byte {@code wAt} on
+     * @param stride bytes from the weights of a query to those of the next
      * @param values {@code count} rows of dim halves from byte {@code at} on
      * @param out {@code queries} rows of dim floats from byte {@code to} on
      */
     public static void mix(
             MemorySegment weights,
             long wAt,
+            long stride,
             int queries,
             MemorySegment values,
             long at,
             int count,
             int dim,
             MemorySegment out,
-            long to) {
-        long w = NativeMemory.readable(weights, wAt, 4L * queries * count);
+            long to,
+            boolean add) {
+        long w = NativeMemory.readable(weights, wAt, stride * (queries - 1) + 4L * count);
         long rows = NativeMemory.readable(values, at, 2L * count * dim);
         long y = NativeMemory.writable(out, to, 4L * queries * dim);
         int whole = dim / LANES * LANES;
         // Less than four vectors of columns, or two: the last of them again, and stored again.
         int last = whole - LANES;
         for (int i = 0; i < queries; i += QUERIES) {
-            long w0 = w + 4L * i * count;
+            long w0 = w + stride * i;
             long o0 = y + 4L * i * dim;
             if (i + 1 == queries) {
                 for (int d = 0; d < whole; d += 4 * LANES) {
                     int d1 = Math.min(d + LANES, last);
                     int d2 = Math.min(d + 2 * LANES, last);
                     int d3 = Math.min(d + 3 * LANES, last);
-                    AttentionSums.mixFour(w0, rows, count, 2L * dim, d, d1, d2, d3, o0);
+                    AttentionSums.mixFour(w0, rows, count, 2L * dim, d, d1, d2, d3, add, o0);
                 }
                 continue;
             }
             int more = Math.min(3, queries - 1 - i);
             for (int d = 0; d < whole; d += 2 * LANES) {
-                AttentionSums.mixForFour(w0, o0, more, 4L * dim, rows, count, 2L * dim, d, Math.min(d + LANES, last));
+                AttentionSums.mixForFour(
+                        w0, stride, o0, more, 4L * dim, rows, count, 2L * dim, d, Math.min(d + LANES, last), add);
             }
         }
         for (int i = 0; i < queries; i++) {
             for (int d = whole; d < dim; d++) {
-                float sum = 0;
+                long sumAt = y + 4L * ((long) i * dim + d);
+                float sum = add ? ALL.get(FLOAT, sumAt) : 0;
                 for (int j = 0; j < count; j++) {
-                    float weight = ALL.get(FLOAT, w + 4L * ((long) i * count + j));
+                    float weight = ALL.get(FLOAT, w + stride * i + 4L * j);
                     sum = Math.fma(weight, half(rows + 2L * ((long) dim * j + d)), sum);
                 }
-                ALL.set(FLOAT, y + 4L * ((long) i * dim + d), sum);
+                ALL.set(FLOAT, sumAt, sum);
             }
         }
         NativeMemory.keep(weights, values);
@@ -256,6 +265,7 @@ public final class VectorAttention {
     public static void mixBytes(
             MemorySegment weights,
             long wAt,
+            long stride,
             int queries,
             MemorySegment values,
             long at,
@@ -264,39 +274,41 @@ public final class VectorAttention {
             int count,
             int dim,
             MemorySegment out,
-            long to) {
-        long w = NativeMemory.readable(weights, wAt, 4L * queries * count);
+            long to,
+            boolean add) {
+        long w = NativeMemory.readable(weights, wAt, stride * (queries - 1) + 4L * count);
         long rows = NativeMemory.readable(values, at, (long) count * dim + BEHIND);
         long scale = NativeMemory.readable(scales, scalesAt, 4L * count);
         long y = NativeMemory.writable(out, to, 4L * queries * dim);
         int whole = dim / LANES * LANES;
         int last = whole - LANES;
         for (int i = 0; i < queries; i += QUERIES) {
-            long w0 = w + 4L * i * count;
+            long w0 = w + stride * i;
             long o0 = y + 4L * i * dim;
             if (i + 1 == queries) {
                 for (int d = 0; d < whole; d += 4 * LANES) {
                     int d1 = Math.min(d + LANES, last);
                     int d2 = Math.min(d + 2 * LANES, last);
                     int d3 = Math.min(d + 3 * LANES, last);
-                    AttentionSums.mixFourOfBytes(w0, scale, rows, count, dim, d, d1, d2, d3, o0);
+                    AttentionSums.mixFourOfBytes(w0, scale, rows, count, dim, d, d1, d2, d3, add, o0);
                 }
                 continue;
             }
             int more = Math.min(3, queries - 1 - i);
             for (int d = 0; d < whole; d += 2 * LANES) {
                 AttentionSums.mixForFourOfBytes(
-                        w0, o0, more, 4L * dim, scale, rows, count, dim, d, Math.min(d + LANES, last));
+                        w0, stride, o0, more, 4L * dim, scale, rows, count, dim, d, Math.min(d + LANES, last), add);
             }
         }
         for (int i = 0; i < queries; i++) {
             for (int d = whole; d < dim; d++) {
-                float sum = 0;
+                long sumAt = y + 4L * ((long) i * dim + d);
+                float sum = add ? ALL.get(FLOAT, sumAt) : 0;
                 for (int j = 0; j < count; j++) {
-                    float weight = ALL.get(FLOAT, w + 4L * ((long) i * count + j)) * ALL.get(FLOAT, scale + 4L * j);
+                    float weight = ALL.get(FLOAT, w + stride * i + 4L * j) * ALL.get(FLOAT, scale + 4L * j);
                     sum = Math.fma(weight, ALL.get(ValueLayout.JAVA_BYTE, rows + (long) dim * j + d), sum);
                 }
-                ALL.set(FLOAT, y + 4L * ((long) i * dim + d), sum);
+                ALL.set(FLOAT, sumAt, sum);
             }
         }
         NativeMemory.keep(weights, values);

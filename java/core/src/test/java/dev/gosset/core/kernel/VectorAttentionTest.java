@@ -44,7 +44,7 @@ class VectorAttentionTest {
                         q.set(FLOAT, 4L * d + 4, (float) random.nextGaussian());
                     }
                     MemorySegment scores = arena.allocate(4L * count + 8);
-                    VectorAttention.scores(q, 4, 1, rows, 6, count, dim, scores, 4);
+                    VectorAttention.scores(q, 4, 1, rows, 6, count, dim, scores, 4, 4L * count);
                     for (int j = 0; j < count; j++) {
                         double sum = 0;
                         double size = 0;
@@ -60,7 +60,7 @@ class VectorAttentionTest {
                     assertThat(scores.get(FLOAT, 0)).isZero();
                     assertThat(scores.get(FLOAT, 4L * count + 4)).isZero();
                     MemorySegment out = arena.allocate(4L * dim + 8);
-                    VectorAttention.mix(weights, 0, 1, rows, 6, count, dim, out, 4);
+                    VectorAttention.mix(weights, 0, 4L * count, 1, rows, 6, count, dim, out, 4, false);
                     for (int d = 0; d < dim; d++) {
                         double sum = 0;
                         double size = 0;
@@ -117,7 +117,7 @@ class VectorAttentionTest {
                         q.set(FLOAT, 4L * d + 4, (float) random.nextGaussian());
                     }
                     MemorySegment scores = arena.allocate(4L * count + 8);
-                    VectorAttention.scoresOfBytes(q, 4, 1, rows, 3, scales, 4, count, dim, scores, 4);
+                    VectorAttention.scoresOfBytes(q, 4, 1, rows, 3, scales, 4, count, dim, scores, 4, 4L * count);
                     for (int j = 0; j < count; j++) {
                         double sum = 0;
                         double size = 0;
@@ -133,7 +133,7 @@ class VectorAttentionTest {
                     assertThat(scores.get(FLOAT, 0)).isZero();
                     assertThat(scores.get(FLOAT, 4L * count + 4)).isZero();
                     MemorySegment out = arena.allocate(4L * dim + 8);
-                    VectorAttention.mixBytes(weights, 0, 1, rows, 3, scales, 4, count, dim, out, 4);
+                    VectorAttention.mixBytes(weights, 0, 4L * count, 1, rows, 3, scales, 4, count, dim, out, 4, false);
                     for (int d = 0; d < dim; d++) {
                         double sum = 0;
                         double size = 0;
@@ -177,19 +177,23 @@ class VectorAttentionTest {
                         MemorySegment ofBytes = arena.allocate(4L * queries * count + 4);
                         MemorySegment out = arena.allocate(4L * queries * dim + 4);
                         MemorySegment outOfBytes = arena.allocate(4L * queries * dim + 4);
-                        VectorAttention.scores(q, 0, queries, halves, 0, count, dim, scores, 0);
-                        VectorAttention.scoresOfBytes(q, 0, queries, bytes, 0, scales, 0, count, dim, ofBytes, 0);
-                        VectorAttention.mix(w, 0, queries, halves, 0, count, dim, out, 0);
-                        VectorAttention.mixBytes(w, 0, queries, bytes, 0, scales, 0, count, dim, outOfBytes, 0);
+                        VectorAttention.scores(q, 0, queries, halves, 0, count, dim, scores, 0, 4L * count);
+                        VectorAttention.scoresOfBytes(
+                                q, 0, queries, bytes, 0, scales, 0, count, dim, ofBytes, 0, 4L * count);
+                        VectorAttention.mix(w, 0, 4L * count, queries, halves, 0, count, dim, out, 0, false);
+                        VectorAttention.mixBytes(
+                                w, 0, 4L * count, queries, bytes, 0, scales, 0, count, dim, outOfBytes, 0, false);
                         MemorySegment one = arena.allocate(4L * Math.max(count, dim));
                         for (int i = 0; i < queries; i++) {
-                            VectorAttention.scores(q, 4L * i * dim, 1, halves, 0, count, dim, one, 0);
+                            VectorAttention.scores(q, 4L * i * dim, 1, halves, 0, count, dim, one, 0, 4L * count);
                             assertSame(scores, (long) i * count, one, count);
-                            VectorAttention.scoresOfBytes(q, 4L * i * dim, 1, bytes, 0, scales, 0, count, dim, one, 0);
+                            VectorAttention.scoresOfBytes(
+                                    q, 4L * i * dim, 1, bytes, 0, scales, 0, count, dim, one, 0, 4L * count);
                             assertSame(ofBytes, (long) i * count, one, count);
-                            VectorAttention.mix(w, 4L * i * count, 1, halves, 0, count, dim, one, 0);
+                            VectorAttention.mix(w, 4L * i * count, 4L * count, 1, halves, 0, count, dim, one, 0, false);
                             assertSame(out, (long) i * dim, one, dim);
-                            VectorAttention.mixBytes(w, 4L * i * count, 1, bytes, 0, scales, 0, count, dim, one, 0);
+                            VectorAttention.mixBytes(
+                                    w, 4L * i * count, 4L * count, 1, bytes, 0, scales, 0, count, dim, one, 0, false);
                             assertSame(outOfBytes, (long) i * dim, one, dim);
                         }
                         assertThat(scores.getAtIndex(FLOAT, (long) queries * count))
@@ -258,14 +262,16 @@ class VectorAttentionTest {
             MemorySegment wide = arena.allocate(4L * 64 * 100);
             MemorySegment bytes = arena.allocate(64 * 100 + VectorAttention.BEHIND);
             for (int n : new int[] {1, 3, 4}) {
-                Allocation.assertNone("scores", () -> VectorAttention.scores(q, 0, n, rows, 0, 100, 64, scores, 0));
-                Allocation.assertNone("mixture", () -> VectorAttention.mix(scores, 0, n, rows, 0, 100, 64, q, 0));
+                Allocation.assertNone(
+                        "scores", () -> VectorAttention.scores(q, 0, n, rows, 0, 100, 64, scores, 0, 400));
+                Allocation.assertNone(
+                        "mixture", () -> VectorAttention.mix(scores, 0, 400, n, rows, 0, 100, 64, q, 0, false));
                 Allocation.assertNone(
                         "scores of bytes",
-                        () -> VectorAttention.scoresOfBytes(q, 0, n, bytes, 0, scores, 0, 100, 64, wide, 0));
+                        () -> VectorAttention.scoresOfBytes(q, 0, n, bytes, 0, scores, 0, 100, 64, wide, 0, 400));
                 Allocation.assertNone(
                         "mixture of bytes",
-                        () -> VectorAttention.mixBytes(wide, 0, n, bytes, 0, scores, 0, 100, 64, q, 0));
+                        () -> VectorAttention.mixBytes(wide, 0, 400, n, bytes, 0, scores, 0, 100, 64, q, 0, false));
             }
             Allocation.assertNone(
                     "narrowing to bytes", () -> VectorAttention.narrowToBytes(wide, 0, bytes, 0, scores, 0, 64));

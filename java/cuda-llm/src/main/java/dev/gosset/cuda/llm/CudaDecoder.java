@@ -43,6 +43,11 @@ final class CudaDecoder implements Decoder {
     private final int[] ran;
     private final int[] pending;
     private final boolean[] fresh;
+
+    /** What last drew for each sequence, and the length from which it draws: its first random number belongs there. */
+    private final Sampler[] samplers;
+
+    private final int[] firsts;
     private CudaGraph graph;
     private int graphEndTokens;
 
@@ -54,6 +59,8 @@ final class CudaDecoder implements Decoder {
         this.ran = new int[sequences];
         this.pending = new int[sequences];
         this.fresh = new boolean[sequences];
+        this.samplers = new Sampler[sequences];
+        this.firsts = new int[sequences];
         CudaContext device = stream.context();
         try (Construction construction = new Construction(this::close)) {
             cache = owned.own(
@@ -167,8 +174,13 @@ final class CudaDecoder implements Decoder {
             host.setAtIndex(ValueLayout.JAVA_INT, r, pending[r]);
             host.setAtIndex(ValueLayout.JAVA_INT, (long) rows + r, last);
             int limit = limit(c);
+            if (samplers[r] != c.sampler()) {
+                samplers[r] = c.sampler();
+                firsts[r] = last;
+            }
             Sampling s = c.sampler().settings();
-            new DecoderKernels.Sampling(s.temperature(), s.topK(), s.topP(), s.seed(), last, limit).write(settings, r);
+            new DecoderKernels.Sampling(s.temperature(), s.topK(), s.topP(), s.seed(), firsts[r], limit)
+                    .write(settings, r);
         }
         int at = 0;
         for (int token : end) {

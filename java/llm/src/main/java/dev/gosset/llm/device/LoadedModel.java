@@ -1,5 +1,6 @@
 package dev.gosset.llm.device;
 
+import dev.gosset.core.DeviceException;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.model.ModelConfig;
@@ -28,6 +29,25 @@ public interface LoadedModel extends AutoCloseable {
      * @throws dev.gosset.core.DeviceException where the caches do not fit into the device's memory
      */
     Decoder decoder(int sequences, int context);
+
+    /**
+     * Sequences that come and go.
+     *
+     * @param sequences the most at a time; fewer where the device has no memory for so many
+     * @param context the most tokens of each
+     * @throws dev.gosset.core.DeviceException where not even one fits into the device's memory
+     */
+    default Batch batch(int sequences, int context) {
+        for (int n = sequences; ; n /= 2) {
+            try {
+                return new DecoderBatch(decoder(n, context), config().rotaryScaling().fixedLength());
+            } catch (DeviceException e) {
+                if (n == 1) {
+                    throw e;
+                }
+            }
+        }
+    }
 
     /** The logits of rows of a sequence; see {@link #logits}. */
     @FunctionalInterface

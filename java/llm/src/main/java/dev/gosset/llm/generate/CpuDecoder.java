@@ -74,7 +74,9 @@ final class CpuDecoder implements Decoder {
         for (int from = 0; from < tokens.length; from += PREFILL) {
             int to = Math.min(tokens.length, from + PREFILL);
             FloatMatrix wanted = to == tokens.length ? logits.rows(sequence, sequence + 1) : logits.rows(0, 0);
-            model.append(Arrays.copyOfRange(tokens, from, to), caches.get(sequence), wanted, workspace);
+            Transformer.Segment piece =
+                    new Transformer.Segment(caches.get(sequence), Arrays.copyOfRange(tokens, from, to), wanted.rows());
+            model.run(List.of(piece), wanted, workspace);
         }
         fresh[sequence] |= tokens.length > 0;
     }
@@ -124,13 +126,13 @@ final class CpuDecoder implements Decoder {
             running.forEach(r -> append(r.sequence, new int[] {r.token}));
             return;
         }
-        int[] tokens = running.stream().mapToInt(r -> r.token).toArray();
-        List<KeyValueCache> own =
-                running.stream().map(r -> caches.get(r.sequence)).toList();
+        List<Transformer.Segment> segments = running.stream()
+                .map(r -> new Transformer.Segment(caches.get(r.sequence), new int[] {r.token}, 1))
+                .toList();
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix rows = frame.matrix(tokens.length, logits.cols());
-            model.step(tokens, own, rows, workspace);
-            for (int i = 0; i < tokens.length; i++) {
+            FloatMatrix rows = frame.matrix(segments.size(), logits.cols());
+            model.run(segments, rows, workspace);
+            for (int i = 0; i < segments.size(); i++) {
                 logits.row(running.get(i).sequence).copyFrom(rows.row(i));
                 fresh[running.get(i).sequence] = true;
             }

@@ -1,13 +1,17 @@
 package dev.gosset.llm.generate;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.LoadedModel;
+import dev.gosset.llm.model.KeyValuePool;
 import dev.gosset.llm.model.ModelConfig;
 import dev.gosset.llm.model.Transformer;
+import java.lang.management.ManagementFactory;
 
 /** A model on the processor: a {@link Transformer}, the threads that run it and the memory they work in. */
 public final class CpuModel implements LoadedModel {
@@ -17,6 +21,7 @@ public final class CpuModel implements LoadedModel {
     private final Transformer transformer;
     private final ThreadTeam team;
     private final Workspace workspace;
+    private boolean closed;
 
     /**
      * @param team stays the caller's
@@ -52,8 +57,21 @@ public final class CpuModel implements LoadedModel {
         return new CpuDecoder(transformer, team, sequences, context);
     }
 
+    /** For as many sequences as a quarter of the machine's memory holds, and at least one. */
+    @Override
+    public Batch batch(int sequences, int context) {
+        int one = KeyValuePool.blocksFor(context);
+        long memory = ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getTotalMemorySize() / 4;
+        long room = memory / KeyValuePool.blockBytes(config(), transformer.cacheDtype());
+        int blocks = (int) Math.clamp(room, one, Math.multiplyExact(sequences, (long) one));
+        return new CpuBatch(transformer, team, sequences, context, blocks);
+    }
+
     @Override
     public synchronized void logits(int[] tokens, int from, int to, LogitsReader reader) {
+        if (closed) {
+            throw new IllegalStateException("the model is closed");
+        }
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix hidden = frame.matrix(tokens.length, config().hiddenSize());
             FloatMatrix logits = frame.matrix(Math.min(LOGIT_ROWS, to - from), config().vocabularySize());
@@ -68,6 +86,7 @@ public final class CpuModel implements LoadedModel {
 
     @Override
     public synchronized void close() {
+        closed = true;
         workspace.close();
     }
 }

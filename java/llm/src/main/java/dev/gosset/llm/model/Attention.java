@@ -1,28 +1,31 @@
 package dev.gosset.llm.model;
 
+import static dev.gosset.llm.model.KeyValuePool.BLOCK;
+
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.blas.Operand;
-import dev.gosset.core.kernel.VectorAttention;
 import dev.gosset.core.kernel.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
 
 /**
- * Causal attention with grouped queries of the tokens at positions {@code first .. first + t - 1} over keys and values at
- * positions from 0 on: {@code softmax(q k^T / sqrt(d)) v} per head, the keys limited to the last {@code window} positions
- * where there is a window. One task per head and 64 tokens, or for fewer than four tokens one per four heads that share keys
- * and values. Results do not depend on the number of threads. Immutable, thread-safe.
+ * Causal attention with grouped queries: {@code softmax(q k^T / sqrt(d)) v} per head, the keys limited to the last {@code
+ * window} positions where there is a window. In two ways: of the tokens of one whole sequence, by BLAS; and of tokens of many
+ * sequences over the blocks of their caches, each token's result with the same bits whatever the others are. Results do not
+ * depend on the number of threads. Immutable, thread-safe.
  */
 public final class Attention {
-    /** Tokens of one head that one task attends for. */
+    /** Tokens of one head of a whole sequence that one task attends for. */
     private static final int TILE = 64;
 
-    /** From so many tokens on keys and values are widened for BLAS. */
-    private static final int FEW_TOKENS = 4;
+    /** Tokens of a sequence with a cache that one task attends for. */
+    private static final int FEW = 4;
 
-    /** Heads of one task where there are fewer tokens: as many as {@link VectorAttention} takes at once. */
+    /** Queries that are taken at once: as many as {@link dev.gosset.core.kernel.VectorAttention} takes. */
     private static final int QUAD = 4;
 
     private final int heads;
@@ -30,6 +33,16 @@ public final class Attention {
     private final int dim;
     private final int window;
     private final float scale;
+
+    /**
+     * Rows of a matrix that are tokens of one sequence.
+     *
+     * @param from the first of the rows
+     * @param to behind the last
+     * @param first the position of the first in its sequence
+     * @param cache holds the keys and values up to the last
+     */
+    public record Span(int from, int to, int first, KeyValueCache cache) {}
 
     Attention(ModelConfig config, int layer) {
         this(
@@ -57,138 +70,143 @@ public final class Attention {
     }
 
     /**
-     * Writes out. The keys and values of the tokens themselves must be there.
+     * Writes out for the tokens of one whole sequence.
      *
      * @param qkv tokens x (q, k, v): the queries are read from it
-     * @param first the position of the first token
-     * @param keys for each key-value head {@code capacity} rows of dim numbers
+     * @param keys for each key-value head as many rows of dim floats as there are tokens
      * @param values the same
      * @param out tokens x (heads * dim)
      */
-    public void attend(
-            FloatMatrix qkv,
-            int first,
-            CachedRows keys,
-            CachedRows values,
-            int capacity,
-            FloatMatrix out,
-            Workspace workspace) {
+    void attend(FloatMatrix qkv, MemorySegment keys, MemorySegment values, FloatMatrix out, Workspace workspace) {
         int tokens = qkv.rows();
-        if (tokens < FEW_TOKENS) {
-            attendFew(qkv, first, keys, values, capacity, out, workspace);
-            return;
-        }
         int tiles = Math.ceilDiv(tokens, TILE);
         int rows = Math.min(tokens, TILE);
-        int span = window == 0 ? first + tokens : Math.min(first + tokens, window + rows);
-        boolean wide = keys.dtype() == Dtype.F32;
-        long scoreBytes = 4L * rows * (span + 2L * dim);
-        long wideBytes = wide ? 0 : 8L * span * dim;
-        workspace.run(heads * tiles, scoreBytes + wideBytes, (task, scratch) -> {
+        int span = window == 0 ? tokens : Math.min(tokens, window + rows);
+        workspace.run(heads * tiles, 4L * rows * span, (task, scores) -> {
             int head = task % heads;
             // The longest tiles first: the team then ends together.
             int from = (tiles - 1 - task / heads) * TILE;
             int count = Math.min(tokens - from, TILE);
-            int high = first + from + count;
-            int low = window == 0 ? 0 : Math.max(0, first + from - window + 1);
-            long base = (long) (head / (heads / keyValueHeads)) * capacity + low;
-            int keyCount = high - low;
-            MemorySegment k;
-            MemorySegment v;
-            if (wide) {
-                k = keys.data().asSlice(4 * base * dim, 4L * keyCount * dim);
-                v = values.data().asSlice(4 * base * dim, 4L * keyCount * dim);
-            } else {
-                k = scratch.asSlice(scoreBytes, 4L * keyCount * dim);
-                v = scratch.asSlice(scoreBytes + 4L * keyCount * dim, 4L * keyCount * dim);
-                keys.widen(base, keyCount, dim, k);
-                values.widen(base, keyCount, dim, v);
-            }
-            attendMany(qkv, head, from, count, first + from - low, keyCount, k, v, out, scratch);
-        });
-    }
-
-    /** One task for each quad of heads that share keys and values. */
-    private void attendFew(
-            FloatMatrix qkv,
-            int first,
-            CachedRows keys,
-            CachedRows values,
-            int capacity,
-            FloatMatrix out,
-            Workspace workspace) {
-        int group = heads / keyValueHeads;
-        int quads = Math.ceilDiv(group, QUAD);
-        int span = window == 0 ? first + qkv.rows() : Math.min(first + qkv.rows(), window);
-        workspace.run(keyValueHeads * quads, 4L * QUAD * (dim + span), (task, scratch) -> {
-            int shared = task / quads;
-            int head = shared * group + task % quads * QUAD;
-            int queries = Math.min(QUAD, (shared + 1) * group - head);
-            for (int t = 0; t < qkv.rows(); t++) {
-                int end = first + t + 1;
-                int begin = window == 0 ? 0 : Math.max(0, end - window);
-                long row = (long) shared * capacity + begin;
-                VectorMath.scale(
-                        scale, qkv.data(), 4L * ((long) t * qkv.cols() + (long) head * dim), scratch, 0, queries * dim);
-                long o = 4L * ((long) t * out.cols() + (long) head * dim);
-                attendOne(queries, row, end - begin, keys, values, out.data(), o, scratch);
-            }
+            int low = window == 0 ? 0 : Math.max(0, from - window + 1);
+            long base = (long) (head / (heads / keyValueHeads)) * tokens + low;
+            int keyCount = from + count - low;
+            MemorySegment k = keys.asSlice(4 * base * dim, 4L * keyCount * dim);
+            MemorySegment v = values.asSlice(4 * base * dim, 4L * keyCount * dim);
+            attendMany(qkv, head, from, count, from - low, keyCount, k, v, out, scores);
         });
     }
 
     /**
-     * One token, the queries of a few heads that share keys and values.
+     * Writes out for tokens of many sequences. The keys and values of the tokens themselves must be in the caches.
      *
-     * @param row the first of the rows of keys and values
-     * @param out queries x dim floats from byte {@code to} on
-     * @param scratch begins with the scaled queries
+     * @param qkv tokens x (q, k, v): the queries are read from it
+     * @param spans their rows; a sequence stands in one of them
+     * @param layer whose keys and values
+     * @param out tokens x (heads * dim)
      */
-    private void attendOne(
-            int queries,
-            long row,
-            int count,
-            CachedRows keys,
-            CachedRows values,
-            MemorySegment out,
-            long to,
-            MemorySegment scratch) {
-        long scores = 4L * QUAD * dim;
-        MemorySegment k = keys.data();
-        MemorySegment v = values.data();
-        switch (keys.dtype()) {
-            case F16 -> {
-                VectorAttention.scores(scratch, 0, queries, k, 2 * row * dim, count, dim, scratch, scores);
-                softmax(scratch, scores, queries, count);
-                VectorAttention.mix(scratch, scores, queries, v, 2 * row * dim, count, dim, out, to);
-            }
-            case I8 -> {
-                VectorAttention.scoresOfBytes(
-                        scratch, 0, queries, k, row * dim, keys.scales(), 4 * row, count, dim, scratch, scores);
-                softmax(scratch, scores, queries, count);
-                VectorAttention.mixBytes(
-                        scratch, scores, queries, v, row * dim, values.scales(), 4 * row, count, dim, out, to);
-            }
-            default -> {
-                long bytes = 4L * count * dim;
-                MemorySegment keyRows = k.asSlice(4 * row * dim, bytes);
-                MemorySegment valueRows = v.asSlice(4 * row * dim, bytes);
-                MemorySegment weights = scratch.asSlice(scores, 4L * count);
-                for (int i = 0; i < queries; i++) {
-                    long vector = 4L * i * dim;
-                    Blas.gemv(Operand.floats(keyRows, count, dim), scratch.asSlice(vector, 4L * dim), weights);
-                    VectorMath.softmax(weights, 0, count);
-                    Blas.gemv(
-                            Operand.floats(valueRows, count, dim).transpose(),
-                            weights,
-                            out.asSlice(to + vector, 4L * dim));
-                }
-            }
+    public void attend(FloatMatrix qkv, List<Span> spans, int layer, FloatMatrix out, Workspace workspace) {
+        int group = heads / keyValueHeads;
+        int quads = Math.ceilDiv(group, QUAD);
+        // Tasks before each span, and the most positions that a token sees.
+        int[] before = new int[spans.size() + 1];
+        int most = 0;
+        for (int i = 0; i < spans.size(); i++) {
+            Span span = spans.get(i);
+            int count = span.to() - span.from();
+            before[i + 1] = before[i] + Math.ceilDiv(count, FEW) * keyValueHeads * quads;
+            most = Math.max(most, span.first() + count);
         }
+        most = window == 0 ? most : Math.min(most, window + QUAD);
+        workspace.run(before[spans.size()], 4L * (QUAD * most + (2 * QUAD + 1) * dim), (task, scratch) -> {
+            int found = Arrays.binarySearch(before, task);
+            int i = found < 0 ? -found - 2 : found;
+            // An empty span has no tasks.
+            while (before[i + 1] == task) {
+                i++;
+            }
+            Span span = spans.get(i);
+            int own = task - before[i];
+            int shared = own / quads % keyValueHeads;
+            int head = shared * group + own % quads * QUAD;
+            int queries = Math.min(QUAD, (shared + 1) * group - head);
+            int from = span.from() + own / (quads * keyValueHeads) * FEW;
+            int to = Math.min(span.to(), from + FEW);
+            // Where few heads share keys, several tokens do; but BLAS adds in an order that depends on how many keys
+            // there are.
+            int together = span.cache().dtype() == Dtype.F32 ? 1 : QUAD / queries;
+            for (int t = from; t < to; t += together) {
+                attendQuad(qkv, span, t, Math.min(together, to - t), head, queries, layer, shared, out, scratch);
+            }
+        });
     }
 
-    private static void softmax(MemorySegment scores, long at, int rows, int count) {
-        for (int i = 0; i < rows; i++) {
-            VectorMath.softmax(scores, at + 4L * i * count, count);
+    /** The queries of a few heads of a few tokens, together at most {@link #QUAD}. */
+    private void attendQuad(
+            FloatMatrix qkv,
+            Span span,
+            int row,
+            int tokens,
+            int head,
+            int headCount,
+            int layer,
+            int shared,
+            FloatMatrix out,
+            MemorySegment scratch) {
+        KeyValueCache cache = span.cache();
+        int queries = tokens * headCount;
+        int first = span.first() + row - span.from();
+        int end = first + tokens;
+        int begin = window == 0 ? 0 : Math.max(0, first + 1 - window);
+        // Queries, outputs where they are not a token's alone, room for one more, scores.
+        long mixed = 4L * QUAD * dim;
+        long spare = 2 * mixed;
+        long scores = spare + 4L * dim;
+        long stride = 4L * (end - begin);
+        for (int t = 0; t < tokens; t++) {
+            long q = 4L * ((long) (row + t) * qkv.cols() + (long) head * dim);
+            VectorMath.scale(scale, qkv.data(), q, scratch, 4L * t * headCount * dim, headCount * dim);
+        }
+        for (int p = begin, next; p < end; p = next) {
+            next = Math.min(end, (p / BLOCK + 1) * BLOCK);
+            long at = scores + 4L * (p - begin);
+            cache.pool().scores(scratch, 0, queries, cache.block(p), layer, shared, p % BLOCK, next - p, at, stride);
+        }
+        for (int i = 0; i < queries; i++) {
+            // What a token does not see, others here may: it has the weight 0, which changes no sum.
+            int last = first + i / headCount + 1;
+            int low = window == 0 ? 0 : Math.max(0, last - window);
+            long at = scores + stride * i;
+            if (tokens > 1) {
+                scratch.asSlice(at, 4L * (low - begin)).fill((byte) 0);
+                scratch.asSlice(at + 4L * (last - begin), 4L * (end - last)).fill((byte) 0);
+            }
+            VectorMath.softmax(scratch, at + 4L * (low - begin), last - low);
+        }
+        boolean alone = tokens == 1;
+        MemorySegment y = alone ? out.data() : scratch;
+        long to = alone ? 4L * ((long) row * out.cols() + (long) head * dim) : mixed;
+        for (int p = begin, next; p < end; p = next) {
+            next = Math.min(end, (p / BLOCK + 1) * BLOCK);
+            long at = scores + 4L * (p - begin);
+            cache.pool()
+                    .mix(
+                            scratch,
+                            at,
+                            stride,
+                            queries,
+                            cache.block(p),
+                            layer,
+                            shared,
+                            p % BLOCK,
+                            next - p,
+                            y,
+                            to,
+                            p > begin,
+                            spare);
+        }
+        for (int t = 0; t < tokens && !alone; t++) {
+            long o = 4L * ((long) (row + t) * out.cols() + (long) head * dim);
+            MemorySegment.copy(scratch, mixed + 4L * t * headCount * dim, out.data(), o, 4L * headCount * dim);
         }
     }
 

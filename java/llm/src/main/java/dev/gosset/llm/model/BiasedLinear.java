@@ -36,6 +36,16 @@ public record BiasedLinear(Linear linear, FloatMatrix bias) implements Linear {
     @Override
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         linear.forward(x, y, workspace);
+        addBias(y);
+    }
+
+    @Override
+    public void forwardMany(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        linear.forwardMany(x, y, workspace);
+        addBias(y);
+    }
+
+    private void addBias(FloatMatrix y) {
         for (int t = 0; t < y.rows(); t++) {
             VectorMath.add(bias.data(), 0, y.data(), 4L * t * y.cols(), y.cols());
         }

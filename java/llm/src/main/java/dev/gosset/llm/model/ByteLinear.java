@@ -29,4 +29,9 @@ public record ByteLinear(ByteProduct product) implements Linear {
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         product.apply(x, y, workspace);
     }
+
+    @Override
+    public void forwardMany(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        product.applyMany(x, y, workspace);
+    }
 }

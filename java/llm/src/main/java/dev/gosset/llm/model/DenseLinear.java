@@ -55,4 +55,13 @@ public final class DenseLinear implements Linear {
             column += part.rows();
         }
     }
+
+    @Override
+    public void forwardMany(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        int column = 0;
+        for (DenseProduct part : parts) {
+            part.applyMany(x, y, column, workspace);
+            column += part.rows();
+        }
+    }
 }

@@ -46,16 +46,27 @@ final class GatheredLinear implements Linear {
     @Override
     public void forward(FloatMatrix x, FloatMatrix y, Workspace workspace) {
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix gathered = frame.matrix(x.rows(), linear.inputs());
-            workspace.team().run(Math.ceilDiv(x.rows(), ROWS), i -> {
-                for (int t = i * ROWS; t < Math.min(x.rows(), (i + 1) * ROWS); t++) {
-                    for (int j = 0; j < gathered.cols(); j++) {
-                        float value = x.get(t, indices == null ? j : indices[j]);
-                        gathered.set(t, j, scale == null ? value : value / scale[j]);
-                    }
-                }
-            });
-            linear.forward(gathered, y, workspace);
+            linear.forward(gather(x, frame, workspace), y, workspace);
         }
+    }
+
+    @Override
+    public void forwardMany(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            linear.forwardMany(gather(x, frame, workspace), y, workspace);
+        }
+    }
+
+    private FloatMatrix gather(FloatMatrix x, Workspace.Frame frame, Workspace workspace) {
+        FloatMatrix gathered = frame.matrix(x.rows(), linear.inputs());
+        workspace.team().run(Math.ceilDiv(x.rows(), ROWS), i -> {
+            for (int t = i * ROWS; t < Math.min(x.rows(), (i + 1) * ROWS); t++) {
+                for (int j = 0; j < gathered.cols(); j++) {
+                    float value = x.get(t, indices == null ? j : indices[j]);
+                    gathered.set(t, j, scale == null ? value : value / scale[j]);
+                }
+            }
+        });
+        return gathered;
     }
 }

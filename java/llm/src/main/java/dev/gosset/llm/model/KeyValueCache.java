@@ -1,69 +1,76 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.memory.Dtype;
-import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
- * The keys and values of one sequence in float16, float32 or bytes: for each layer and key-value head {@code capacity} rows
- * of {@code headDim} numbers, the keys after rotation. Memory is taken page by page as tokens come. One sequence, one
- * caller at a time.
+ * The keys and values of one sequence, in blocks of a {@link KeyValuePool}. Closing gives the blocks back; it may be done twice.
+ * One caller at a time, and one at a time of all caches of a pool.
  */
 public final class KeyValueCache implements AutoCloseable {
-    private final Arena arena = Arena.ofShared();
-    private final CachedRows[] keys;
-    private final CachedRows[] values;
-    private final int capacity;
-    private final Dtype dtype;
+    private final KeyValuePool pool;
+    private final int[] blocks;
+    private final int[] tokens;
+    private final boolean ownsPool;
+    /** What the last full block holds. */
+    private KeyValuePool.Content last;
+
     private int length;
     private int announced;
+    private boolean closed;
 
-    /**
-     * In float16: half the memory, and half the time of long contexts, for a relative error of up to 2^-11 in each key and
-     * value.
-     *
-     * @param capacity the longest sequence that fits, in tokens
-     */
+    /** A cache of a pool of its own, in float16. */
     public KeyValueCache(ModelConfig config, int capacity) {
         this(config, capacity, Dtype.F16);
     }
 
     /**
+     * A cache of a pool of its own.
+     *
      * @param capacity the longest sequence that fits, in tokens
-     * @param dtype F16, F32, or I8: bytes with one float32 scale for each row of a head, a little more than half of float16
-     *     for an error of up to 1/254 of the row's largest magnitude in each number
+     * @param dtype as {@link KeyValuePool} has it
      */
     public KeyValueCache(ModelConfig config, int capacity, Dtype dtype) {
-        CachedRows.requireKnown(dtype);
-        if (capacity < 1) {
-            throw new IllegalArgumentException("a cache holds at least 1 token, found " + capacity);
-        }
-        this.capacity = capacity;
-        this.dtype = dtype;
-        this.keys = new CachedRows[config.layers()];
-        this.values = new CachedRows[config.layers()];
-        for (int i = 0; i < keys.length; i++) {
-            keys[i] = rows(config);
-            values[i] = rows(config);
-        }
+        this(
+                new KeyValuePool(config, Math.max(1, KeyValuePool.blocksFor(capacity)), dtype),
+                new int[KeyValuePool.blocksFor(capacity)],
+                new int[0],
+                0,
+                capacity,
+                null,
+                true);
+        Arrays.setAll(blocks, i -> i);
     }
 
-    private CachedRows rows(ModelConfig config) {
-        return CachedRows.allocate(arena, dtype, (long) capacity * config.keyValueHeads(), config.headDim());
+    KeyValueCache(KeyValuePool pool, int[] blocks, int[] first, int length, int capacity, KeyValuePool.Content last) {
+        this(pool, blocks, first, length, capacity, last, false);
     }
 
-    /** Bytes that a float16 cache of this capacity takes when it is full. */
-    public static long bytes(ModelConfig config, int capacity) {
-        return 4L * config.layers() * capacity * config.keyValueSize();
+    private KeyValueCache(
+            KeyValuePool pool,
+            int[] blocks,
+            int[] first,
+            int length,
+            int capacity,
+            KeyValuePool.Content last,
+            boolean ownsPool) {
+        this.pool = pool;
+        this.blocks = blocks;
+        this.tokens = Arrays.copyOf(Arrays.copyOf(first, length), capacity);
+        this.length = length;
+        this.last = last;
+        this.ownsPool = ownsPool;
     }
 
     /** How keys and values are stored. */
     public Dtype dtype() {
-        return dtype;
+        return pool.dtype();
     }
 
     /** Tokens that fit. */
     public int capacity() {
-        return capacity;
+        return tokens.length;
     }
 
     /** Tokens that are there. */
@@ -71,8 +78,11 @@ public final class KeyValueCache implements AutoCloseable {
         return length;
     }
 
-    /** Forgets all tokens from position {@code length} on. */
+    /** Forgets all tokens from position {@code length} on; for a cache with a pool of its own. */
     public void truncate(int length) {
+        if (!ownsPool) {
+            throw new IllegalStateException("a cache whose blocks others may read is not cut");
+        }
         if (length < 0 || length > this.length) {
             throw new IllegalArgumentException("a cache of " + this.length + " tokens cannot be cut to " + length);
         }
@@ -93,21 +103,58 @@ public final class KeyValueCache implements AutoCloseable {
         return Math.max(length, announced);
     }
 
-    /** Counts {@code tokens} more, whose keys and values every layer has written. */
-    void advance(int tokens) {
-        length += tokens;
+    KeyValuePool pool() {
+        return pool;
     }
 
-    CachedRows keys(int layer) {
-        return keys[layer];
+    /** The block of a position. */
+    int block(int position) {
+        return blocks[position / KeyValuePool.BLOCK];
     }
 
-    CachedRows values(int layer) {
-        return values[layer];
+    /** Stores the key and the value of one head, which lie as floats from bytes {@code keyAt} and {@code valueAt} on. */
+    public void store(
+            int layer, int head, int position, MemorySegment key, long keyAt, MemorySegment value, long valueAt) {
+        int place = position % KeyValuePool.BLOCK;
+        pool.store(key, keyAt, block(position), layer, false, head, place);
+        pool.store(value, valueAt, block(position), layer, true, head, place);
+    }
+
+    /** Counts tokens whose keys and values every layer has written. */
+    void advance(int[] more) {
+        System.arraycopy(more, 0, tokens, length, more.length);
+        int full = length / KeyValuePool.BLOCK;
+        length += more.length;
+        if (ownsPool || known(length) > pool.sharedLength()) {
+            return;
+        }
+        for (; full < length / KeyValuePool.BLOCK; full++) {
+            int from = full * KeyValuePool.BLOCK;
+            int[] content = Arrays.copyOfRange(tokens, from, from + KeyValuePool.BLOCK);
+            last = pool.full(blocks[full], last, content);
+        }
+    }
+
+    void requireRoom(int more) {
+        if (closed) {
+            throw new IllegalStateException("the cache is closed");
+        }
+        if (more > capacity() - length) {
+            throw new IllegalArgumentException(
+                    more + " tokens do not fit a cache of " + capacity() + " that holds " + length);
+        }
     }
 
     @Override
     public void close() {
-        arena.close();
+        if (closed) {
+            return;
+        }
+        closed = true;
+        if (ownsPool) {
+            pool.close();
+        } else {
+            pool.release(blocks);
+        }
     }
 }

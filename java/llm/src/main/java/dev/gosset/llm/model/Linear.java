@@ -23,10 +23,19 @@ public interface Linear {
     double relativeError();
 
     /**
-     * Writes every element of y.
+     * Writes every element of y. Each row of y has the same bits whatever the other rows are, and however many: what a model
+     * says to one sequence does not depend on those that run beside it.
      *
      * @param x t x n, left alone
      * @param y t x m
      */
     void forward(FloatMatrix x, FloatMatrix y, Workspace workspace);
+
+    /**
+     * {@link #forward} the quickest way for so many rows, which may change the last bits: for calibration and evaluation, where the
+     * rows are always those of one whole sequence.
+     */
+    default void forwardMany(FloatMatrix x, FloatMatrix y, Workspace workspace) {
+        forward(x, y, workspace);
+    }
 }

@@ -12,7 +12,7 @@ import dev.gosset.core.memory.Dtype;
  */
 public record StorageOptions(boolean byteHead, Dtype cache) {
     public StorageOptions {
-        CachedRows.requireKnown(cache);
+        KeyValuePool.requireKnown(cache);
     }
 
     /** The head as stored, the cache in float16. */

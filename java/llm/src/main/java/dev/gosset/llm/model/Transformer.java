@@ -2,12 +2,15 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.kernel.ByteProduct;
 import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -141,6 +144,17 @@ public final class Transformer {
         return new KeyValueCache(config, capacity, storage.cache());
     }
 
+    /** How caches of this model are kept. */
+    public Dtype cacheDtype() {
+        return storage.cache();
+    }
+
+    /** An empty pool of key-value blocks for sequences of this model, kept as its storage options say. */
+    public KeyValuePool newPool(int blocks) {
+        return new KeyValuePool(config, blocks, storage.cache())
+                .withSharedLength(config.rotaryScaling().fixedLength());
+    }
+
     /** This model with another block in the place of the one of the same layer. */
     public Transformer with(TransformerBlock block) {
         List<TransformerBlock> others = new ArrayList<>(blocks);
@@ -173,13 +187,23 @@ public final class Transformer {
     }
 
     /**
-     * Writes the logits of the tokens after each row.
+     * Writes the logits of the tokens after each row of one whole sequence.
      *
      * @param hidden tokens x hidden size, the last block's output; left alone. Rows are independent: pass only those
      *     whose logits are wanted, for they are large
      * @param logits tokens x vocabulary size
      */
     public void logits(FloatMatrix hidden, FloatMatrix logits, Workspace workspace) {
+        logits(hidden, logits, head::forwardMany, workspace);
+    }
+
+    /** How the head is applied. */
+    @FunctionalInterface
+    private interface Forward {
+        void apply(FloatMatrix x, FloatMatrix y, Workspace workspace);
+    }
+
+    private void logits(FloatMatrix hidden, FloatMatrix logits, Forward forward, Workspace workspace) {
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix x = frame.matrix(hidden.rows(), hidden.cols());
             int n = hidden.cols();
@@ -187,7 +211,7 @@ public final class Transformer {
                 VectorMath.rmsNorm(
                         hidden.data(), 4L * t * n, finalNorm.data(), config.normEpsilon(), x.data(), 4L * t * n, n);
             }
-            head.forward(x, logits, workspace);
+            forward.apply(x, logits, workspace);
         }
     }
 
@@ -217,47 +241,76 @@ public final class Transformer {
     }
 
     /**
-     * Runs tokens that follow those of a cache: a prompt, a piece of one, or the token just sampled.
+     * Tokens that follow those of a sequence's cache: a prompt, a piece of one, or the token just sampled.
      *
-     * @param logits the wanted last rows x vocabulary size: with one row, the logits after the last token; with none, only
-     *     the cache is filled
+     * @param wanted of how many of the last tokens the logits are wanted
      */
-    public void append(int[] tokens, KeyValueCache cache, FloatMatrix logits, Workspace workspace) {
-        if (logits.rows() > tokens.length) {
-            throw new IllegalArgumentException(tokens.length + " tokens have no " + logits.rows() + " rows of logits");
-        }
-        try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix hidden = frame.matrix(tokens.length, config.hiddenSize());
-            embed(tokens, hidden);
-            for (TransformerBlock block : blocks) {
-                block.forward(hidden, cache, workspace);
-            }
-            cache.advance(tokens.length);
-            if (logits.rows() > 0) {
-                logits(hidden.rows(tokens.length - logits.rows(), tokens.length), logits, workspace);
+    public record Segment(KeyValueCache cache, int[] tokens, int wanted) {
+        public Segment {
+            if (wanted < 0 || wanted > tokens.length) {
+                throw new IllegalArgumentException(tokens.length + " tokens have no " + wanted + " rows of logits");
             }
         }
     }
 
     /**
-     * Runs one token of each of several sequences, which share the reading of the weights.
+     * Runs tokens of many sequences together, which share the reading of the weights. What a token's keys, values and logits
+     * are depends on its own sequence alone, bit for bit: neither on the others nor on how a sequence is cut into segments.
      *
-     * @param tokens one for each cache
-     * @param caches different ones, each with room for a token
-     * @param logits tokens x vocabulary size: row i holds the logits after token i
+     * @param segments of different sequences
+     * @param logits as many rows as are wanted x vocabulary size: those of the first segment, then those of the next
      */
-    public void step(int[] tokens, List<KeyValueCache> caches, FloatMatrix logits, Workspace workspace) {
-        if (Set.copyOf(caches).size() != caches.size()) {
-            throw new IllegalArgumentException("the caches of a step are of different sequences");
+    public void run(List<Segment> segments, FloatMatrix logits, Workspace workspace) {
+        int count = 0;
+        int wanted = 0;
+        Set<KeyValueCache> different = new HashSet<>();
+        for (Segment segment : segments) {
+            segment.cache().requireRoom(segment.tokens().length);
+            count += segment.tokens().length;
+            wanted += segment.wanted();
+            if (!different.add(segment.cache())) {
+                throw new IllegalArgumentException("the segments of a run are of different sequences");
+            }
+        }
+        if (logits.rows() != wanted) {
+            throw new IllegalArgumentException(wanted + " rows of logits are wanted, found room for " + logits.rows());
+        }
+        if (count == 0) {
+            return;
+        }
+        int[] tokens = new int[count];
+        int[] positions = new int[count];
+        KeyValueCache[] caches = new KeyValueCache[count];
+        List<Attention.Span> spans = new ArrayList<>();
+        int row = 0;
+        for (Segment segment : segments) {
+            int first = segment.cache().length();
+            spans.add(new Attention.Span(row, row + segment.tokens().length, first, segment.cache()));
+            for (int token : segment.tokens()) {
+                tokens[row] = token;
+                positions[row] = first++;
+                caches[row++] = segment.cache();
+            }
         }
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix hidden = frame.matrix(tokens.length, config.hiddenSize());
+            FloatMatrix hidden = frame.matrix(count, config.hiddenSize());
+            FloatMatrix last = frame.matrix(wanted, config.hiddenSize());
             embed(tokens, hidden);
             for (TransformerBlock block : blocks) {
-                block.forward(hidden, caches, workspace);
+                block.forward(hidden, spans, positions, caches, workspace);
             }
-            caches.forEach(cache -> cache.advance(1));
-            logits(hidden, logits, workspace);
+            long at = 0;
+            for (int i = 0; i < spans.size(); i++) {
+                Segment segment = segments.get(i);
+                segment.cache().advance(segment.tokens());
+                int end = spans.get(i).to();
+                MemorySegment own = hidden.rows(end - segment.wanted(), end).data();
+                MemorySegment.copy(own, 0, last.data(), at, own.byteSize());
+                at += own.byteSize();
+            }
+            if (wanted > 0) {
+                logits(last, logits, head::forward, workspace);
+            }
         }
     }
 }

@@ -1,11 +1,10 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.kernel.VectorMath;
-import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -92,62 +91,76 @@ public final class TransformerBlock {
     public void forward(FloatMatrix hidden, ActivationTap tap, Workspace workspace) {
         try (Workspace.Frame frame = workspace.frame()) {
             int tokens = hidden.rows();
-            long bytes = 4L * tokens * config.keyValueSize();
-            CachedRows keys = new CachedRows(frame.bytes(bytes), null, Dtype.F32);
-            CachedRows values = new CachedRows(frame.bytes(bytes), null, Dtype.F32);
-            run(hidden, List.of(new Span(0, tokens, 0, tokens, tokens, keys, values)), tap, workspace);
+            int dim = config.headDim();
+            MemorySegment keys = frame.bytes(4L * tokens * config.keyValueSize());
+            MemorySegment values = frame.bytes(4L * tokens * config.keyValueSize());
+            int[] positions = new int[tokens];
+            Arrays.setAll(positions, t -> t);
+            RotaryTable.Angles[] angles = new RotaryTable.Angles[tokens];
+            Arrays.fill(angles, rotary.angles(0, tokens, tokens));
+            run(hidden, true, tap, workspace, (qkv, mixed) -> {
+                rotate(qkv, positions, angles, workspace, (t, head, key, value) -> {
+                    long row = 4L * dim * ((long) head * tokens + t);
+                    MemorySegment.copy(qkv.data(), key, keys, row, 4L * dim);
+                    MemorySegment.copy(qkv.data(), value, values, row, 4L * dim);
+                });
+                attention.attend(qkv, keys, values, mixed, workspace);
+            });
         }
     }
 
     /**
-     * Runs the block over the tokens that follow those of a cache, and writes their keys and values into it. The cache
-     * counts the tokens only when {@link Transformer#append} has run every block.
+     * Runs the block over tokens that follow those of caches, and writes their keys and values into them. The caches count the
+     * tokens only when {@link Transformer#run} has run every block. Each token's result has the same bits whatever the others are.
      *
      * @param hidden tokens x hidden size; replaced by the block's output
+     * @param spans the sequences' rows, one after the other
+     * @param positions of the rows
+     * @param caches of the rows
      */
-    public void forward(FloatMatrix hidden, KeyValueCache cache, Workspace workspace) {
-        run(hidden, List.of(span(0, hidden.rows(), cache)), ActivationTap.NONE, workspace);
+    void forward(
+            FloatMatrix hidden,
+            List<Attention.Span> spans,
+            int[] positions,
+            KeyValueCache[] caches,
+            Workspace workspace) {
+        RotaryTable.Angles[] angles = new RotaryTable.Angles[positions.length];
+        for (Attention.Span span : spans) {
+            int end = span.first() + span.to() - span.from();
+            Arrays.fill(
+                    angles,
+                    span.from(),
+                    span.to(),
+                    rotary.angles(span.first(), end, span.cache().known(end)));
+        }
+        run(hidden, false, ActivationTap.NONE, workspace, (qkv, mixed) -> {
+            rotate(qkv, positions, angles, workspace, (t, head, key, value) -> {
+                caches[t].store(layer, head, positions[t], qkv.data(), key, qkv.data(), value);
+            });
+            attention.attend(qkv, spans, layer, mixed, workspace);
+        });
+    }
+
+    /** Attention of all tokens, with what is done to queries, keys and values before. */
+    @FunctionalInterface
+    private interface Attending {
+        /**
+         * @param qkv tokens x (q, k, v), as the linears have written them
+         * @param mixed tokens x (heads * dim), written
+         */
+        void attend(FloatMatrix qkv, FloatMatrix mixed);
+    }
+
+    /** Stores the key and the value of one head of a token, from bytes {@code key} and {@code value} of the data of qkv. */
+    @FunctionalInterface
+    private interface KeyValueStore {
+        void store(int token, int head, long key, long value);
     }
 
     /**
-     * Runs the block over one token of each of several sequences: row i follows those of cache i, which must be different ones.
-     * The caches count the tokens only when {@link Transformer#step} has run every block.
-     *
-     * @param hidden sequences x hidden size; replaced by the block's output
+     * @param many whether the rows are always those of one whole sequence, as {@link Linear#forwardMany} wants it
      */
-    public void forward(FloatMatrix hidden, List<KeyValueCache> caches, Workspace workspace) {
-        if (hidden.rows() != caches.size()) {
-            throw new IllegalArgumentException(hidden.rows() + " tokens for " + caches.size() + " caches");
-        }
-        List<Span> spans = new ArrayList<>();
-        for (KeyValueCache cache : caches) {
-            spans.add(span(spans.size(), spans.size() + 1, cache));
-        }
-        run(hidden, spans, ActivationTap.NONE, workspace);
-    }
-
-    private Span span(int from, int to, KeyValueCache cache) {
-        int first = cache.length();
-        if (to - from > cache.capacity() - first) {
-            throw new IllegalArgumentException(
-                    (to - from) + " tokens do not fit a cache of " + cache.capacity() + " that holds " + first);
-        }
-        int length = cache.known(first + to - from);
-        return new Span(from, to, first, length, cache.capacity(), cache.keys(layer), cache.values(layer));
-    }
-
-    /**
-     * Rows of the hidden states that are tokens of one sequence.
-     *
-     * @param from the first of the rows
-     * @param to behind the last
-     * @param first the position of the first in its sequence
-     * @param length tokens that the sequence is known to have
-     * @param capacity rows that keys and values have for each head
-     */
-    private record Span(int from, int to, int first, int length, int capacity, CachedRows keys, CachedRows values) {}
-
-    private void run(FloatMatrix hidden, List<Span> spans, ActivationTap tap, Workspace workspace) {
+    private void run(FloatMatrix hidden, boolean many, ActivationTap tap, Workspace workspace, Attending attending) {
         int tokens = hidden.rows();
         if (hidden.cols() != config.hiddenSize()) {
             throw new IllegalArgumentException(
@@ -162,21 +175,10 @@ public final class TransformerBlock {
                 FloatMatrix qkv = inner.matrix(tokens, config.querySize() + 2 * config.keyValueSize());
                 FloatMatrix x = inner.matrix(tokens, config.hiddenSize());
                 normalize(hidden, norms.input(), x, workspace);
-                apply(LinearGroup.QKV, x, qkv, tap, workspace);
-                for (Span span : spans) {
-                    FloatMatrix own = qkv.rows(span.from(), span.to());
-                    rotate(own, span, workspace);
-                    attention.attend(
-                            own,
-                            span.first(),
-                            span.keys(),
-                            span.values(),
-                            span.capacity(),
-                            mixed.rows(span.from(), span.to()),
-                            workspace);
-                }
+                apply(LinearGroup.QKV, x, qkv, many, tap, workspace);
+                attending.attend(qkv, mixed);
             }
-            addOutput(LinearGroup.O, mixed, hidden, tap, workspace);
+            addOutput(LinearGroup.O, mixed, hidden, many, tap, workspace);
         }
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix gated = frame.matrix(tokens, config.intermediateSize());
@@ -184,23 +186,33 @@ public final class TransformerBlock {
                 FloatMatrix upGate = inner.matrix(tokens, 2 * config.intermediateSize());
                 FloatMatrix x = inner.matrix(tokens, config.hiddenSize());
                 normalize(hidden, norms.postAttention(), x, workspace);
-                apply(LinearGroup.UP_GATE, x, upGate, tap, workspace);
+                apply(LinearGroup.UP_GATE, x, upGate, many, tap, workspace);
                 gate(upGate, gated, workspace);
             }
-            addOutput(LinearGroup.DOWN, gated, hidden, tap, workspace);
+            addOutput(LinearGroup.DOWN, gated, hidden, many, tap, workspace);
         }
     }
 
-    private void apply(LinearGroup group, FloatMatrix x, FloatMatrix y, ActivationTap tap, Workspace workspace) {
+    private void apply(
+            LinearGroup group, FloatMatrix x, FloatMatrix y, boolean many, ActivationTap tap, Workspace workspace) {
         tap.accept(group, x);
-        linears.get(group).forward(x, y, workspace);
+        if (many) {
+            linears.get(group).forwardMany(x, y, workspace);
+        } else {
+            linears.get(group).forward(x, y, workspace);
+        }
     }
 
     private void addOutput(
-            LinearGroup group, FloatMatrix x, FloatMatrix hidden, ActivationTap tap, Workspace workspace) {
+            LinearGroup group,
+            FloatMatrix x,
+            FloatMatrix hidden,
+            boolean many,
+            ActivationTap tap,
+            Workspace workspace) {
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix y = frame.matrix(hidden.rows(), hidden.cols());
-            apply(group, x, y, tap, workspace);
+            apply(group, x, y, many, tap, workspace);
             forRows(hidden.rows(), workspace, (from, to) -> {
                 int n = hidden.cols();
                 for (int t = from; t < to; t++) {
@@ -220,27 +232,28 @@ public final class TransformerBlock {
         });
     }
 
-    /** Normalizes and turns queries and keys where they lie, and copies keys and values to their places by head. */
-    private void rotate(FloatMatrix qkv, Span span, Workspace workspace) {
-        RotaryTable.Angles angles = rotary.angles(span.first(), span.first() + qkv.rows(), span.length());
+    /** Normalizes and turns queries and keys where they lie, and stores keys and values. */
+    private void rotate(
+            FloatMatrix qkv,
+            int[] positions,
+            RotaryTable.Angles[] angles,
+            Workspace workspace,
+            KeyValueStore store) {
         int dim = config.headDim();
         int half = rotary.half();
         MemorySegment data = qkv.data();
         forRows(qkv.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
-                int position = span.first() + t;
                 long at = 4L * t * qkv.cols();
                 for (int h = 0; h < config.heads() + config.keyValueHeads(); h++, at += 4L * dim) {
                     FloatMatrix norm = h < config.heads() ? norms.query() : norms.key();
                     if (norm != null) {
                         VectorMath.rmsNorm(data, at, norm.data(), config.normEpsilon(), data, at, dim);
                     }
-                    VectorMath.rotate(data, at, half, angles.cos(), angles.sin(), angles.at(position));
+                    VectorMath.rotate(
+                            data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
                     if (h >= config.heads()) {
-                        int keyHead = h - config.heads();
-                        long row = (long) keyHead * span.capacity() + position;
-                        span.keys().store(data, at, row, dim);
-                        span.values().store(data, at + 4L * config.keyValueSize(), row, dim);
+                        store.store(t, h - config.heads(), at, at + 4L * config.keyValueSize());
                     }
                 }
             }

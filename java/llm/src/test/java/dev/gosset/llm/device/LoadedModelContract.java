@@ -19,6 +19,9 @@ import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationSettings;
 import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
+import dev.gosset.llm.session.Engine;
+import dev.gosset.llm.session.Session;
+import dev.gosset.llm.session.Token;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,6 +30,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -250,6 +254,44 @@ public abstract class LoadedModelContract {
                         .hasMessageContaining("token 1 of the text");
             }
         }
+    }
+
+    /** More sessions than places, prompts that share a beginning, and one that is given up. */
+    @Test
+    void sessionsComeAndGo() {
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team)) {
+            Batch batch = loaded.batch(3, 48);
+            try (Engine engine = new Engine(batch, model.config().vocabularySize())) {
+                List<Session> sessions = new ArrayList<>();
+                for (int s = 0; s < 8; s++) {
+                    sessions.add(engine.admit(prompt(s), new Sampler(sampling(s)), 2 + 2 * s, Set.of()));
+                }
+                sessions.get(5).cancel();
+                for (int s = 0; s < 8; s++) {
+                    if (s == 5) {
+                        assertThatThrownBy(sessions.get(s)::next).isInstanceOf(CancellationException.class);
+                        continue;
+                    }
+                    List<Integer> tokens = new ArrayList<>();
+                    for (Token token = sessions.get(s).next(); token != null; token = sessions.get(s).next()) {
+                        tokens.add(token.id());
+                    }
+                    assertThat(tokens)
+                            .as("session %d", s)
+                            .isEqualTo(sample(loaded, 48, prompt(s), sampling(s), 2 + 2 * s, Set.of()));
+                }
+            }
+            assertThat(batch.inUse()).isZero();
+        }
+    }
+
+    private static int[] prompt(int s) {
+        return tokens(40 + s / 3, 3 + 4 * s);
+    }
+
+    private static Sampling sampling(int s) {
+        return s % 2 == 0 ? Sampling.greedy() : Sampling.of(0.9, s == 3 ? 12 : 0, s == 7 ? 0.9 : 1, 60 + s);
     }
 
     @Test

@@ -11,6 +11,7 @@ import dev.gosset.llm.TinyModels;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -128,7 +129,12 @@ class AgreementTest {
                 for (int from = 0; from < tokens.length; from += size) {
                     int to = Math.min(tokens.length, from + size);
                     int[] piece = Arrays.copyOfRange(tokens, from, to);
-                    model.transformer().append(piece, cache, logits.rows(from, to), workspace);
+                    model.transformer()
+                            .run(
+                                    List.of(new Transformer.Segment(
+                                            cache, piece, logits.rows(from, to).rows())),
+                                    logits.rows(from, to),
+                                    workspace);
                     assertThat(cache.length()).isEqualTo(to);
                 }
             }
@@ -212,11 +218,22 @@ class AgreementTest {
             FloatMatrix logits = FloatMatrix.allocate(arena, tokens.length, vocabulary);
             FloatMatrix none = logits.rows(0, 0);
             int[] head = Arrays.copyOf(tokens, 20);
-            model.transformer().append(head, cache, logits.rows(0, 20), workspace);
-            model.transformer().append(new int[] {3, 4, 5, 6}, cache, none, workspace);
+            model.transformer()
+                    .run(
+                            List.of(new Transformer.Segment(
+                                    cache, head, logits.rows(0, 20).rows())),
+                            logits.rows(0, 20),
+                            workspace);
+            model.transformer()
+                    .run(List.of(new Transformer.Segment(cache, new int[] {3, 4, 5, 6}, none.rows())), none, workspace);
             cache.truncate(20);
             int[] rest = Arrays.copyOfRange(tokens, 20, tokens.length);
-            model.transformer().append(rest, cache, logits.rows(20, tokens.length), workspace);
+            model.transformer()
+                    .run(
+                            List.of(new Transformer.Segment(
+                                    cache, rest, logits.rows(20, tokens.length).rows())),
+                            logits.rows(20, tokens.length),
+                            workspace);
             assertThat(expected.difference(logits)).isLessThan(TOLERANCE);
         }
     }

@@ -197,11 +197,16 @@ class ModelTest {
             FloatMatrix logits = FloatMatrix.allocate(arena, 1, model.config().vocabularySize());
             Transformer transformer = model.transformer();
             assertThatIllegalArgumentException()
-                    .isThrownBy(() -> transformer.append(new int[] {100}, cache, logits, workspace))
+                    .isThrownBy(() -> transformer.run(
+                            List.of(new Transformer.Segment(cache, new int[] {100}, logits.rows())), logits, workspace))
                     .withMessageContaining("token 0 is 100, expected an id from 0 to 99");
-            transformer.append(new int[] {1, 2, 3}, cache, logits, workspace);
+            transformer.run(
+                    List.of(new Transformer.Segment(cache, new int[] {1, 2, 3}, logits.rows())), logits, workspace);
             assertThatIllegalArgumentException()
-                    .isThrownBy(() -> transformer.append(new int[] {1, 2}, cache, logits, workspace))
+                    .isThrownBy(() -> transformer.run(
+                            List.of(new Transformer.Segment(cache, new int[] {1, 2}, logits.rows())),
+                            logits,
+                            workspace))
                     .withMessageContaining("2 tokens do not fit a cache of 4 that holds 3");
             assertThatIllegalArgumentException().isThrownBy(() -> cache.truncate(4));
         }

@@ -1,0 +1,160 @@
+package dev.gosset.llm.generate;
+
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.device.Batch;
+import dev.gosset.llm.model.KeyValueCache;
+import dev.gosset.llm.model.KeyValuePool;
+import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.sampling.LogProbabilities;
+import dev.gosset.llm.sampling.Sampler;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/** Sequences on the processor, over one pool of key-value blocks. */
+final class CpuBatch implements Batch {
+    /** Tokens of prompts in a step in which nothing else runs: so few that a step ends soon. */
+    private static final int ALONE = 64;
+
+    /** Tokens of prompts that go along with tokens of other sequences: as many as share the reading of a weight. */
+    private static final int ALONG = 16;
+
+    private final Transformer model;
+    private final KeyValuePool pool;
+    private final Workspace workspace;
+    private final int sequences;
+    private final int context;
+    /** In the order of their admission. */
+    private final List<Running> running = new ArrayList<>();
+    /** {@link #cost} of the steps since a prompt last went along: prompts get about half of the time. */
+    private double drawing;
+
+    /** A sequence: a prompt of which the cache holds a part, then one drawn token after the other. */
+    private final class Running implements Sequence {
+        final KeyValueCache cache;
+        final int[] prompt;
+        final Sampler sampler;
+        final float[] logits = new float[model.config().vocabularySize()];
+        int token;
+        RuntimeException failure;
+
+        Running(KeyValueCache cache, int[] prompt, Sampler sampler) {
+            this.cache = cache;
+            this.prompt = prompt;
+            this.sampler = sampler;
+        }
+
+        int left() {
+            return prompt.length - cache.length();
+        }
+
+        Transformer.Segment next(int count) {
+            int from = cache.length();
+            return new Transformer.Segment(
+                    cache, Arrays.copyOfRange(prompt, from, from + count), count == left() ? 1 : 0);
+        }
+
+        Drawn drawn() {
+            LogProbabilities likely = failure == null ? sampler.logProbabilities() : null;
+            return new Drawn(this, failure == null ? token : -1, likely, failure);
+        }
+    }
+
+    /**
+     * @param sequences the most at a time
+     * @param context the most tokens of each
+     * @param blocks of the pool
+     */
+    CpuBatch(Transformer model, ThreadTeam team, int sequences, int context, int blocks) {
+        this.model = model;
+        this.sequences = sequences;
+        this.context = context;
+        this.pool = model.newPool(blocks);
+        this.workspace = new Workspace(team);
+    }
+
+    @Override
+    public int context() {
+        return context;
+    }
+
+    @Override
+    public Optional<Sequence> admit(int[] prompt, Sampler sampler, int most) {
+        if (running.size() == sequences) {
+            return Optional.empty();
+        }
+        return pool.reserve(prompt, prompt.length + most - 1).map(cache -> {
+            Running r = new Running(cache, prompt.clone(), sampler);
+            running.add(r);
+            return r;
+        });
+    }
+
+    @Override
+    public List<Drawn> step() {
+        List<Transformer.Segment> segments = new ArrayList<>();
+        List<Running> wanted = new ArrayList<>();
+        for (Running r : running) {
+            if (r.left() <= 0 && r.failure == null) {
+                segments.add(new Transformer.Segment(r.cache, new int[] {r.token}, 1));
+                wanted.add(r);
+            }
+        }
+        drawing += cost(wanted.size());
+        int budget = wanted.isEmpty() ? ALONE : drawing < cost(ALONG) ? 0 : ALONG;
+        for (Running r : running) {
+            int count = Math.min(budget, r.left());
+            if (count > 0) {
+                segments.add(r.next(count));
+                if (count == r.left()) {
+                    wanted.add(r);
+                }
+                budget -= count;
+                drawing = 0;
+            }
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix logits = frame.matrix(wanted.size(), model.config().vocabularySize());
+            model.run(segments, logits, workspace);
+            workspace.team().run(wanted.size(), i -> draw(wanted.get(i), logits.row(i)));
+        }
+        return wanted.stream().map(Running::drawn).toList();
+    }
+
+    /** About what a step of so many tokens takes, in steps of one. */
+    private static double cost(int tokens) {
+        return 0.6 + 0.4 * tokens;
+    }
+
+    private static void draw(Running r, MemorySegment logits) {
+        MemorySegment.copy(logits, ValueLayout.JAVA_FLOAT, 0, r.logits, 0, r.logits.length);
+        try {
+            r.token = r.sampler.next(r.logits);
+        } catch (RuntimeException e) {
+            // It is this sequence's alone.
+            r.failure = e;
+        }
+    }
+
+    @Override
+    public void release(Sequence sequence) {
+        running.remove((Running) sequence);
+        ((Running) sequence).cache.close();
+    }
+
+    @Override
+    public int inUse() {
+        return pool.blocksInUse();
+    }
+
+    @Override
+    public void close() {
+        workspace.close();
+        pool.close();
+    }
+}

@@ -1,0 +1,112 @@
+package dev.gosset.llm.session;
+
+import dev.gosset.llm.device.Batch;
+import dev.gosset.llm.sampling.Sampler;
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+
+/**
+ * One generation: tokens as an {@link Engine} draws them, from any thread. Closing cancels what is still to come.
+ */
+public final class Session implements AutoCloseable {
+    final int[] prompt;
+    final Sampler sampler;
+    final int most;
+    final Set<Integer> endTokens;
+    /** The engine's thread alone: what the batch calls it, once it is admitted, and how many tokens were drawn. */
+    Batch.Sequence sequence;
+
+    int drawn;
+
+    private final Engine engine;
+    private final Queue<Token> tokens = new ArrayDeque<>();
+    private boolean ended;
+    private volatile boolean cancelled;
+    private Throwable failure;
+
+    Session(Engine engine, int[] prompt, Sampler sampler, int most, Set<Integer> endTokens) {
+        this.engine = engine;
+        this.prompt = prompt;
+        this.sampler = sampler;
+        this.most = most;
+        this.endTokens = endTokens;
+    }
+
+    /**
+     * Waits for the next token.
+     *
+     * @return null after the last one: an end token, or as many as were wanted
+     * @throws CancellationException where this was cancelled, or the waiting thread was interrupted, which cancels it
+     * @throws IllegalStateException where the engine was closed before
+     * @throws RuntimeException what else kept the engine from going on, such as logits that are no numbers
+     */
+    public synchronized Token next() {
+        while (tokens.isEmpty() && !ended && !cancelled) {
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                cancel();
+            }
+        }
+        if (cancelled) {
+            throw new CancellationException("the generation was cancelled");
+        }
+        if (!tokens.isEmpty()) {
+            return tokens.remove();
+        }
+        switch (failure) {
+            case null -> {
+                return null;
+            }
+            case Error e -> throw e;
+            case RuntimeException e -> throw e;
+            default -> throw new IllegalStateException(failure.toString(), failure);
+        }
+    }
+
+    /** Ends the generation, within a step of the engine; what was drawn and not read is lost. May be called twice, and late. */
+    public void cancel() {
+        synchronized (this) {
+            if (cancelled || ended && tokens.isEmpty()) {
+                return;
+            }
+            cancelled = true;
+            tokens.clear();
+            notifyAll();
+        }
+        engine.wake();
+    }
+
+    boolean isCancelled() {
+        return cancelled;
+    }
+
+    /** A token for whoever reads. */
+    synchronized void offer(Token token) {
+        if (!cancelled) {
+            tokens.add(token);
+            notifyAll();
+        }
+    }
+
+    /**
+     * No more tokens.
+     *
+     * @param why null where all is well
+     */
+    synchronized void end(Throwable why) {
+        if (!ended) {
+            ended = true;
+            failure = why;
+            notifyAll();
+        }
+    }
+
+    @Override
+    public void close() {
+        cancel();
+    }
+}
