@@ -40,7 +40,8 @@ public interface LoadedModel extends AutoCloseable {
     default Batch batch(int sequences, int context) {
         for (int n = sequences; ; n /= 2) {
             try {
-                return new DecoderBatch(decoder(n, context), config().rotaryScaling().fixedLength());
+                return new DecoderBatch(
+                        decoder(n, context), config().rotaryScaling().fixedLength());
             } catch (DeviceException e) {
                 if (n == 1) {
                     throw e;

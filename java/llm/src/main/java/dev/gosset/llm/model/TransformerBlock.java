@@ -234,11 +234,7 @@ public final class TransformerBlock {
 
     /** Normalizes and turns queries and keys where they lie, and stores keys and values. */
     private void rotate(
-            FloatMatrix qkv,
-            int[] positions,
-            RotaryTable.Angles[] angles,
-            Workspace workspace,
-            KeyValueStore store) {
+            FloatMatrix qkv, int[] positions, RotaryTable.Angles[] angles, Workspace workspace, KeyValueStore store) {
         int dim = config.headDim();
         int half = rotary.half();
         MemorySegment data = qkv.data();
@@ -250,8 +246,7 @@ public final class TransformerBlock {
                     if (norm != null) {
                         VectorMath.rmsNorm(data, at, norm.data(), config.normEpsilon(), data, at, dim);
                     }
-                    VectorMath.rotate(
-                            data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
+                    VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
                     if (h >= config.heads()) {
                         store.store(t, h - config.heads(), at, at + 4L * config.keyValueSize());
                     }

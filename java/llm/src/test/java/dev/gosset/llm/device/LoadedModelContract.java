@@ -274,7 +274,9 @@ public abstract class LoadedModelContract {
                         continue;
                     }
                     List<Integer> tokens = new ArrayList<>();
-                    for (Token token = sessions.get(s).next(); token != null; token = sessions.get(s).next()) {
+                    for (Token token = sessions.get(s).next();
+                            token != null;
+                            token = sessions.get(s).next()) {
                         tokens.add(token.id());
                     }
                     assertThat(tokens)
