@@ -160,7 +160,8 @@ class AgreementTest {
             int row = 0;
             for (int to = prompt; to <= tokens.length; to++) {
                 int[] piece = Arrays.copyOfRange(tokens, to == prompt ? 0 : to - 1, to);
-                model.transformer().append(piece, cache, logits, workspace);
+                model.transformer()
+                        .run(List.of(new Transformer.Segment(cache, piece, logits.rows())), logits, workspace);
                 if ((to - prompt) % 10 == 0) {
                     float[] expected = Arrays.copyOfRange(steps, row * vocabulary, (row + 1) * vocabulary);
                     assertThat(new Expected(tokens, new int[] {0}, expected).difference(logits))
