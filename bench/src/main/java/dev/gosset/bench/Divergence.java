@@ -9,10 +9,12 @@ import dev.gosset.llm.io.TextFile;
 import dev.gosset.llm.model.KeyValueCache;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.StorageOptions;
+import dev.gosset.llm.model.Transformer;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -75,7 +77,8 @@ final class Divergence {
     private static void logits(Model model, int[] tokens, FloatMatrix logits, Workspace workspace) {
         try (KeyValueCache cache = new KeyValueCache(model.config(), tokens.length, Dtype.F32)) {
             for (int t = 0; t < tokens.length; t++) {
-                model.transformer().append(new int[] {tokens[t]}, cache, logits.rows(t, t + 1), workspace);
+                Transformer.Segment token = new Transformer.Segment(cache, new int[] {tokens[t]}, 1);
+                model.transformer().run(List.of(token), logits.rows(t, t + 1), workspace);
             }
         }
     }

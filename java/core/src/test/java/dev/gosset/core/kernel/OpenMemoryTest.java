@@ -140,7 +140,7 @@ class OpenMemoryTest {
                 DenseProduct product = new DenseProduct(weight);
                 return (x, y) -> product.apply(x, y, 0, workspace);
             }
-            ByteProduct product = new ByteProduct(weight, arena);
+            ByteProduct product = new ByteProduct(weight, arena, workspace.team());
             return (x, y) -> product.apply(x, y, workspace);
         }
     }

@@ -92,7 +92,8 @@ class RowsAloneTest {
             }
             ByteProduct product = new ByteProduct(
                     new Tensor("w", Dtype.F32, List.of((long) rows, (long) cols), floats.data(), Path.of("random")),
-                    arena);
+                    arena,
+                    workspace.team());
             assertRowsAlone("I8", rows, cols, (x, y) -> product.apply(x, y, workspace));
         }
     }
