@@ -362,7 +362,8 @@ class QuipSharpWeightsTest {
                         new SyntheticCheckpoint.Item(
                                 Dtype.I64,
                                 List.of(64L),
-                                piece -> piece.fill((byte) 0).setAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, 3, 1L << 40))),
+                                piece ->
+                                        piece.fill((byte) 0).setAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, 3, 1L << 40))),
                 QKV + ".SU",
                 "at 3, expected a number that float16 holds");
     }
