@@ -7,6 +7,7 @@ import dev.gosset.llm.model.GossetWeights;
 import dev.gosset.llm.model.ModelDirectory;
 import dev.gosset.llm.model.ModelSummary;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -37,7 +38,7 @@ final class InspectCommand implements Runnable {
 
     @Override
     public void run() {
-        int intact = verify ? verified(ModelDirectory.open(model)) : 0;
+        int intact = verify ? verified(model) : 0;
         ModelSummary summary = ModelSummary.of(model);
         if (common.json) {
             printJson(summary, intact);
@@ -88,14 +89,16 @@ final class InspectCommand implements Runnable {
     }
 
     /** The number of tensors, or one line that names every damaged one. */
-    private static int verified(ModelDirectory directory) {
-        if (directory.kind() != ModelDirectory.Kind.GOSSET) {
+    private static int verified(Path model) {
+        Path weights = model.resolve(GossetWeights.FILE);
+        // Before anything else reads the file: opening a model stops at the first damaged tensor that it needs.
+        if (!Files.isRegularFile(weights)) {
             throw new FormatException(
-                    directory.path()
+                    ModelDirectory.open(model).path()
                             + ": --verify found safetensors, which hold no checksums, expected the weights.arrow of a Gosset model");
         }
         try (Arena arena = Arena.ofConfined()) {
-            WeightFile file = WeightFile.open(directory.path().resolve(GossetWeights.FILE), arena);
+            WeightFile file = WeightFile.open(weights, arena);
             if (!file.hasChecksums()) {
                 throw new FormatException(file.source()
                         + ": is of format version 1, which has no checksums to verify: quantize the model again");

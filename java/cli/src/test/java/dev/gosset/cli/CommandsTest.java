@@ -249,7 +249,7 @@ final class CommandsTest {
             {"generate", model.toString(), "--prompt", "x", "--stop", ""},
             {"generate", model.toString(), "--prompt", "x", "--logprobs", "2"},
             {"chat", model.toString(), "--json", "--logprobs", "-2"},
-            {"generate", model.toString(), "--prompt", "x", "--device", "tpu"},
+            {"generate", model.toString(), "--prompt", "x", "--device", "cuda:x"},
             {"generate", model.toString(), "--prompt", "x", "--head", "int4"},
             {"generate", model.toString(), "--prompt", "x", "--cache", "bf16"},
             {"generate", model.toString(), "--prompt", "x", "--threads", "0"},
@@ -281,10 +281,13 @@ final class CommandsTest {
         }) {
             Captured run = Captured.run(args);
             assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(4);
-            assertThat(run.err()).startsWith("gosset: --device cuda:").contains(reason);
+            assertThat(run.err()).startsWith("gosset: cuda:").contains(reason);
             assertThat(run.err().strip()).doesNotContain("\n");
             assertThat(run.out()).isEmpty();
         }
+        Captured unknown = Captured.run("generate", model.toString(), "--prompt", "x", "--device", "tpu");
+        assertThat(unknown.exit()).as(unknown.err()).isEqualTo(4);
+        assertThat(unknown.err()).contains("tpu:0: this program has no such backend, only cpu, cuda");
     }
 
     @Test

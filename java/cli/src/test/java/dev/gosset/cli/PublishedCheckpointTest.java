@@ -177,7 +177,7 @@ final class PublishedCheckpointTest {
                 QKV + ".Qidxs",
                 "[128, 4], expected [128, 2]");
         refused(c -> c.params.put("codebook_version", 3), "codebook_version: found 3, expected 1 or 0");
-        refused(c -> c.tensors.remove(QKV + ".SV"), "has no tensor '" + QKV + ".SV'");
+        refused(c -> c.tensors.remove(QKV + ".SV"), "has no tensor " + QKV + ".SV");
         refused(
                 new SyntheticCheckpoint(new SyntheticCheckpoint.Shape(64, 192, 1, 16, 1, 96), 2, 4)
                         .write(temporary.resolve("m16")),
