@@ -14,6 +14,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -349,6 +350,11 @@ public final class Safetensors {
                 if (parser.nextToken() != JsonToken.VALUE_STRING) {
                     throw wrong(METADATA, "has " + parser.currentToken() + " at " + Quoted.of(key), "text");
                 }
+                // An escape may spell half of a pair (in names the parser sees to it), and no file that we write can
+                // hold it.
+                if (!StandardCharsets.UTF_8.newEncoder().canEncode(parser.getText())) {
+                    throw wrong(METADATA, "has half of a surrogate pair at " + Quoted.of(key), "text");
+                }
                 metadata.put(key, parser.getText());
             }
         }
@@ -369,7 +375,8 @@ public final class Safetensors {
             if (type == null || shape == null || offsets == null || offsets.size() != 2) {
                 throw wrong(
                         name,
-                        "has the dtype " + type + ", the shape " + shape + " and the data_offsets " + offsets,
+                        "has the dtype " + (type == null ? "null" : Quoted.of(type)) + ", the shape " + shape
+                                + " and the data_offsets " + offsets,
                         "all three, and two offsets");
             }
             Dtype dtype = Dtype.named(type).filter(d -> !d.isCodes()).orElse(null);

@@ -299,6 +299,12 @@ final class SafetensorsTest {
         assertRejected("'a'", "two offsets");
         single(file("{\"__metadata__\":{\"a\":1}}", 0));
         assertRejected("__metadata__", "expected text");
+        single(file("{\"__metadata__\":{\"a\":\"\\ud83d\"}}", 0));
+        assertRejected("__metadata__", "half of a surrogate pair");
+        single(file("{\"\\ud83dx\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4));
+        assertRejected("surrogate");
+        single(file("{\"a\":{\"dtype\":\"" + "long ".repeat(1000) + "\",\"shape\":[" + "1,".repeat(9) + "1]}}", 0));
+        assertRejected("has the dtype 'long long", "...'", "expected all three");
         single(file("{" + entry("a", "U8", "[2]", 0, 2) + "," + entry("a", "U8", "[2]", 2, 4) + "}", 4));
         assertRejected("Duplicate field 'a'");
         single(file("{" + entry("a", "U8", "[2]", 0, 2) + "," + entry("b", "U8", "[2]", 1, 3) + "}", 3));
