@@ -9,8 +9,8 @@
  * <caption>Families, and the plain Java that each is tested against</caption>
  * <tr><th>family</th><th>its idea</th><th>classes</th><th>oracle</th></tr>
  * <tr><td>choice</td><td>what a family promises; which one runs and why; the one door to raw memory</td>
- *   <td>Kernels, KernelSelection, VectorKernels, TransformKernel, EncodeKernel, MatvecKernel, PreparedMatrix, NativeMemory,
- *   VectorOperations, Arguments</td><td></td></tr>
+ *   <td>Kernels, KernelSelection, VectorKernels, TransformKernel, EncodeKernel, MatvecKernel, PreparedMatrix, ErrorBounds,
+ *   NativeMemory, OpenMemory, VectorOperations, Arguments</td><td></td></tr>
  * <tr><td>transform</td><td>Sylvester stages in registers, then the small factor by the construction that it comes from</td>
  *   <td>VectorTransform; VectorSylvester, RadixPasses; SmallMatrixProduct, PaleyTransform, PaleyProduct,
  *   WilliamsonProduct</td><td>ScalarTransform</td></tr>
@@ -26,7 +26,7 @@
  * <tr><td>linear</td><td>signs, transform, product, transform, signs of one stored linear</td>
  *   <td>QuantizedProduct, DirectMatrix</td><td>LinearOracle</td></tr>
  * <tr><td>dense</td><td>norms, rotary, attention, softmax, and products with weights that were not coded</td><td>VectorMath,
- *   VectorAttention, AttentionSums, DenseProduct, ByteProduct</td><td>loops in their tests</td></tr>
+ *   VectorAttention, AttentionSums, DenseProduct, ByteProduct, InputSums</td><td>loops in their tests</td></tr>
  * </table>
  *
  * <h2>Why three kinds of tables</h2>
