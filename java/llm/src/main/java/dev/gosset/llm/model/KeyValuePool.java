@@ -8,19 +8,11 @@ import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.LazyMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
-import java.util.HashMap;
-import java.util.LinkedHashSet;
-import java.util.Map;
 import java.util.Optional;
 
 /**
- * Memory for the keys and values of many sequences: a fixed number of blocks, each with room for {@value #BLOCK} positions of
- * one sequence in all layers. A {@link KeyValueCache} takes the blocks that it will need when it is made and gives them back when it is
- * closed.
- *
- * <p>Full blocks are shared: sequences that begin with the same {@value #BLOCK} tokens, or go on with the same ones behind a shared block,
- * read the same block. A block that nobody uses keeps what it holds until its memory is needed, the least recently used first.
+ * Memory of the processor for the keys and values of many sequences, in the blocks of a {@link BlockPool}. A {@link KeyValueCache}
+ * takes the blocks that it will need when it is made and gives them back when it is closed.
  *
  * <p>A block holds, layer after layer, the keys of each head ({@value #BLOCK} rows of {@code dim} numbers) and then the values; where
  * they are bytes, the float32 scales of the rows follow in the same order. Memory is taken page by page as rows are written.
@@ -28,7 +20,7 @@ import java.util.Optional;
  */
 public final class KeyValuePool implements AutoCloseable {
     /** Positions of a block. */
-    public static final int BLOCK = 64;
+    public static final int BLOCK = BlockPool.BLOCK;
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
@@ -37,45 +29,8 @@ public final class KeyValuePool implements AutoCloseable {
     private final Dtype dtype;
     private final long dataBytes;
     private final long blockBytes;
-
-    /** Sequences that use a block. */
-    private final int[] users;
-
-    /** What a block holds, where another sequence may find it by that. */
-    private final Content[] contents;
-
-    private final Map<Content, Integer> known = new HashMap<>();
-    /** Blocks that nobody uses, those first whose content is the least worth keeping. */
-    private final LinkedHashSet<Integer> free = new LinkedHashSet<>();
-
-    private int sharedLength = Integer.MAX_VALUE;
+    private final BlockPool book;
     private boolean closed;
-
-    /**
-     * The tokens of a full block behind those of the blocks before it. Two are equal where all tokens are: a chain is compared
-     * by the object of its last block, of which there is one.
-     */
-    static final class Content {
-        private final Content before;
-        private final int[] tokens;
-        private final int hash;
-
-        Content(Content before, int[] tokens) {
-            this.before = before;
-            this.tokens = tokens;
-            this.hash = 31 * System.identityHashCode(before) + Arrays.hashCode(tokens);
-        }
-
-        @Override
-        public boolean equals(Object other) {
-            return other instanceof Content c && c.before == before && Arrays.equals(c.tokens, tokens);
-        }
-
-        @Override
-        public int hashCode() {
-            return hash;
-        }
-    }
 
     /**
      * @param blocks how many, at least 1
@@ -83,39 +38,29 @@ public final class KeyValuePool implements AutoCloseable {
      *     for an error of up to 1/254 of the row's largest magnitude in each number
      */
     public KeyValuePool(ModelConfig config, int blocks, Dtype dtype) {
-        this(config.layers(), config.keyValueHeads(), config.headDim(), blocks, dtype);
+        this(
+                config.layers(),
+                config.keyValueHeads(),
+                config.headDim(),
+                blocks,
+                dtype,
+                config.rotaryScaling().fixedLength());
     }
 
-    /** A pool for {@code layers} layers with {@code heads} heads of keys and values of dimension {@code dim}. */
-    public KeyValuePool(int layers, int heads, int dim, int blocks, Dtype dtype) {
+    /**
+     * A pool for {@code layers} layers with {@code heads} heads of keys and values of dimension {@code dim}.
+     *
+     * @param sharedLength as {@link BlockPool} has it
+     */
+    KeyValuePool(int layers, int heads, int dim, int blocks, Dtype dtype, int sharedLength) {
         requireKnown(dtype);
-        if (blocks < 1) {
-            throw new IllegalArgumentException("a pool has at least 1 block, found " + blocks);
-        }
         this.heads = heads;
         this.dim = dim;
         this.dtype = dtype;
         this.dataBytes = rows(layers, heads) * dim * dtype.bytes();
         this.blockBytes = blockBytes(layers, heads, dim, dtype);
-        this.users = new int[blocks];
-        this.contents = new Content[blocks];
+        this.book = new BlockPool(blocks, BLOCK, sharedLength);
         this.memory = LazyMemory.allocate(arena, Math.multiplyExact(blockBytes, blocks));
-        for (int i = 0; i < blocks; i++) {
-            free.add(i);
-        }
-    }
-
-    /**
-     * Has blocks be shared only among sequences that are known to be no longer than this: beyond it, the keys of some models depend on
-     * how long the sequence was when they came.
-     */
-    KeyValuePool withSharedLength(int length) {
-        sharedLength = length;
-        return this;
-    }
-
-    int sharedLength() {
-        return sharedLength;
     }
 
     static void requireKnown(Dtype dtype) {
@@ -141,7 +86,7 @@ public final class KeyValuePool implements AutoCloseable {
 
     /** Blocks that hold {@code tokens} positions. */
     public static int blocksFor(int tokens) {
-        return Math.ceilDiv(tokens, BLOCK);
+        return BlockPool.blocksFor(tokens);
     }
 
     /** How keys and values are stored. */
@@ -151,12 +96,12 @@ public final class KeyValuePool implements AutoCloseable {
 
     /** All blocks. */
     public int blocks() {
-        return users.length;
+        return book.blocks();
     }
 
     /** Blocks that sequences use or have reserved. */
     public int blocksInUse() {
-        return users.length - free.size();
+        return book.blocksInUse();
     }
 
     /**
@@ -168,82 +113,7 @@ public final class KeyValuePool implements AutoCloseable {
      * @return empty where too few blocks are free now
      */
     public Optional<KeyValueCache> reserve(int[] tokens, int capacity) {
-        if (capacity < 1) {
-            throw new IllegalArgumentException("a cache holds at least 1 token, found " + capacity);
-        }
-        int[] blocks = new int[blocksFor(capacity)];
-        int shared = 0;
-        int unused = 0;
-        Content last = null;
-        int most = tokens.length > sharedLength ? 0 : Math.min(tokens.length - 1, capacity) / BLOCK;
-        while (shared < most) {
-            Content content = new Content(last, Arrays.copyOfRange(tokens, shared * BLOCK, (shared + 1) * BLOCK));
-            Integer block = known.get(content);
-            if (block == null) {
-                break;
-            }
-            last = contents[block];
-            unused += users[block] == 0 ? 1 : 0;
-            blocks[shared++] = block;
-        }
-        if (blocks.length - shared > free.size() - unused) {
-            return Optional.empty();
-        }
-        for (int i = 0; i < shared; i++) {
-            use(blocks[i]);
-        }
-        for (int i = shared; i < blocks.length; i++) {
-            blocks[i] = free.getFirst();
-            forget(blocks[i]);
-            use(blocks[i]);
-        }
-        KeyValueCache cache = new KeyValueCache(this, blocks, tokens, shared * BLOCK, capacity, last);
-        cache.announce(tokens.length);
-        return Optional.of(cache);
-    }
-
-    private void use(int block) {
-        users[block]++;
-        free.remove(block);
-    }
-
-    private void forget(int block) {
-        if (contents[block] != null) {
-            known.remove(contents[block]);
-            contents[block] = null;
-        }
-    }
-
-    /** Gives the blocks of a sequence back. */
-    void release(int[] blocks) {
-        // The last ones first: without those before it a block cannot be found.
-        for (int i = blocks.length - 1; i >= 0; i--) {
-            int block = blocks[i];
-            if (--users[block] > 0) {
-                continue;
-            }
-            if (contents[block] == null) {
-                free.addFirst(block);
-            } else {
-                free.addLast(block);
-            }
-        }
-    }
-
-    /**
-     * Says what a block that has become full holds.
-     *
-     * @return the content as others know it
-     */
-    Content full(int block, Content before, int[] tokens) {
-        Content content = new Content(before, tokens);
-        Integer same = known.get(content);
-        if (same != null) {
-            return contents[same];
-        }
-        known.put(content, block);
-        contents[block] = content;
-        return content;
+        return book.reserve(tokens, capacity).map(table -> new KeyValueCache(this, table));
     }
 
     /** The number of the first row of a head's keys or values in its block. */

@@ -151,8 +151,7 @@ public final class Transformer {
 
     /** An empty pool of key-value blocks for sequences of this model, kept as its storage options say. */
     public KeyValuePool newPool(int blocks) {
-        return new KeyValuePool(config, blocks, storage.cache())
-                .withSharedLength(config.rotaryScaling().fixedLength());
+        return new KeyValuePool(config, blocks, storage.cache());
     }
 
     /** This model with another block in the place of the one of the same layer. */

@@ -15,7 +15,11 @@ class KeyValuePoolTest {
     private static final int BLOCK = KeyValuePool.BLOCK;
 
     private static KeyValuePool pool(int blocks) {
-        return new KeyValuePool(1, 1, 8, blocks, Dtype.F16);
+        return pool(blocks, Integer.MAX_VALUE);
+    }
+
+    private static KeyValuePool pool(int blocks, int sharedLength) {
+        return new KeyValuePool(1, 1, 8, blocks, Dtype.F16, sharedLength);
     }
 
     private static int[] tokens(int seed, int count) {
@@ -124,7 +128,7 @@ class KeyValuePoolTest {
 
     @Test
     void longSequencesWhoseKeysDependOnTheirLengthShareNothing() {
-        try (KeyValuePool pool = pool(8).withSharedLength(2 * BLOCK)) {
+        try (KeyValuePool pool = pool(8, 2 * BLOCK)) {
             int[] prompt = tokens(10, BLOCK + 5);
             run(pool, prompt, prompt.length).close();
             int[] longer = joined(prompt, tokens(11, BLOCK));
@@ -133,6 +137,39 @@ class KeyValuePoolTest {
             }
             try (KeyValueCache cache = pool.reserve(prompt, prompt.length).orElseThrow()) {
                 assertThat(cache.length()).isEqualTo(BLOCK);
+            }
+        }
+    }
+
+    /** A backend that runs prompts in larger pieces goes on only where one of them begins. */
+    @Test
+    void sequencesGoOnAtWholeUnits() {
+        BlockPool pool = new BlockPool(12, 2 * BLOCK, Integer.MAX_VALUE);
+        int[] prompt = tokens(12, 3 * BLOCK + 5);
+        try (BlockTable first = pool.reserve(prompt, prompt.length).orElseThrow()) {
+            first.advance(Arrays.copyOf(prompt, 3 * BLOCK));
+            first.advance(Arrays.copyOfRange(prompt, 3 * BLOCK, prompt.length));
+            try (BlockTable second = pool.reserve(prompt, prompt.length).orElseThrow()) {
+                assertThat(second.length()).isEqualTo(2 * BLOCK);
+                assertThat(second.block(1)).isEqualTo(first.block(1));
+                assertThat(second.block(2)).isNotEqualTo(first.block(2));
+                assertThat(pool.blocksInUse()).isEqualTo(6);
+            }
+        }
+        assertThat(pool.blocksInUse()).isZero();
+    }
+
+    /** What was computed otherwise than as a prompt is not shared, and neither is what comes behind it. */
+    @Test
+    void whatWasComputedOtherwiseIsNotShared() {
+        BlockPool pool = new BlockPool(12, BLOCK, Integer.MAX_VALUE);
+        int[] prompt = tokens(13, 3 * BLOCK + 5);
+        try (BlockTable first = pool.reserve(prompt, prompt.length).orElseThrow()) {
+            first.advance(Arrays.copyOf(prompt, BLOCK));
+            first.advanceAlone(prompt[BLOCK]);
+            first.advance(Arrays.copyOfRange(prompt, BLOCK + 1, prompt.length));
+            try (BlockTable second = pool.reserve(prompt, prompt.length).orElseThrow()) {
+                assertThat(second.length()).isEqualTo(BLOCK);
             }
         }
     }
