@@ -28,10 +28,10 @@ public final class VectorMath {
     private static final long V = 4L * LANES;
 
     // Lane i meets lane i ^ 8, then i ^ 4, i ^ 2, i ^ 1; a shuffle wider than the vector is not used.
-    private static final VectorShuffle<Float> FLIP_8 = flip(8);
-    private static final VectorShuffle<Float> FLIP_4 = flip(4);
-    private static final VectorShuffle<Float> FLIP_2 = flip(2);
-    private static final VectorShuffle<Float> FLIP_1 = flip(1);
+    static final VectorShuffle<Float> FLIP_8 = flip(8);
+    static final VectorShuffle<Float> FLIP_4 = flip(4);
+    static final VectorShuffle<Float> FLIP_2 = flip(2);
+    static final VectorShuffle<Float> FLIP_1 = flip(1);
 
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -127,6 +127,12 @@ public final class VectorMath {
         long at = NativeMemory.writable(x, offset, 4L * n);
         exponentials(at, n, max(at, n));
         scale(1 / total(at, n), at, at, n);
+        Reference.reachabilityFence(x);
+    }
+
+    /** In place: {@code x <- exp(x - shift)}. */
+    public static void exponentials(MemorySegment x, long offset, int n, float shift) {
+        exponentials(NativeMemory.writable(x, offset, 4L * n), n, shift);
         Reference.reachabilityFence(x);
     }
 

@@ -79,7 +79,7 @@ final class VectorOperations {
             new Operations(long.class, List.of(), List.of(), List.of(VectorOperators.ROL), List.of(), List.of()),
             new Operations(
                     float.class,
-                    List.of(VectorOperators.NEG),
+                    List.of(VectorOperators.NEG, VectorOperators.SQRT),
                     List.of(
                             VectorOperators.ADD,
                             VectorOperators.SUB,

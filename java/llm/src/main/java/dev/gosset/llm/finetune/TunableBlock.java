@@ -1,0 +1,291 @@
+package dev.gosset.llm.finetune;
+
+import dev.gosset.core.kernel.VectorGradients;
+import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.finetune.Parameters.Parameter;
+import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.model.RotaryTable;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.EnumMap;
+import java.util.Map;
+
+/**
+ * A block with its way back, over several whole sequences of one length at once. Its own forward pass keeps what the way back
+ * needs and forms the rest again. Source: spec/fine-tuning.md, section 3.
+ */
+final class TunableBlock {
+    private final ModelConfig config;
+    private final Norms norms;
+    private final Map<LinearGroup, TunableLinear> linears;
+    private final RotaryTable rotary;
+    private final TrainingAttention attention;
+    private float[] backSines = {};
+    private float[] sines = {};
+
+    /** The weights of a block's norms; query and key are null where the family has none. */
+    record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {}
+
+    TunableBlock(
+            ModelConfig config, int layer, Norms norms, Map<LinearGroup, TunableLinear> linears, RotaryTable rotary) {
+        this.config = config;
+        this.norms = norms;
+        this.linears = new EnumMap<>(linears);
+        this.rotary = rotary;
+        this.attention = new TrainingAttention(config, layer);
+    }
+
+    /** What a forward pass leaves for the way back, for at most so many rows. */
+    static final class Kept {
+        private final FloatMatrix x;
+        private final FloatMatrix qkvProduct;
+        private final FloatMatrix qkv;
+        private final FloatMatrix mixed;
+        private final FloatMatrix logs;
+        private final FloatMatrix oProduct;
+        private final FloatMatrix middle;
+        private final FloatMatrix upGateProduct;
+        private final FloatMatrix downProduct;
+
+        Kept(ModelConfig config, int rows, Arena arena) {
+            int width = config.hiddenSize();
+            int qkvWidth = LinearGroup.QKV.outputs(config);
+            x = FloatMatrix.allocate(arena, rows, width);
+            qkvProduct = FloatMatrix.allocate(arena, rows, qkvWidth);
+            qkv = FloatMatrix.allocate(arena, rows, qkvWidth);
+            mixed = FloatMatrix.allocate(arena, rows, config.querySize());
+            logs = FloatMatrix.allocate(arena, config.heads(), rows);
+            oProduct = FloatMatrix.allocate(arena, rows, width);
+            middle = FloatMatrix.allocate(arena, rows, width);
+            upGateProduct = FloatMatrix.allocate(arena, rows, 2 * config.intermediateSize());
+            downProduct = FloatMatrix.allocate(arena, rows, width);
+        }
+
+        private Kept(Kept all, int rows) {
+            x = all.x.rows(0, rows);
+            qkvProduct = all.qkvProduct.rows(0, rows);
+            qkv = all.qkv.rows(0, rows);
+            mixed = all.mixed.rows(0, rows);
+            logs = all.logs;
+            oProduct = all.oProduct.rows(0, rows);
+            middle = all.middle.rows(0, rows);
+            upGateProduct = all.upGateProduct.rows(0, rows);
+            downProduct = all.downProduct.rows(0, rows);
+        }
+
+        Kept rows(int rows) {
+            return rows == x.rows() ? this : new Kept(this, rows);
+        }
+
+        /** Bytes for one row. */
+        static long bytesPerRow(ModelConfig config) {
+            return 4L
+                    * (4L * config.hiddenSize()
+                            + 2L * LinearGroup.QKV.outputs(config)
+                            + config.querySize()
+                            + config.heads()
+                            + 2L * config.intermediateSize());
+        }
+    }
+
+    /**
+     * Runs the block over whole sequences, each from position 0.
+     *
+     * @param hidden sequences * tokens x width; replaced by the output
+     * @param tokens of each sequence
+     * @param kept of as many rows, written
+     */
+    void forward(FloatMatrix hidden, int tokens, Kept kept, Workspace workspace) {
+        float epsilon = config.normEpsilon();
+        kept.x.data().copyFrom(hidden.data());
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix h = frame.matrix(hidden.rows(), hidden.cols());
+            Rows.normalize(hidden, norms.input.value(), epsilon, h, workspace);
+            TunableLinear linear = linears.get(LinearGroup.QKV);
+            linear.multiply(h, kept.qkvProduct, workspace);
+            linear.finish(kept.qkvProduct, kept.qkv, workspace);
+            turn(kept.qkv, tokens, workspace);
+            attention.forward(kept.qkv, tokens, kept.mixed, kept.logs, workspace);
+            addOutput(LinearGroup.O, kept.mixed, kept.oProduct, hidden, h, workspace);
+            kept.middle.data().copyFrom(hidden.data());
+            Rows.normalize(hidden, norms.postAttention.value(), epsilon, h, workspace);
+            linears.get(LinearGroup.UP_GATE).multiply(h, kept.upGateProduct, workspace);
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            int f = config.intermediateSize();
+            FloatMatrix upGate = frame.matrix(hidden.rows(), 2 * f);
+            FloatMatrix gated = frame.matrix(hidden.rows(), f);
+            FloatMatrix y = frame.matrix(hidden.rows(), hidden.cols());
+            linears.get(LinearGroup.UP_GATE).finish(kept.upGateProduct, upGate, workspace);
+            gate(upGate, gated, workspace);
+            addOutput(LinearGroup.DOWN, gated, kept.downProduct, hidden, y, workspace);
+        }
+    }
+
+    private void addOutput(
+            LinearGroup group,
+            FloatMatrix x,
+            FloatMatrix product,
+            FloatMatrix hidden,
+            FloatMatrix y,
+            Workspace workspace) {
+        linears.get(group).multiply(x, product, workspace);
+        linears.get(group).finish(product, y, workspace);
+        Rows.add(y, hidden, workspace);
+    }
+
+    private static void gate(FloatMatrix upGate, FloatMatrix gated, Workspace workspace) {
+        int f = gated.cols();
+        Rows.run(gated.rows(), workspace, (from, to) -> {
+            for (int t = from; t < to; t++) {
+                long row = 8L * t * f;
+                VectorMath.swiGlu(upGate.data(), row, upGate.data(), row + 4L * f, gated.data(), 4L * t * f, f);
+            }
+        });
+    }
+
+    /** Queries and keys normalized, where the family does that, and turned. */
+    private void turn(FloatMatrix qkv, int tokens, Workspace workspace) {
+        int dim = config.headDim();
+        RotaryTable.Angles angles = rotary.angles(0, tokens, tokens);
+        Rows.run(qkv.rows(), workspace, (from, to) -> {
+            for (int t = from; t < to; t++) {
+                long at = 4L * t * qkv.cols();
+                for (int h = 0; h < config.heads() + config.keyValueHeads(); h++, at += 4L * dim) {
+                    Parameter norm = h < config.heads() ? norms.query : norms.key;
+                    if (norm != null) {
+                        VectorMath.rmsNorm(
+                                qkv.data(), at, norm.value().data(), config.normEpsilon(), qkv.data(), at, dim);
+                    }
+                    VectorMath.rotate(qkv.data(), at, dim / 2, angles.cos(), angles.sin(), angles.at(t % tokens));
+                }
+            }
+        });
+    }
+
+    /**
+     * The way back: adds the gradients of all parameters.
+     *
+     * @param gradient of the output, sequences * tokens x width; replaced by that of the input
+     * @param kept what {@link #forward} left
+     */
+    void backward(FloatMatrix gradient, int tokens, Kept kept, Workspace workspace) {
+        int rows = gradient.rows();
+        int width = gradient.cols();
+        int f = config.intermediateSize();
+        float epsilon = config.normEpsilon();
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix upGate = frame.matrix(rows, 2 * f);
+            FloatMatrix gated = frame.matrix(rows, f);
+            FloatMatrix dGated = frame.matrix(rows, f);
+            FloatMatrix h = frame.matrix(rows, width);
+            FloatMatrix d = frame.matrix(rows, width);
+            TunableLinear up = linears.get(LinearGroup.UP_GATE);
+            up.finish(kept.upGateProduct, upGate, workspace);
+            gate(upGate, gated, workspace);
+            d.data().copyFrom(gradient.data());
+            linears.get(LinearGroup.DOWN).backward(gated, kept.downProduct, d, dGated, workspace);
+            Rows.run(rows, workspace, (from, to) -> {
+                for (int t = from; t < to; t++) {
+                    long u = 8L * t * f;
+                    MemorySegment both = upGate.data();
+                    VectorGradients.swiGluGradient(
+                            both, u, both, u + 4L * f, dGated.data(), 4L * t * f, both, u, both, u + 4L * f, f);
+                }
+            });
+            Rows.normalize(kept.middle, norms.postAttention.value(), epsilon, h, workspace);
+            up.backward(h, kept.upGateProduct, upGate, d, workspace);
+            Rows.normalizeGradient(kept.middle, norms.postAttention, epsilon, d, 1, gradient, workspace);
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix dMixed = frame.matrix(rows, config.querySize());
+            FloatMatrix dQkv = frame.matrix(rows, kept.qkv.cols());
+            FloatMatrix h = frame.matrix(rows, width);
+            FloatMatrix d = frame.matrix(rows, width);
+            d.data().copyFrom(gradient.data());
+            linears.get(LinearGroup.O).backward(kept.mixed, kept.oProduct, d, dMixed, workspace);
+            attention.backward(kept.qkv, tokens, kept.mixed, kept.logs, dMixed, dQkv, workspace);
+            turnBack(dQkv, tokens, kept, workspace);
+            Rows.normalize(kept.x, norms.input.value(), epsilon, h, workspace);
+            linears.get(LinearGroup.QKV).backward(h, kept.qkvProduct, dQkv, d, workspace);
+            Rows.normalizeGradient(kept.x, norms.input, epsilon, d, 1, gradient, workspace);
+        }
+    }
+
+    private void turnBack(FloatMatrix dQkv, int tokens, Kept kept, Workspace workspace) {
+        int dim = config.headDim();
+        int turned = config.heads() + config.keyValueHeads();
+        RotaryTable.Angles angles = rotary.angles(0, tokens, tokens);
+        if (sines != angles.sin()) {
+            sines = angles.sin();
+            backSines = new float[sines.length];
+            for (int i = 0; i < sines.length; i++) {
+                backSines[i] = -sines[i];
+            }
+        }
+        Rows.run(dQkv.rows(), workspace, (from, to) -> {
+            for (int t = from; t < to; t++) {
+                long at = 4L * t * dQkv.cols();
+                for (int h = 0; h < turned; h++, at += 4L * dim) {
+                    VectorMath.rotate(dQkv.data(), at, dim / 2, angles.cos(), backSines, angles.at(t % tokens));
+                }
+            }
+        });
+        if (norms.query == null) {
+            return;
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            int rows = dQkv.rows();
+            // What went into the norms, and the gradient of what came out of them.
+            FloatMatrix before = frame.matrix(rows, dQkv.cols());
+            FloatMatrix after = frame.matrix(rows, dQkv.cols());
+            FloatMatrix r = frame.matrix(turned, rows);
+            linears.get(LinearGroup.QKV).finish(kept.qkvProduct, before, workspace);
+            after.data().copyFrom(dQkv.data());
+            Rows.run(rows, workspace, (from, to) -> {
+                for (int t = from; t < to; t++) {
+                    long at = 4L * t * dQkv.cols();
+                    for (int h = 0; h < turned; h++, at += 4L * dim) {
+                        Parameter norm = h < config.heads() ? norms.query : norms.key;
+                        r.set(
+                                h,
+                                t,
+                                VectorGradients.rmsNormGradient(
+                                        before.data(),
+                                        at,
+                                        norm.value().data(),
+                                        config.normEpsilon(),
+                                        after.data(),
+                                        at,
+                                        0,
+                                        dQkv.data(),
+                                        at,
+                                        dim));
+                    }
+                }
+            });
+            long stride = 4L * dQkv.cols();
+            for (int h = 0; h < turned; h++) {
+                Parameter norm = h < config.heads() ? norms.query : norms.key;
+                if (norm.isTuned()) {
+                    VectorGradients.addColumnProducts(
+                            before.data(),
+                            4L * h * dim,
+                            stride,
+                            after.data(),
+                            4L * h * dim,
+                            stride,
+                            r.data(),
+                            4L * h * rows,
+                            rows,
+                            norm.gradient().data(),
+                            0,
+                            dim);
+                }
+            }
+        }
+    }
+}
