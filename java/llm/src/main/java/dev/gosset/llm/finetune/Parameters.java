@@ -33,6 +33,7 @@ final class Parameters implements AutoCloseable {
         private final FloatMatrix best;
         private final double rate;
         private final Stored stored;
+        private final boolean valueIsLatent;
 
         private Parameter(String name, FloatMatrix value, FloatMatrix start, double rate, Stored stored, Arena arena) {
             this.name = name;
@@ -42,19 +43,19 @@ final class Parameters implements AutoCloseable {
             this.stored = stored;
             int rows = value.rows();
             int cols = value.cols();
+            valueIsLatent = rate == 0 || stored == Stored.AS_IT_IS && start == null;
+            latent = valueIsLatent ? value : FloatMatrix.allocate(arena, rows, cols);
             if (rate == 0) {
-                latent = value;
                 gradient = null;
                 first = null;
                 second = null;
                 best = null;
             } else {
-                latent = stored == Stored.AS_IT_IS && start == null ? value : FloatMatrix.allocate(arena, rows, cols);
                 gradient = FloatMatrix.allocate(arena, rows, cols);
                 first = FloatMatrix.allocate(arena, rows, cols);
                 second = FloatMatrix.allocate(arena, rows, cols);
                 best = FloatMatrix.allocate(arena, rows, cols);
-                if (start == null && latent != value) {
+                if (start == null && !valueIsLatent) {
                     latent.data().copyFrom(value.data());
                 }
                 best.data().copyFrom(latent.data());
@@ -155,14 +156,10 @@ final class Parameters implements AutoCloseable {
             if (p.isTuned()) {
                 MemorySegment g = p.gradient.data();
                 long count = p.count();
-                // The sum of x - x is NaN where one is not finite.
-                float sum = 0;
                 for (long i = 0; i < count; i++) {
-                    float x = g.getAtIndex(FLOAT, i);
-                    sum += x - x;
-                }
-                if (sum != 0) {
-                    return false;
+                    if (!Float.isFinite(g.getAtIndex(FLOAT, i))) {
+                        return false;
+                    }
                 }
             }
         }
@@ -200,7 +197,7 @@ final class Parameters implements AutoCloseable {
     /** Values from what Adam moves. */
     private void refresh(ThreadTeam team) {
         forTuned(team, (p, from, n) -> {
-            if (p.latent == p.value) {
+            if (p.valueIsLatent) {
                 return;
             }
             MemorySegment latent = p.latent.data();

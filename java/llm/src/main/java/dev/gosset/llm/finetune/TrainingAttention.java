@@ -8,7 +8,6 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.model.ModelConfig;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Causal attention over whole sequences with its way back, by tiles of queries: probabilities are never kept, but the log of each
@@ -17,7 +16,6 @@ import java.lang.foreign.ValueLayout;
  * @param window positions that a token sees, itself included; 0 for all before it
  */
 record TrainingAttention(int heads, int keyValueHeads, int dim, int window) {
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     /** Queries of a tile. */
     private static final int TILE = 64;
 
@@ -138,7 +136,7 @@ record TrainingAttention(int heads, int keyValueHeads, int dim, int window) {
                         int token = sequence * tokens + first + i;
                         long row = 4L * i * tile.keys;
                         probabilities(scratch, row, from, count, tile.keys, logs.get(head, token));
-                        long at = 4L * ((long) token * mixed.cols() + head * dim);
+                        long at = 4L * ((long) token * mixed.cols() + (long) head * dim);
                         float delta = VectorMath.dot(dMixed.data(), at, mixed.data(), at, dim);
                         // Where p is 0 so is the gradient.
                         VectorGradients.softmaxGradient(scratch, row, delta, slopes, row, tile.keys);

@@ -23,8 +23,8 @@ final class TunableBlock {
     private final Map<LinearGroup, TunableLinear> linears;
     private final RotaryTable rotary;
     private final TrainingAttention attention;
-    private float[] backSines = {};
-    private float[] sines = {};
+    private int backTokens;
+    private float[] backSines;
 
     /** The weights of a block's norms; query and key are null where the family has none. */
     record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {}
@@ -219,12 +219,12 @@ final class TunableBlock {
         int dim = config.headDim();
         int turned = config.heads() + config.keyValueHeads();
         RotaryTable.Angles angles = rotary.angles(0, tokens, tokens);
-        if (sines != angles.sin()) {
-            sines = angles.sin();
-            backSines = new float[sines.length];
-            for (int i = 0; i < sines.length; i++) {
-                backSines[i] = -sines[i];
+        if (backTokens != tokens) {
+            backSines = angles.sin().clone();
+            for (int i = 0; i < backSines.length; i++) {
+                backSines[i] = -backSines[i];
             }
+            backTokens = tokens;
         }
         Rows.run(dQkv.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
