@@ -2,10 +2,10 @@ package dev.gosset.bench;
 
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.blas.Operand;
-import dev.gosset.core.kernel.ByteProduct;
-import dev.gosset.core.kernel.DenseProduct;
-import dev.gosset.core.kernel.VectorAttention;
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.ByteProduct;
+import dev.gosset.core.kernel.dense.DenseProduct;
+import dev.gosset.core.kernel.dense.VectorAttention;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;

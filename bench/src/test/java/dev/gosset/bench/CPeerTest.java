@@ -8,7 +8,7 @@ import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.kernel.Kernels;
-import dev.gosset.core.kernel.TransformKernel;
+import dev.gosset.core.kernel.contract.TransformKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -8,7 +8,7 @@ import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.kernel.Kernels;
-import dev.gosset.core.kernel.LinearOracle;
+import dev.gosset.core.kernel.oracle.LinearOracle;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;

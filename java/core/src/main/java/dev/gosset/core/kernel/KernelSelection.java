@@ -1,6 +1,7 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.GossetException;
+import dev.gosset.core.kernel.memory.VectorApi;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
@@ -70,8 +71,8 @@ record KernelSelection(Kernels kernels, List<String> reasons, String obstacle) {
 
     /** Why the Vector API kernels cannot run well in this JVM, or null where they can. */
     private static String vectorObstacle() {
-        if (!Kernels.hasVectorApi()) {
-            return "the module jdk.incubator.vector is not loaded; start java with " + Kernels.FLAG;
+        if (!VectorApi.isPresent()) {
+            return "the module jdk.incubator.vector is not loaded; start java with " + VectorApi.FLAG;
         }
         // without C2 every vector operation is a call that allocates: far slower than the scalar kernels
         String vm = System.getProperty("java.vm.info", "");

@@ -1,6 +1,16 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.GossetException;
+import dev.gosset.core.kernel.contract.EncodeKernel;
+import dev.gosset.core.kernel.contract.MatvecKernel;
+import dev.gosset.core.kernel.contract.TransformKernel;
+import dev.gosset.core.kernel.memory.VectorApi;
+import dev.gosset.core.kernel.nibbles.NibbleMatvec;
+import dev.gosset.core.kernel.oracle.ScalarEncode;
+import dev.gosset.core.kernel.oracle.ScalarMatvec;
+import dev.gosset.core.kernel.oracle.ScalarTransform;
+import dev.gosset.core.kernel.points.VectorMatvec;
+import dev.gosset.core.kernel.tables.TableMatvec;
 import java.util.List;
 import java.util.Objects;
 
@@ -24,9 +34,6 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
      * {@link VectorMatvec}).
      */
     public static final String MATVEC = "gosset.matvec";
-
-    /** What the JVM's command line must have for the Vector API kernels. */
-    static final String FLAG = "--add-modules jdk.incubator.vector";
 
     public Kernels {
         Objects.requireNonNull(name);
@@ -66,12 +73,8 @@ public record Kernels(String name, TransformKernel transform, EncodeKernel encod
      * @throws GossetException as {@link #selected()}
      */
     public static String description() {
-        return selected().name() + ", " + (hasVectorApi() ? VectorKernels.bits() + " bit vectors" : "no vectors");
-    }
-
-    /** Whether the module jdk.incubator.vector is loaded, without which no class that links against it may be touched. */
-    static boolean hasVectorApi() {
-        return ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
+        return selected().name() + ", "
+                + (VectorApi.isPresent() ? VectorKernels.bits() + " bit vectors" : "no vectors");
     }
 
     /**

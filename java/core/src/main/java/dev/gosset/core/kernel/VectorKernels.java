@@ -1,6 +1,12 @@
 package dev.gosset.core.kernel;
 
 import dev.gosset.core.GossetException;
+import dev.gosset.core.kernel.contract.MatvecKernel;
+import dev.gosset.core.kernel.encode.VectorEncode;
+import dev.gosset.core.kernel.nibbles.NibbleMatvec;
+import dev.gosset.core.kernel.points.VectorMatvec;
+import dev.gosset.core.kernel.tables.TableMatvec;
+import dev.gosset.core.kernel.transform.VectorTransform;
 import java.util.Locale;
 import jdk.incubator.vector.FloatVector;
 

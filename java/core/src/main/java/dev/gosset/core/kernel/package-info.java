@@ -1,32 +1,33 @@
 /**
  * What runs fast on the processor, in float32: transforms, the search for nearest points, products with coded matrices, and
  * the arithmetic of a transformer. {@link dev.gosset.core.kernel.Kernels} says which family this JVM runs and why; {@code
- * gosset doctor} prints it.
+ * gosset doctor} prints it. {@link dev.gosset.core.kernel.QuantizedProduct} multiplies with a stored linear.
  *
  * <h2>The map</h2>
  *
+ * One room for each idea; each room's {@code package-info} states it. Arrows go down: this package chooses and knows all rooms, the rooms know
+ * their contract and the memory below, and none knows this one ({@code ArchitectureTest} counts the floors).
+ *
  * <table>
- * <caption>Families, and the plain Java that each is tested against</caption>
- * <tr><th>family</th><th>its idea</th><th>classes</th><th>oracle</th></tr>
- * <tr><td>choice</td><td>what a family promises; which one runs and why; the one door to raw memory</td>
- *   <td>Kernels, KernelSelection, VectorKernels, TransformKernel, EncodeKernel, MatvecKernel, PreparedMatrix, ErrorBounds,
- *   NativeMemory, OpenMemory, VectorOperations, Arguments</td><td></td></tr>
- * <tr><td>transform</td><td>Sylvester stages in registers, then the small factor by the construction that it comes from</td>
- *   <td>VectorTransform; VectorSylvester, RadixPasses; SmallMatrixProduct, PaleyTransform, PaleyProduct,
- *   WilliamsonProduct</td><td>ScalarTransform</td></tr>
- * <tr><td>search</td><td>no search: sort, parity, shells of the lattice</td><td>VectorEncode</td><td>ScalarEncode</td></tr>
- * <tr><td>products by points</td><td>a code is two table rows of eight floats, XOR and FMA; codes as they are stored, exact
- *   in float32</td><td>VectorMatvec, PointTables</td><td>ScalarMatvec</td></tr>
- * <tr><td>products by tables of 512 bits</td><td>x becomes tables of 16-bit products, the bits of 64 codes index them; codes
- *   repacked once. Two spellings: bytes where there is VBMI, words where there is not</td><td>TableMatvec, TableMatrix;
- *   ProductTables, ProductFactors, CodeRegions; BlockCodes with ByteCodes, TableSums, ResidualTables (bytes) and WordCodes,
- *   WordSums (words)</td><td>ScalarMatvec</td></tr>
- * <tr><td>products by nibbles</td><td>the same with tables of 16 bytes, for 128 and 256 bits, where a lookup takes four
- *   bits</td><td>NibbleMatvec, NibbleMatrix; NibbleCodes, NibbleTables, NibbleSums</td><td>ScalarMatvec</td></tr>
- * <tr><td>linear</td><td>signs, transform, product, transform, signs of one stored linear</td>
- *   <td>QuantizedProduct, DirectMatrix</td><td>LinearOracle</td></tr>
- * <tr><td>dense</td><td>norms, rotary, attention, softmax, and products with weights that were not coded</td><td>VectorMath,
- *   VectorAttention, AttentionSums, DenseProduct, ByteProduct, InputSums</td><td>loops in their tests</td></tr>
+ * <caption>Rooms, from the ground up, and the plain Java that each is tested against</caption>
+ * <tr><th>room</th><th>its idea</th><th>begin with</th><th>oracle</th></tr>
+ * <tr><td>{@code contract}</td><td>what a kernel promises</td><td>MatvecKernel, PreparedMatrix</td><td></td></tr>
+ * <tr><td>{@code memory}</td><td>addresses instead of segments</td><td>NativeMemory</td><td></td></tr>
+ * <tr><td>{@code bounds}</td><td>what is refused, and how far results may be off</td><td>ErrorBounds</td><td></td></tr>
+ * <tr><td>{@code oracle}</td><td>plain Java</td><td>ScalarMatvec, LinearOracle</td><td></td></tr>
+ * <tr><td>{@code transform}</td><td>Sylvester stages in registers, then the small factor by the construction that it comes from</td>
+ *   <td>VectorTransform</td><td>ScalarTransform</td></tr>
+ * <tr><td>{@code encode}</td><td>no search: sort, parity, shells of the lattice</td><td>VectorEncode</td><td>ScalarEncode</td></tr>
+ * <tr><td>{@code points}</td><td>a code is two table rows of eight floats, XOR and FMA; exact in float32</td><td>VectorMatvec</td>
+ *   <td>ScalarMatvec</td></tr>
+ * <tr><td>{@code tables}</td><td>x becomes tables of 16-bit products, the bits of 64 codes index them; by bytes or by words</td>
+ *   <td>TableMatvec, TableMatrix, ProductTables</td><td>ScalarMatvec</td></tr>
+ * <tr><td>{@code nibbles}</td><td>the same with tables of 16 bytes, where a lookup takes four bits</td><td>NibbleMatvec</td>
+ *   <td>ScalarMatvec</td></tr>
+ * <tr><td>{@code dense}</td><td>norms, rotary, attention, softmax, weights that were not coded</td><td>VectorMath,
+ *   VectorAttention, DenseProduct</td><td>loops in their tests</td></tr>
+ * <tr><td>this one</td><td>who was chosen and why; signs, transform, product, transform, signs of one linear</td><td>Kernels,
+ *   QuantizedProduct</td><td>LinearOracle</td></tr>
  * </table>
  *
  * <h2>Why three kinds of tables</h2>

@@ -2,8 +2,8 @@ package dev.gosset.core.rounding;
 
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.kernel.EncodeKernel;
-import dev.gosset.core.kernel.TransformKernel;
+import dev.gosset.core.kernel.contract.EncodeKernel;
+import dev.gosset.core.kernel.contract.TransformKernel;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Matrix;
 import dev.gosset.core.parallel.ThreadTeam;

@@ -1,7 +1,7 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.hadamard.HadamardTransform;
-import dev.gosset.core.kernel.TransformKernel;
+import dev.gosset.core.kernel.contract.TransformKernel;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Matrix;

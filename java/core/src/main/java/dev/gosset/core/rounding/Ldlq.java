@@ -4,7 +4,7 @@ import dev.gosset.core.blas.Blas;
 import dev.gosset.core.blas.Operand;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.kernel.EncodeKernel;
+import dev.gosset.core.kernel.contract.EncodeKernel;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Matrix;

@@ -3,7 +3,7 @@ package dev.gosset.core.codebook;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.gosset.core.kernel.VectorEncode;
+import dev.gosset.core.kernel.encode.VectorEncode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

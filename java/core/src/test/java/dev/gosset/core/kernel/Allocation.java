@@ -6,14 +6,14 @@ import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 
 /** Asserts that a kernel allocates nothing once it is compiled. */
-final class Allocation {
+public final class Allocation {
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     private static final int CALLS = 50;
 
     private Allocation() {}
 
     /** Repeats the call until {@value #CALLS} of them in a row have allocated nothing; fails after 20 seconds. */
-    static void assertNone(String what, Runnable call) {
+    public static void assertNone(String what, Runnable call) {
         long deadline = System.nanoTime() + 20_000_000_000L;
         long bytes;
         do {

@@ -1,5 +1,6 @@
 package dev.gosset.core.kernel;
 
+import dev.gosset.core.kernel.memory.NativeMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
@@ -13,9 +14,9 @@ import java.util.List;
  * in tables for debuggers, which are exported: by them the bit set of the processor's features is found and written. For
  * child JVMs of tests alone.
  */
-final class HiddenFeatures {
+public final class HiddenFeatures {
     /** What Skylake-X lacks of what later processors have; Cascade Lake has VNNI. */
-    static final List<String> NOT_ON_SKYLAKE = List.of(
+    public static final List<String> NOT_ON_SKYLAKE = List.of(
             "AVX512_VBMI",
             "AVX512_VBMI2",
             "AVX512_BITALG",
@@ -43,7 +44,7 @@ final class HiddenFeatures {
      * @return how many were there
      * @throws IllegalStateException where this JVM does not describe them
      */
-    static int hide(List<String> names) {
+    public static int hide(List<String> names) {
         HiddenFeatures features = new HiddenFeatures();
         long bits = features.featuresAddress();
         int hidden = 0;

@@ -5,6 +5,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gosset.core.GossetException;
 import dev.gosset.core.hadamard.HadamardTransform;
+import dev.gosset.core.kernel.nibbles.NibbleMatvec;
+import dev.gosset.core.kernel.oracle.ScalarTransform;
+import dev.gosset.core.kernel.points.VectorMatvec;
+import dev.gosset.core.kernel.tables.TableMatvec;
+import dev.gosset.core.kernel.transform.VectorTransform;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

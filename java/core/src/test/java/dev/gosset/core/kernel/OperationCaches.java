@@ -1,5 +1,6 @@
 package dev.gosset.core.kernel;
 
+import dev.gosset.core.kernel.memory.VectorOperations;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
 import java.util.List;

@@ -3,6 +3,7 @@ package dev.gosset.core.kernel;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.kernel.oracle.LinearOracle;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.kernel.contract.MatvecKernel;
+import dev.gosset.core.kernel.contract.PreparedMatrix;
+import dev.gosset.core.kernel.oracle.ScalarMatvec;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -18,7 +21,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Products by tables: within the error bound that they state, and the same bits however they are cut. */
 @Tag("kernel")
-abstract class TableMatvecContract {
+public abstract class TableMatvecContract {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
     private final MatvecKernel kernel;
@@ -28,23 +31,23 @@ abstract class TableMatvecContract {
      * @param kernel under test
      * @param obstacle why it cannot run here, or null
      */
-    TableMatvecContract(MatvecKernel kernel, String obstacle) {
+    protected TableMatvecContract(MatvecKernel kernel, String obstacle) {
         this.kernel = kernel;
         this.obstacle = obstacle;
     }
 
     /** On other widths the kernel is never chosen, and C2 does not compile its vectors. */
-    final void assumeItRunsHere() {
+    protected final void assumeItRunsHere() {
         assumeTrue(obstacle == null, String.valueOf(obstacle));
     }
 
-    static SplittableRandom random(String test) {
+    public static SplittableRandom random(String test) {
         long seed = System.nanoTime();
         System.out.println("TableMatvecContract." + test + " seed " + seed);
         return new SplittableRandom(seed);
     }
 
-    static CodeMatrix randomCodes(Arena arena, SplittableRandom random, int bits, int rows, int cols) {
+    public static CodeMatrix randomCodes(Arena arena, SplittableRandom random, int bits, int rows, int cols) {
         CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(bits), rows, cols);
         for (long i = 0; i < codes.data().byteSize(); i++) {
             codes.data().set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt());
@@ -53,7 +56,7 @@ abstract class TableMatvecContract {
     }
 
     /** Rows of x, one behind the other. */
-    static MemorySegment inputs(Arena arena, SplittableRandom random, CodeMatrix codes, int count, double size) {
+    public static MemorySegment inputs(Arena arena, SplittableRandom random, CodeMatrix codes, int count, double size) {
         MemorySegment x = arena.allocate(32L * codes.groups() * count + 4, 4).asSlice(4);
         for (int t = 0; t < count; t++) {
             for (int j = 0; j < codes.cols(); j++) {
@@ -63,7 +66,8 @@ abstract class TableMatvecContract {
         return x;
     }
 
-    static MemorySegment product(Arena arena, PreparedMatrix matrix, MemorySegment x, int count, int from, int to) {
+    public static MemorySegment product(
+            Arena arena, PreparedMatrix matrix, MemorySegment x, int count, int from, int to) {
         long rowBytes = 32L * matrix.codes().groups();
         MemorySegment prepared = arena.allocate(matrix.inputBytes() * count);
         for (int t = 0; t < count; t++) {
@@ -76,7 +80,7 @@ abstract class TableMatvecContract {
     }
 
     /** How far a matrix may be from what {@link ScalarMatvec} says. */
-    static double bound(PreparedMatrix matrix, MemorySegment x) {
+    public static double bound(PreparedMatrix matrix, MemorySegment x) {
         return matrix.errorBound(x) + new ScalarMatvec().errorBound(matrix.codes(), x);
     }
 

@@ -9,14 +9,14 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Reads the bytecode of kernels: C2 boxes no vector of a method that it compiles on its own. */
-final class VectorMethods {
+public final class VectorMethods {
     /** Longer methods are not inlined: FreqInlineSize. */
     private static final int LIMIT = 325;
 
     private VectorMethods() {}
 
     /** The methods with loops or arithmetic on vectors that C2 might inline, with their lengths; initializers do not count. */
-    static List<String> shorterThanTheInliningLimit(Class<?> type) throws IOException {
+    public static List<String> shorterThanTheInliningLimit(Class<?> type) throws IOException {
         List<String> found = new ArrayList<>();
         try (var in = type.getResourceAsStream(type.getSimpleName() + ".class")) {
             for (MethodModel method : ClassFile.of().parse(in.readAllBytes()).methods()) {

@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.Golden;
-import dev.gosset.core.kernel.ScalarTransform;
-import dev.gosset.core.kernel.TransformKernel;
+import dev.gosset.core.kernel.contract.TransformKernel;
+import dev.gosset.core.kernel.oracle.ScalarTransform;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;

@@ -2,7 +2,7 @@ package dev.gosset.llm.evaluate;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.kernel.Kernels;
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.device.LoadedModel;
 import java.util.Arrays;

@@ -4,7 +4,7 @@ import static dev.gosset.llm.model.KeyValuePool.BLOCK;
 
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.blas.Operand;
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
@@ -25,7 +25,7 @@ public final class Attention {
     /** Tokens of a sequence with a cache that one task attends for. */
     private static final int FEW = 4;
 
-    /** Queries that are taken at once: as many as {@link dev.gosset.core.kernel.VectorAttention} takes. */
+    /** Queries that are taken at once: as many as {@link dev.gosset.core.kernel.dense.VectorAttention} takes. */
     private static final int QUAD = 4;
 
     private final int heads;

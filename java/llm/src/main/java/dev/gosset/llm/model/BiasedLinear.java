@@ -1,6 +1,6 @@
 package dev.gosset.llm.model;
 
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 

@@ -1,6 +1,6 @@
 package dev.gosset.llm.model;
 
-import dev.gosset.core.kernel.ByteProduct;
+import dev.gosset.core.kernel.dense.ByteProduct;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 

@@ -1,6 +1,6 @@
 package dev.gosset.llm.model;
 
-import dev.gosset.core.kernel.DenseProduct;
+import dev.gosset.core.kernel.dense.DenseProduct;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.Workspace;

@@ -2,8 +2,8 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.blas.Operand;
-import dev.gosset.core.kernel.VectorAttention;
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.VectorAttention;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.LazyMemory;
 import java.lang.foreign.Arena;

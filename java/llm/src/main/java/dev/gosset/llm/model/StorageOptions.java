@@ -6,7 +6,7 @@ import dev.gosset.core.memory.Dtype;
  * How a running model keeps what is not quantized in its file. Chosen when it is opened; the file stays as it is.
  *
  * @param byteHead whether the head is rounded to bytes with one scale for each token of the vocabulary, see {@link
- *     dev.gosset.core.kernel.ByteProduct}: half of what float16 reads for every token, in memory of its own. Otherwise it
+ *     dev.gosset.core.kernel.dense.ByteProduct}: half of what float16 reads for every token, in memory of its own. Otherwise it
  *     is read as stored
  * @param cache how {@link KeyValueCache} keeps keys and values: F32, F16 or I8
  */

@@ -1,7 +1,7 @@
 package dev.gosset.llm.model;
 
-import dev.gosset.core.kernel.ByteProduct;
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.ByteProduct;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;

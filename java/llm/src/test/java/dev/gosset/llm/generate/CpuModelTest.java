@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.kernel.Kernels;
-import dev.gosset.core.kernel.MatvecKernel;
-import dev.gosset.core.kernel.ScalarMatvec;
+import dev.gosset.core.kernel.contract.MatvecKernel;
+import dev.gosset.core.kernel.oracle.ScalarMatvec;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.device.ExactModel;
