@@ -125,8 +125,8 @@ public final class DecodeSteps {
         int rows = keyValueHeads * positions;
         MemorySegment k = Fixtures.normal(arena, (long) rows * dim, 1, 1);
         MemorySegment v = Fixtures.normal(arena, (long) rows * dim, 1, 2);
-        KeyValuePool pool =
-                resources.keep(new KeyValuePool(1, keyValueHeads, dim, KeyValuePool.blocksFor(positions), dtype));
+        KeyValuePool pool = resources.keep(
+                new KeyValuePool(1, keyValueHeads, dim, KeyValuePool.blocksFor(positions), dtype, Integer.MAX_VALUE));
         KeyValueCache cache = pool.reserve(new int[0], positions).orElseThrow();
         for (int j = 0; j < rows; j++) {
             cache.store(0, j / positions, j % positions, k, 4L * j * dim, v, 4L * j * dim);

@@ -25,7 +25,7 @@
  * <tr><td>{@code nibbles}</td><td>the same with tables of 16 bytes, where a lookup takes four bits</td><td>NibbleMatvec</td>
  *   <td>ScalarMatvec</td></tr>
  * <tr><td>{@code dense}</td><td>norms, rotary, attention, softmax, weights that were not coded</td><td>VectorMath,
- *   VectorAttention, DenseProduct</td><td>loops in their tests</td></tr>
+ *   VectorAttention, DenseProduct, VectorGradients</td><td>loops in their tests</td></tr>
  * <tr><td>this one</td><td>who was chosen and why; signs, transform, product, transform, signs of one linear</td><td>Kernels,
  *   QuantizedProduct</td><td>LinearOracle</td></tr>
  * </table>

@@ -1,6 +1,6 @@
 package dev.gosset.llm.finetune;
 
-import dev.gosset.core.kernel.VectorGradients;
+import dev.gosset.core.kernel.dense.VectorGradients;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;

@@ -1,7 +1,7 @@
 package dev.gosset.llm.finetune;
 
-import dev.gosset.core.kernel.VectorGradients;
-import dev.gosset.core.kernel.VectorMath;
+import dev.gosset.core.kernel.dense.VectorGradients;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.finetune.Parameters.Parameter;

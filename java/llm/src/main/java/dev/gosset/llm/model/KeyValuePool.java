@@ -52,7 +52,7 @@ public final class KeyValuePool implements AutoCloseable {
      *
      * @param sharedLength as {@link BlockPool} has it
      */
-    KeyValuePool(int layers, int heads, int dim, int blocks, Dtype dtype, int sharedLength) {
+    public KeyValuePool(int layers, int heads, int dim, int blocks, Dtype dtype, int sharedLength) {
         requireKnown(dtype);
         this.heads = heads;
         this.dim = dim;

@@ -1,5 +1,6 @@
-package dev.gosset.core.kernel;
+package dev.gosset.core.kernel.dense;
 
+import dev.gosset.core.kernel.memory.NativeMemory;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
