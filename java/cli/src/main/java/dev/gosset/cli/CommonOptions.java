@@ -6,6 +6,7 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.model.StorageOptions;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import picocli.CommandLine;
@@ -63,6 +64,14 @@ final class CommonOptions {
         LanguageModel open(Path model, StorageOptions storage, ThreadTeam team) {
             sayTokenizer();
             return LanguageModel.open(model, tokenizer, storage, team, device);
+        }
+
+        /** Opens a model to run beside another, whose tokenizer it takes where it has none and no other was asked for. */
+        LanguageModel openBeside(Path other, Path model, StorageOptions storage, ThreadTeam team) {
+            if (tokenizer == null && !Files.exists(model.resolve("tokenizer.json"))) {
+                tokenizer = other;
+            }
+            return open(model, storage, team);
         }
 
         /** For commands that compute on the processor only. */

@@ -9,8 +9,8 @@ import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationText;
+import dev.gosset.llm.evaluate.Divergence;
 import dev.gosset.llm.evaluate.MultipleChoice;
-import dev.gosset.llm.evaluate.Perplexity;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
 import dev.gosset.llm.model.ModelSummary;
@@ -77,6 +77,7 @@ final class DemoCommand implements Runnable {
             double bitsPerWeight,
             long bytes,
             double perplexity,
+            double kl,
             double accuracy,
             double tokensPerSecond,
             double quantizeSeconds,
@@ -118,9 +119,9 @@ final class DemoCommand implements Runnable {
                 .toList();
         List<Row> rows = new ArrayList<>();
         try (ThreadTeam team = run.team(spec);
-                ConsoleProgress progress = new ConsoleProgress()) {
+                LanguageModel teacher = LanguageModel.open(original, team)) {
             say("original: measuring");
-            rows.add(measure("original", original, 0, heldOut, questions, team));
+            rows.add(measure("original", original, teacher, 0, heldOut, questions, team));
             for (int bits : new int[] {2, 3, 4}) {
                 say(bits + " bits: quantizing, then measuring");
                 Path target = directory.resolve(bits + "bit");
@@ -131,7 +132,7 @@ final class DemoCommand implements Runnable {
                         null);
                 QuantizationReport report =
                         QuantizationPipeline.run(original, target, settings, false, team, Progress.NONE);
-                rows.add(measure(bits + " bits", target, report.seconds(), heldOut, questions, team));
+                rows.add(measure(bits + " bits", target, teacher, report.seconds(), heldOut, questions, team));
             }
         }
         return rows;
@@ -144,6 +145,7 @@ final class DemoCommand implements Runnable {
     private static Row measure(
             String name,
             Path directory,
+            LanguageModel teacher,
             double quantizeSeconds,
             String heldOut,
             List<MultipleChoice.Question> questions,
@@ -151,7 +153,8 @@ final class DemoCommand implements Runnable {
         ModelSummary summary = ModelSummary.of(directory);
         try (LanguageModel lm = LanguageModel.open(directory, team)) {
             int[] tokens = lm.tokenizer().encode(heldOut, true);
-            Perplexity perplexity = Perplexity.measure(lm.loaded(), tokens, CONTEXT, "held-out text", Progress.NONE);
+            Divergence divergence =
+                    Divergence.measure(lm.loaded(), teacher.loaded(), tokens, CONTEXT, "held-out text", Progress.NONE);
             MultipleChoice choice = MultipleChoice.measure(lm.loaded(), lm.tokenizer(), questions, Progress.NONE);
             String prompt = "Once";
             String sample = prompt
@@ -162,7 +165,8 @@ final class DemoCommand implements Runnable {
                     name,
                     summary.linearBitsPerWeight(),
                     summary.bytes(),
-                    perplexity.perplexity(),
+                    divergence.perplexity().perplexity(),
+                    divergence.kl(),
                     choice.accuracy(),
                     speed.tokensPerSecond(),
                     quantizeSeconds,
@@ -186,22 +190,24 @@ final class DemoCommand implements Runnable {
         System.out.println();
         System.out.printf(
                 Locale.ROOT,
-                "%-9s %8s %10s %11s %8s %9s %9s%n",
+                "%-9s %8s %10s %11s %8s %8s %9s %9s%n",
                 "",
                 "bits",
                 "file",
                 "perplexity",
+                "KL",
                 "right",
                 "tokens/s",
                 "seconds");
         for (Row r : rows) {
             System.out.printf(
                     Locale.ROOT,
-                    "%-9s %8.3f %10s %11.4f %7.1f%% %9.0f %9s%n",
+                    "%-9s %8.3f %10s %11.4f %8.4f %7.1f%% %9.0f %9s%n",
                     r.name,
                     r.bitsPerWeight,
                     Sizes.bytes(r.bytes),
                     r.perplexity,
+                    r.kl,
                     100 * r.accuracy,
                     r.tokensPerSecond,
                     r.quantizeSeconds == 0 ? "-" : String.format(Locale.ROOT, "%.1f", r.quantizeSeconds));
@@ -209,8 +215,9 @@ final class DemoCommand implements Runnable {
         System.out.println();
         System.out.println(
                 "bits: per weight of the linears, scales included; file: all weights, embeddings and head in");
-        System.out.println("16 bits; perplexity and share of " + QUESTIONS
-                + " questions answered right: held-out text; seconds: to quantize.");
+        System.out.println("16 bits; perplexity, KL (nats per token from the original) and share of " + QUESTIONS
+                + " questions answered");
+        System.out.println("right: held-out text; seconds: to quantize.");
         for (Row r : rows) {
             System.out.println();
             System.out.println("--- " + r.name);
@@ -226,6 +233,7 @@ final class DemoCommand implements Runnable {
             fields.put("bits_per_weight", r.bitsPerWeight);
             fields.put("bytes", r.bytes);
             fields.put("perplexity", r.perplexity);
+            fields.put("kl", r.kl);
             fields.put("accuracy", r.accuracy);
             fields.put("tokens_per_second", r.tokensPerSecond);
             fields.put("quantize_seconds", r.quantizeSeconds);

@@ -2,10 +2,13 @@ package dev.gosset.cli;
 
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.evaluate.Divergence;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.evaluate.Perplexity;
 import dev.gosset.llm.io.TextFile;
+import dev.gosset.llm.model.ModelConfig;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,7 +26,11 @@ import picocli.CommandLine.Spec;
         name = "eval",
         description = "Measures a model.",
         synopsisSubcommandLabel = "COMMAND",
-        subcommands = {EvalCommand.PerplexityCommand.class, EvalCommand.ChoiceCommand.class})
+        subcommands = {
+            EvalCommand.PerplexityCommand.class,
+            EvalCommand.DivergenceCommand.class,
+            EvalCommand.ChoiceCommand.class
+        })
 final class EvalCommand implements Runnable {
     @Spec
     private CommandSpec spec;
@@ -36,7 +43,51 @@ final class EvalCommand implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "eval needs one of: perplexity, choice");
+        throw new ParameterException(spec.commandLine(), "eval needs one of: perplexity, divergence, choice");
+    }
+
+    /** The flags that say which chunks of which text are measured. */
+    static final class ChunkOptions {
+        @Option(names = "--text", required = true, paramLabel = "FILE", description = "UTF-8 text.")
+        Path text;
+
+        @Option(
+                names = "--context",
+                paramLabel = "N",
+                description = "Tokens per chunk; default: 2048, or the model's context where that is shorter.")
+        private Integer context;
+
+        @Option(names = "--chunks", paramLabel = "N", description = "Measure only the first N chunks.")
+        private Integer chunks;
+
+        /** Tokens per chunk. */
+        int context(CommandSpec spec, ModelConfig config) {
+            int limit = config.longestSequence();
+            int size = context == null ? Math.min(2048, config.maxPositions()) : context;
+            if (size < 2 || size > limit || (chunks != null && chunks < 1)) {
+                throw new ParameterException(
+                        spec.commandLine(),
+                        "--context must be from 2 to the model's " + limit + " and --chunks at least 1, found " + size
+                                + " and " + chunks);
+            }
+            return size;
+        }
+
+        /** The tokens that are measured. */
+        int[] of(int[] tokens, int size) {
+            return chunks != null && (long) chunks * size < tokens.length
+                    ? Arrays.copyOf(tokens, chunks * size)
+                    : tokens;
+        }
+
+        void put(Map<String, Object> fields, Perplexity result) {
+            fields.put("text", text.toString());
+            fields.put("perplexity", result.perplexity());
+            fields.put("context", result.context());
+            fields.put("chunks", result.chunks());
+            fields.put("tokens", result.tokens());
+            fields.put("seconds", result.seconds());
+        }
     }
 
     /** {@code gosset eval perplexity}. */
@@ -60,45 +111,21 @@ final class EvalCommand implements Runnable {
         @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
         private Path model;
 
-        @Option(names = "--text", required = true, paramLabel = "FILE", description = "UTF-8 text.")
-        private Path text;
-
-        @Option(
-                names = "--context",
-                paramLabel = "N",
-                description = "Tokens per chunk; default: 2048, or the model's context where that is shorter.")
-        private Integer context;
-
-        @Option(names = "--chunks", paramLabel = "N", description = "Measure only the first N chunks.")
-        private Integer chunks;
+        @Mixin
+        private ChunkOptions chunks;
 
         @Override
         public void run() {
             try (ThreadTeam team = run.team(spec);
                     LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
-                int limit = lm.config().longestSequence();
-                int size = context == null ? Math.min(2048, lm.config().maxPositions()) : context;
-                if (size < 2 || size > limit || (chunks != null && chunks < 1)) {
-                    throw new ParameterException(
-                            spec.commandLine(),
-                            "--context must be from 2 to the model's " + limit + " and --chunks at least 1, found "
-                                    + size + " and " + chunks);
-                }
-                int[] tokens = lm.tokenizer().encode(TextFile.read(text), true);
-                if (chunks != null && (long) chunks * size < tokens.length) {
-                    tokens = java.util.Arrays.copyOf(tokens, chunks * size);
-                }
-                Perplexity result = Perplexity.measure(lm.loaded(), tokens, size, text.toString(), progress);
+                int size = chunks.context(spec, lm.config());
+                int[] tokens = chunks.of(lm.tokenizer().encode(TextFile.read(chunks.text), true), size);
+                Perplexity result = Perplexity.measure(lm.loaded(), tokens, size, chunks.text.toString(), progress);
                 if (common.json) {
                     Map<String, Object> fields = new LinkedHashMap<>();
                     fields.put("model", model.toString());
-                    fields.put("text", text.toString());
-                    fields.put("perplexity", result.perplexity());
-                    fields.put("context", result.context());
-                    fields.put("chunks", result.chunks());
-                    fields.put("tokens", result.tokens());
-                    fields.put("seconds", result.seconds());
+                    chunks.put(fields, result);
                     common.printJson(fields);
                 } else {
                     System.out.printf(
@@ -108,6 +135,92 @@ final class EvalCommand implements Runnable {
                             result.chunks(),
                             result.context(),
                             ConsoleProgress.duration(result.seconds()));
+                }
+            }
+        }
+    }
+
+    /** {@code gosset eval divergence}. */
+    @Command(
+            name = "divergence",
+            description = "How far a quantized model is from the model it was made from, its teacher.",
+            footer = {
+                "",
+                "The measure is the Kullback-Leibler divergence of the model's distribution of the next token from the"
+                        + " teacher's, in nats, mean over all predictions of all chunks: 0 for the teacher itself. Its"
+                        + " standard error is over the chunks. Two quantizations of one model that a perplexity cannot tell"
+                        + " apart are told apart by it with a tenth of the text."
+            })
+    static final class DivergenceCommand implements Runnable {
+        @Spec
+        private CommandSpec spec;
+
+        @Mixin
+        private CommonOptions common;
+
+        @Mixin
+        private CommonOptions.Run run;
+
+        @Mixin
+        private StorageFlags storage;
+
+        @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+        private Path model;
+
+        @Option(
+                names = "--teacher",
+                required = true,
+                paramLabel = "DIR",
+                description = "Directory of the model that MODEL was made from. It also lends its tokenizer to a MODEL"
+                        + " without one.")
+        private Path teacher;
+
+        @Mixin
+        private ChunkOptions chunks;
+
+        @Override
+        public void run() {
+            try (ThreadTeam team = run.team(spec);
+                    LanguageModel lm = run.openBeside(teacher, model, storage.options(spec), team);
+                    LanguageModel original =
+                            LanguageModel.open(teacher, null, storage.options(spec), team, run.device);
+                    ConsoleProgress progress = new ConsoleProgress()) {
+                int size = chunks.context(spec, lm.config());
+                int[] tokens = chunks.of(
+                        Divergence.tokenize(
+                                TextFile.read(chunks.text),
+                                lm.tokenizer(),
+                                original.tokenizer(),
+                                lm.config().vocabularySize(),
+                                model.toString(),
+                                teacher.toString()),
+                        size);
+                Divergence result = Divergence.measure(
+                        lm.loaded(), original.loaded(), tokens, size, chunks.text.toString(), progress);
+                if (common.json) {
+                    Map<String, Object> fields = new LinkedHashMap<>();
+                    fields.put("model", model.toString());
+                    fields.put("teacher", teacher.toString());
+                    fields.put("kl", result.kl());
+                    // JSON has no number for "one chunk does not tell".
+                    fields.put("kl_error", Double.isNaN(result.klError()) ? null : result.klError());
+                    fields.put("top1_agreement", result.top1Agreement());
+                    fields.put("teacher_perplexity", result.teacherPerplexity());
+                    chunks.put(fields, result.perplexity());
+                    common.printJson(fields);
+                } else {
+                    System.out.printf(
+                            Locale.ROOT,
+                            "KL %.5f +- %.5f nats per token, top-1 agreement %.2f %%, perplexity %.4f, the teacher's %.4f"
+                                    + " (%d chunks of %d tokens, %s)%n",
+                            result.kl(),
+                            result.klError(),
+                            100 * result.top1Agreement(),
+                            result.perplexity().perplexity(),
+                            result.teacherPerplexity(),
+                            result.perplexity().chunks(),
+                            result.perplexity().context(),
+                            ConsoleProgress.duration(result.perplexity().seconds()));
                 }
             }
         }

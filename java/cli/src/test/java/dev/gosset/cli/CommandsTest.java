@@ -102,6 +102,47 @@ final class CommandsTest {
     }
 
     @Test
+    void divergenceIsOfAModelFromItsTeacher() throws Exception {
+        Path student = TinyModels.copy("llama", temporary.resolve("student"));
+        String[] command = {
+            "eval",
+            "divergence",
+            student.toString(),
+            "--text",
+            text.toString(),
+            "--context",
+            "64",
+            "--chunks",
+            "3",
+            "--json"
+        };
+        JsonNode self = json(Captured.run(with(command, "--teacher", student.toString())));
+        assertThat(self.get("kl").asDouble()).isZero();
+        assertThat(self.get("kl_error").asDouble()).isZero();
+        assertThat(self.get("top1_agreement").asDouble()).isEqualTo(1);
+        assertThat(self.get("perplexity")).isEqualTo(self.get("teacher_perplexity"));
+        assertThat(self.get("tokens").asInt()).isEqualTo(3 * 64);
+
+        Path teacher = TinyModels.copy("llama-linear", temporary.resolve("teacher"));
+        // A published checkpoint has no tokenizer of its own.
+        Files.delete(student.resolve("tokenizer.json"));
+        JsonNode other = json(Captured.run(with(command, "--teacher", teacher.toString())));
+        assertThat(other.get("kl").asDouble()).isGreaterThan(0);
+        assertThat(other.get("kl_error").asDouble()).isGreaterThan(0);
+        Path words = teacher.resolve("tokenizer.json");
+        Files.copy(words, student.resolve("tokenizer.json"));
+        Files.writeString(words, Files.readString(words).replace("\"w7\"", "\"v7\""));
+        Captured refused = Captured.run(with(command, "--teacher", teacher.toString()));
+        assertThat(refused.exit()).isEqualTo(3);
+        assertThat(refused.err()).contains("token 7 is 'v7'");
+        refused = Captured.run(with(command, "--teacher", model.toString()));
+        assertThat(refused.exit()).isEqualTo(3);
+        assertThat(refused.err().lines().filter(l -> l.startsWith("gosset:")))
+                .hasSize(1)
+                .allMatch(l -> l.contains("vocabulary of 100"));
+    }
+
+    @Test
     void choiceCountsRightAnswers() throws Exception {
         StringBuilder lines = new StringBuilder();
         for (int answer : new int[] {0, 1}) {

@@ -28,14 +28,7 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
      * @throws FormatException where the text does not fill one chunk
      */
     public static Perplexity measure(LoadedModel model, int[] tokens, int context, String source, Progress progress) {
-        if (context < 2) {
-            throw new IllegalArgumentException("a context of " + context + " predicts nothing: at least 2 are needed");
-        }
-        int chunks = tokens.length / context;
-        if (chunks == 0) {
-            throw new FormatException(source + ": text too short: its " + tokens.length
-                    + " tokens do not fill one chunk of " + context + "; give more text, or take a shorter context");
-        }
+        int chunks = chunks(tokens, context, source);
         long started = System.nanoTime();
         progress.start("perplexity", chunks);
         double sum = 0;
@@ -47,6 +40,19 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
         progress.end();
         return new Perplexity(
                 Math.exp(sum / chunks), chunks, context, (long) chunks * context, (System.nanoTime() - started) / 1e9);
+    }
+
+    /** How many chunks of {@code context} tokens there are; fails where that is none. */
+    static int chunks(int[] tokens, int context, String source) {
+        if (context < 2) {
+            throw new IllegalArgumentException("a context of " + context + " predicts nothing: at least 2 are needed");
+        }
+        int chunks = tokens.length / context;
+        if (chunks == 0) {
+            throw new FormatException(source + ": text too short: its " + tokens.length
+                    + " tokens do not fill one chunk of " + context + "; give more text, or take a shorter context");
+        }
+        return chunks;
     }
 
     /**

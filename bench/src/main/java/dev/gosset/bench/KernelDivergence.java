@@ -5,6 +5,7 @@ import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.evaluate.Divergence;
 import dev.gosset.llm.io.TextFile;
 import dev.gosset.llm.model.KeyValueCache;
 import dev.gosset.llm.model.Model;
@@ -25,10 +26,10 @@ import java.util.Locale;
  * <p>{@code bench/run divergence ORIGINAL QUANTIZED TEXT [CHUNKS]}, chunks of {@value #CONTEXT} tokens, 8 by default. {@code
  * JAVA_TOOL_OPTIONS=-Dgosset.matvec=nibbles} takes the kernels of processors without AVX-512.
  */
-final class Divergence {
+final class KernelDivergence {
     private static final int CONTEXT = 256;
 
-    private Divergence() {}
+    private KernelDivergence() {}
 
     public static void main(String[] args) {
         int chunks = args.length > 3 ? Integer.parseInt(args[3]) : 8;
@@ -55,9 +56,9 @@ final class Divergence {
                 logits(exact, chunk, q, workspace);
                 logits(kernel, chunk, k, workspace);
                 for (int t = 0; t < CONTEXT; t++) {
-                    pq += divergence(p, q, t);
-                    pk += divergence(p, k, t);
-                    qk += divergence(q, k, t);
+                    pq += Divergence.of(p, q, t);
+                    pk += Divergence.of(p, k, t);
+                    qk += Divergence.of(q, k, t);
                 }
             }
             int count = chunks * CONTEXT;
@@ -81,29 +82,5 @@ final class Divergence {
                 model.transformer().run(List.of(token), logits.rows(t, t + 1), workspace);
             }
         }
-    }
-
-    /** {@code sum p log(p / q)} of the softmax of two rows of logits. */
-    private static double divergence(FloatMatrix p, FloatMatrix q, int row) {
-        double logP = logSumExp(p, row);
-        double logQ = logSumExp(q, row);
-        double sum = 0;
-        for (int j = 0; j < p.cols(); j++) {
-            double log = p.get(row, j) - logP;
-            sum += Math.exp(log) * (log - (q.get(row, j) - logQ));
-        }
-        return sum;
-    }
-
-    private static double logSumExp(FloatMatrix x, int row) {
-        double max = Double.NEGATIVE_INFINITY;
-        for (int j = 0; j < x.cols(); j++) {
-            max = Math.max(max, x.get(row, j));
-        }
-        double sum = 0;
-        for (int j = 0; j < x.cols(); j++) {
-            sum += Math.exp(x.get(row, j) - max);
-        }
-        return max + Math.log(sum);
     }
 }
