@@ -41,6 +41,15 @@ public final class Property implements AutoCloseable {
         }
     }
 
+    /** Reading took more than it may. */
+    public static final class Exceeded extends AssertionError {
+        private static final long serialVersionUID = 1;
+
+        Exceeded(String message) {
+            super(message);
+        }
+    }
+
     private final Reader reader;
     private final Path directory;
 
@@ -58,7 +67,8 @@ public final class Property implements AutoCloseable {
     /**
      * Reads one input.
      *
-     * @throws AssertionError with what does not hold
+     * @throws Exceeded where it took too long, or too much was allocated
+     * @throws AssertionError with what else does not hold
      */
     public Outcome check(byte[] input) {
         Outcome outcome = read(input);
@@ -67,7 +77,7 @@ public final class Property implements AutoCloseable {
             outcome = read(input);
         }
         if (exceeds(input, outcome)) {
-            throw new AssertionError(reader.key() + ": " + input.length + " bytes were read in " + outcome.seconds
+            throw new Exceeded(reader.key() + ": " + input.length + " bytes were read in " + outcome.seconds
                     + " s with " + outcome.allocated + " bytes allocated, expected at most " + SECONDS + " s and "
                     + limit(input));
         }

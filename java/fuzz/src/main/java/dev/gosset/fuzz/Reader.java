@@ -6,6 +6,9 @@ import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.core.memory.WeightFileWriter;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.jinja.JinjaException;
+import dev.gosset.jinja.JinjaTemplate;
+import dev.gosset.llm.FormatException;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.evaluate.MultipleChoice;
@@ -23,7 +26,9 @@ import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -223,8 +228,19 @@ public enum Reader {
     /** A chat template by itself, rendered for a conversation with tools. */
     JINJA("chat_template.jinja", Form.TEXT, 200) {
         @Override
-        void read(Path directory, Arena arena) {
-            ChatTemplate.read(directory).render(Seeds.CONVERSATION, true, Seeds.VARIABLES);
+        void read(Path directory, Arena arena) throws IOException {
+            ChatTemplate.read(directory);
+            String where = directory.resolve(file()).toString();
+            Map<String, Object> variables = new HashMap<>(Seeds.VARIABLES);
+            variables.put("messages", Seeds.CONVERSATION);
+            variables.put("add_generation_prompt", true);
+            try {
+                // A template is a program: what it takes is bounded by its limits and not by its length.
+                JinjaTemplate.parse(where, Files.readString(directory.resolve(file())))
+                        .render(variables, Clock.systemUTC(), LIMITS);
+            } catch (JinjaException e) {
+                throw new FormatException(e.getMessage(), e);
+            }
         }
     },
     /** Questions of `eval choice`, one a line. */
@@ -236,6 +252,9 @@ public enum Reader {
     };
 
     private static final ThreadTeam ALONE = new ThreadTeam(1);
+
+    /** Jazzer makes steps slower by ten times and more. */
+    private static final JinjaTemplate.Limits LIMITS = new JinjaTemplate.Limits(20_000, 1 << 20);
 
     private final String file;
     private final Form form;

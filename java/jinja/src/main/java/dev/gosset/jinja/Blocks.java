@@ -13,7 +13,7 @@ record Blocks(Map<String, Statement> blocks, Scope scope) {
                 : Callable.of(
                         name,
                         "",
-                        a -> scope.budget.deeper(() -> {
+                        a -> Budget.deeper(() -> {
                             Output out = new Output();
                             block.run(scope.inner(), out);
                             return out.toString();

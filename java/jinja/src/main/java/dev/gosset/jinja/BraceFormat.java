@@ -22,6 +22,7 @@ final class BraceFormat {
         if (depth == 0) {
             throw new JinjaException("a format's fields are nested too deeply");
         }
+        Budget.spend((long) format.length() * Budget.ITEM);
         StringBuilder out = new StringBuilder();
         for (int i = 0; i < format.length(); i++) {
             char c = format.charAt(i);

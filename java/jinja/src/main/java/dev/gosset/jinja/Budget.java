@@ -4,47 +4,67 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 
-/** What one rendering may use up. A template that needs more is taken to be malicious. */
+/**
+ * What one rendering may use up. A template that needs more is taken to be malicious. Work is counted in characters that are
+ * written, a few nanoseconds each; what takes longer counts as more of them.
+ */
 final class Budget {
     /** Characters of one text, elements of one list. */
     static final int LARGEST = 1 << 26;
 
-    private static final int MOST_STEPS = 20_000_000;
-    private static final long MOST_CHARACTERS = 1L << 30;
+    /** The work of an item that is gone through or compared, or of a character where each is looked at by itself. */
+    static final int ITEM = 64;
+
     private static final int DEEPEST = 200;
 
-    /** A list's element counts as this many characters. */
+    /** The work of an element of a list that is made. */
     private static final int ELEMENT = 8;
-    /** To read a character counts as this fraction of writing it. */
-    private static final int READING = 16;
 
+    /** As many characters are compared in the time in which one is written. */
+    private static final int COMPARED = 4;
+
+    /** Of the rendering that this thread is in. */
+    private static final ScopedValue<Budget> CURRENT = ScopedValue.newInstance();
+
+    private final JinjaTemplate.Limits limits;
     private int steps;
-    private long characters;
+    private long work;
     private int depth;
 
+    private Budget(JinjaTemplate.Limits limits) {
+        this.limits = limits;
+    }
+
+    /** Renders within a budget of its own. */
+    static void within(JinjaTemplate.Limits limits, Runnable rendering) {
+        ScopedValue.where(CURRENT, new Budget(limits)).run(rendering);
+    }
+
     /** Counts one step. */
-    void step() {
-        if (++steps > MOST_STEPS) {
-            throw new JinjaException("takes more than " + MOST_STEPS + " steps");
+    static void step() {
+        Budget b = CURRENT.get();
+        if (++b.steps > b.limits.steps()) {
+            throw new JinjaException("takes more than " + b.limits.steps() + " steps");
         }
     }
 
     /** Counts a value that was made. */
-    <T> T made(T v) {
+    static <T> T made(T v) {
         spend(size(v));
         return v;
     }
 
-    /** Counts a value that is gone through. */
-    <T> T read(T v) {
-        spend(size(v) / READING);
-        return v;
+    /** Counts a text that is compared with another as long. */
+    static void compared(long characters) {
+        spend(characters / COMPARED);
     }
 
-    private void spend(long n) {
-        characters += n;
-        if (characters > MOST_CHARACTERS) {
-            throw new JinjaException("makes more than " + MOST_CHARACTERS + " characters of values");
+    /** Counts work. */
+    static void spend(long work) {
+        Budget b = CURRENT.get();
+        b.work += work;
+        if (b.work > b.limits.work()) {
+            throw new JinjaException("takes more work than the writing of " + b.limits.work() + " characters");
         }
     }
 
@@ -53,26 +73,25 @@ final class Budget {
             case null -> 1;
             case String s -> s.length();
             case Markup m -> m.text().length();
-            case java.math.BigInteger i -> i.bitLength() / Byte.SIZE;
+            case java.math.BigInteger i -> i.bitLength();
             case List<?> l -> (long) ELEMENT * l.size();
             case Tuple t -> (long) ELEMENT * t.items().size();
             case Map<?, ?> m -> (long) ELEMENT * m.size();
-            case Dict.View view -> (long) ELEMENT * view.dict().size();
-            case Range r -> (long) ELEMENT * r.items().size();
             default -> 1;
         };
     }
 
     /** What is computed one call deeper. */
-    <T> T deeper(Supplier<T> call) {
-        if (depth >= DEEPEST) {
+    static <T> T deeper(Supplier<T> call) {
+        Budget b = CURRENT.get();
+        if (b.depth >= DEEPEST) {
             throw new JinjaException("macros and loops call each other more than " + DEEPEST + " deep");
         }
-        depth++;
+        b.depth++;
         try {
             return call.get();
         } finally {
-            depth--;
+            b.depth--;
         }
     }
 }

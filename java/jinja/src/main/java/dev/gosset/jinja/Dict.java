@@ -10,8 +10,6 @@ import java.util.Set;
 
 /** A Python dict: in the order of insertion, with keys that are equal as Python has it (1, 1.0 and true are one key). */
 final class Dict extends AbstractMap<Object, Object> {
-    private static final int MOST_PARTS = 1 << 20;
-
     private final Map<Object, Map.Entry<Object, Object>> entries = new LinkedHashMap<>();
 
     Dict() {}
@@ -46,14 +44,6 @@ final class Dict extends AbstractMap<Object, Object> {
 
     /** What stands for a key in Java's maps and sets. */
     static Object hashed(Object key) {
-        return hashed(key, new int[1]);
-    }
-
-    // Tuples that share their parts would be copied in a time that grows as 2 to their depth.
-    private static Object hashed(Object key, int[] parts) {
-        if (++parts[0] > MOST_PARTS) {
-            throw new JinjaException("a key of more than " + MOST_PARTS + " parts");
-        }
         return switch (key) {
             case null -> null;
             case Boolean b -> b ? 1L : 0L;
@@ -61,7 +51,13 @@ final class Dict extends AbstractMap<Object, Object> {
             case Markup m -> m.text();
             case Undefined u -> Undefined.NAMELESS;
             case Tuple t ->
-                new Tuple(t.items().stream().map(e -> hashed(e, parts)).toList());
+                // Tuples that share their parts are copied in a time that grows as 2 to their depth.
+                new Tuple(t.items().stream()
+                        .map(e -> {
+                            Budget.spend(Budget.ITEM);
+                            return hashed(e);
+                        })
+                        .toList());
             case List<?> l -> throw new JinjaException("a list cannot be a key");
             case Map<?, ?> m -> throw new JinjaException("a dict cannot be a key");
             default -> key;
@@ -114,6 +110,7 @@ final class Dict extends AbstractMap<Object, Object> {
         }
 
         List<Object> items() {
+            Budget.spend((long) Budget.ITEM * dict.size());
             return switch (kind) {
                 case KEYS -> new java.util.ArrayList<>(dict.keySet());
                 case VALUES -> new java.util.ArrayList<>(dict.values());

@@ -202,7 +202,7 @@ class ExpressionParser {
             Object left = first.value(s);
             for (int i = 0; i < operators.size(); i++) {
                 Object right = operands.get(i).value(s);
-                if (!holds(operators.get(i), left, s.budget.read(right))) {
+                if (!holds(operators.get(i), left, right)) {
                     return false;
                 }
                 left = right;
@@ -238,7 +238,7 @@ class ExpressionParser {
                 Object a = left.value(s);
                 Object b = right.value(s);
                 boolean html = s.escaping() && (a instanceof Markup || b instanceof Markup);
-                return s.budget.made(
+                return Budget.made(
                         html
                                 ? new Markup(Python.concatenation(
                                         Markup.of(a).text(), Markup.of(b).text()))
@@ -266,8 +266,8 @@ class ExpressionParser {
 
     private static Expression binary(String operator, Expression a, Expression b) {
         return s -> {
-            s.budget.step();
-            return s.budget.made(Python.arithmetic(operator, a.value(s), b.value(s)));
+            Budget.step();
+            return Budget.made(Python.arithmetic(operator, a.value(s), b.value(s)));
         };
     }
 
@@ -332,7 +332,7 @@ class ExpressionParser {
                                 expectOperator(",");
                             }
                         }
-                        return s -> s.budget.made(values(items, s));
+                        return s -> Budget.made(values(items, s));
                     }
                     case "{" -> {
                         return dict();
@@ -369,7 +369,7 @@ class ExpressionParser {
             for (int i = 0; i < keys.size(); i++) {
                 map.put(keys.get(i).value(s), values.get(i).value(s));
             }
-            return s.budget.made(map);
+            return Budget.made(map);
         };
     }
 
@@ -409,7 +409,7 @@ class ExpressionParser {
         @Override
         public Object value(Scope s) {
             Object f = callee.value(s);
-            return invoke(s, f, arguments.evaluate(s));
+            return invoke(f, arguments.evaluate(s));
         }
 
         /** With one more argument, {@code caller}. */
@@ -420,14 +420,14 @@ class ExpressionParser {
             if (named.put("caller", caller) != null) {
                 throw new JinjaException("a call block gives the argument caller itself");
             }
-            return invoke(s, f, new Arguments(given.positional(), named));
+            return invoke(f, new Arguments(given.positional(), named));
         }
 
-        private static Object invoke(Scope s, Object f, Arguments given) {
-            s.budget.step();
+        private static Object invoke(Object f, Arguments given) {
+            Budget.step();
             if (f instanceof Callable c) {
-                given.positional().forEach(s.budget::read);
-                return s.budget.made(c.call(given));
+                given.positional().forEach(Budget::made);
+                return Budget.made(c.call(given));
             }
             throw new JinjaException(Python.described(f) + " cannot be called");
         }
@@ -450,7 +450,7 @@ class ExpressionParser {
         Expression to = isNext(Kind.OPERATOR, ":") || isNext(Kind.OPERATOR, "]") ? s -> null : expression();
         Expression step = acceptOperator(":") && !isNext(Kind.OPERATOR, "]") ? expression() : s -> null;
         expectOperator("]");
-        return s -> s.budget.made(Python.slice(object.value(s), from.value(s), to.value(s), step.value(s)));
+        return s -> Budget.made(Python.slice(object.value(s), from.value(s), to.value(s), step.value(s)));
     }
 
     private Expression filtered(Expression first) {
@@ -487,9 +487,9 @@ class ExpressionParser {
             Filters.Filter known = Filters.has(name) ? Filters.named(name) : null;
             ArgumentList arguments = isNext(Kind.OPERATOR, "(") ? arguments() : ArgumentList.NONE;
             value = located(line, s -> {
-                s.budget.step();
+                Budget.step();
                 Filters.Filter filter = known == null ? Filters.named(name) : known;
-                return s.budget.made(filter.apply(s.budget.read(operand.value(s)), arguments.evaluate(s)));
+                return filter.apply(operand.value(s), arguments.evaluate(s));
             });
         } while (acceptOperator("|"));
         return value;
@@ -525,8 +525,7 @@ class ExpressionParser {
             arguments = new ArgumentList(List.of(new Argument(Argument.Kind.POSITIONAL, null, postfix(primary()))));
         }
         ArgumentList given = arguments;
-        return located(
-                line, s -> Tests.named(name).holds(s.budget.read(operand.value(s)), given.evaluate(s)) != negated);
+        return located(line, s -> Tests.named(name).holds(operand.value(s), given.evaluate(s)) != negated);
     }
 
     // ------------------------------------------------------------------------------------------------------ arguments

@@ -24,7 +24,8 @@ final class Filters {
      */
     record Filter(String name, String parameters, Body body) {
         Object apply(Object value, Arguments arguments) {
-            return body.apply(value, arguments.bound("the filter " + name, parameters));
+            Budget.made(value);
+            return Budget.made(body.apply(value, arguments.bound("the filter " + name, parameters)));
         }
     }
 
@@ -238,6 +239,8 @@ final class Filters {
         Object absent = a.get("default", 0L);
         String s = Python.string(v);
         if (s != null) {
+            // Digits are read in a time that grows as the square of their number, up to a few thousand.
+            Budget.spend((long) s.length() * Math.min(s.length(), 4000) / 16);
             Object i = Numbers.parseInt(s, Math.clamp(Python.integer(a.get("base", 10L), "base"), 0, 36));
             Double d = i == null ? Numbers.parseFloat(s) : null;
             return i != null ? i : d == null || !Double.isFinite(d) ? absent : Numbers.toInt(d);
@@ -357,7 +360,7 @@ final class Filters {
     /** Texts in lower case unless case counts. */
     private static Object folded(Object key, boolean caseSensitive) {
         String s = caseSensitive ? null : Python.string(key);
-        return s == null ? key : s.toLowerCase(Locale.ROOT);
+        return s == null ? key : Budget.made(s.toLowerCase(Locale.ROOT));
     }
 
     private static Object key(Object v, Arguments a) {
@@ -473,6 +476,7 @@ final class Filters {
             if (!batch.isEmpty()) {
                 if (fill != null) {
                     Python.requireLength(count);
+                    Budget.spend(count);
                     while (batch.size() < count) {
                         batch.add(fill);
                     }
@@ -493,6 +497,7 @@ final class Filters {
                 throw new JinjaException("slice makes at least one slice");
             }
             Python.requireLength(slices);
+            Budget.spend(slices * Budget.ITEM);
             long each = Math.floorDiv(items.size(), slices);
             long longer = Math.floorMod(items.size(), slices);
             List<Object> out = new ArrayList<>();

@@ -2,8 +2,8 @@ package dev.gosset.jinja;
 
 import java.math.BigInteger;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 
 /** Python's {@code json.dumps}. */
@@ -50,6 +50,7 @@ final class JsonText {
             throw new JinjaException("tojson: a value is nested too deeply");
         }
         Python.requireLength(out.length());
+        Budget.spend(Budget.ITEM);
         switch (v) {
             case null -> out.append("null");
             case Boolean b -> out.append(b);
@@ -121,6 +122,7 @@ final class JsonText {
     }
 
     private void quote(String s) {
+        Budget.spend(s.length());
         out.append('"');
         for (int i = 0; i < s.length(); i++) {
             char c = s.charAt(i);
@@ -134,7 +136,7 @@ final class JsonText {
                 case '\f' -> out.append("\\f");
                 default -> {
                     if (c < ' ' || ascii && c > '~') {
-                        out.append(String.format(Locale.ROOT, "\\u%04x", (int) c));
+                        out.append("\\u").append(HexFormat.of().toHexDigits(c));
                     } else {
                         out.append(c);
                     }

@@ -65,7 +65,7 @@ final class Macro implements Callable {
         } else if (given > parameters.size()) {
             throw new JinjaException(this + " takes at most " + parameters.size() + " arguments, found " + given);
         }
-        return defined.budget.deeper(() -> {
+        return Budget.deeper(() -> {
             for (String parameter : parameters) {
                 Expression absent = definition.defaults().get(parameter);
                 inner.set(

@@ -198,13 +198,13 @@ final class Members {
 
     /** A str's method whose result is HTML again; what replaces, joins or fills is escaped. */
     private static Object markup(Markup m, String name) {
-        Object method = Strings.method(m.text(), name);
-        if (!(method instanceof Callable c)) {
-            return method;
+        Callable method = Strings.method(m.text(), name);
+        if (method == null) {
+            return null;
         }
         boolean escapes =
                 Set.of("join", "replace", "format", "ljust", "rjust", "center").contains(name);
-        return (Callable) a -> marked(c.call(escapes ? escaped(a) : a));
+        return (Callable) a -> marked(method.call(escapes ? escaped(a) : a));
     }
 
     private static Arguments escaped(Arguments a) {
@@ -248,6 +248,7 @@ final class Members {
         if (text == null) {
             steps.add(path);
         } else {
+            Budget.spend((long) text.length() * 8);
             for (String step : text.split("\\.", -1)) {
                 boolean digits =
                         !step.isEmpty() && step.length() < 10 && step.chars().allMatch(Character::isDigit);

@@ -29,6 +29,7 @@ final class Node {
 
         void append(String s) {
             Python.requireLength(text.length() + (long) s.length());
+            Budget.spend(s.length());
             text.append(s);
         }
 

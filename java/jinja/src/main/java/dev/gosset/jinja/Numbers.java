@@ -120,7 +120,10 @@ final class Numbers {
         if (small && !operator.equals("**")) {
             return longs(operator, (Long) a, (Long) b);
         }
-        return ints(operator, big(a), big(b));
+        BigInteger p = big(a);
+        BigInteger q = big(b);
+        Budget.spend((long) p.bitLength() + q.bitLength());
+        return ints(operator, p, q);
     }
 
     private static Object longs(String operator, long p, long q) {

@@ -106,7 +106,7 @@ final class Parser extends ExpressionParser {
 
     private static Statement located(int line, Statement statement) {
         return (s, out) -> {
-            s.budget.step();
+            Budget.step();
             try {
                 return statement.run(s, out);
             } catch (JinjaException e) {
@@ -383,7 +383,7 @@ final class Parser extends ExpressionParser {
             Output out = new Output();
             Flow flow = body.run(s.inner(), out);
             if (flow == Flow.NORMAL) {
-                String text = s.budget.made(out.toString());
+                String text = Budget.made(out.toString());
                 s.captured = s.escaping() ? new Markup(text) : text;
                 use.run();
             }
@@ -455,7 +455,7 @@ final class Parser extends ExpressionParser {
             long length = condition == null ? Python.lengthOf(source) : -1;
             Loop.Recursion recursion = !recursive
                     ? null
-                    : (inner, level) -> s.budget.deeper(() -> {
+                    : (inner, level) -> Budget.deeper(() -> {
                         Output text = new Output();
                         run(inner, level, s, text);
                         return s.escaping() ? new Markup(text.toString()) : text.toString();
@@ -464,7 +464,7 @@ final class Parser extends ExpressionParser {
             // As Jinja2 has it: else is for a loop none of whose rounds came to its end.
             boolean completed = false;
             while (loop.hasNext()) {
-                s.budget.step();
+                Budget.step();
                 Scope round = s.inner();
                 target.assign(round, loop.next());
                 round.set("loop", loop);
@@ -479,7 +479,7 @@ final class Parser extends ExpressionParser {
 
         private Iterator<Object> selected(Iterator<Object> items, Scope s) {
             return Filters.filtered(items, item -> {
-                s.budget.step();
+                Budget.step();
                 Scope inner = s.inner();
                 target.assign(inner, item);
                 return Python.truth(condition.value(inner));

@@ -36,6 +36,7 @@ final class PercentFormat {
     }
 
     private String run() {
+        Budget.spend((long) format.length() * Budget.ITEM);
         StringBuilder out = new StringBuilder();
         while (at < format.length()) {
             int place = format.indexOf('%', at);

@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
@@ -14,6 +15,7 @@ import java.util.regex.Pattern;
 /** What the longer filters on texts do. */
 final class Prose {
     private static final int PRETTY_WIDTH = 80;
+    private static final HexFormat HEX = HexFormat.of().withUpperCase();
     private static final List<String> DECIMAL = List.of("kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB");
     private static final List<String> BINARY = List.of("KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB");
     private static final Map<String, String> REFERENCES = Map.of(
@@ -52,6 +54,7 @@ final class Prose {
 
     /** Each word capitalized; a word begins after space, hyphen or an opening bracket. */
     static String title(String s) {
+        Budget.spend((long) s.length() * 16);
         StringBuilder out = new StringBuilder();
         int from = 0;
         while (from < s.length()) {
@@ -73,6 +76,7 @@ final class Prose {
     }
 
     static long wordCount(String s) {
+        Budget.spend((long) s.length() * 4);
         long words = 0;
         boolean inside = false;
         for (int c : s.codePoints().toArray()) {
@@ -124,9 +128,11 @@ final class Prose {
         List<Object> lines = new ArrayList<>();
         List<String> current = new ArrayList<>();
         long length = 0;
+        Budget.spend((long) line.length() * Budget.ITEM);
         Matcher pieces = (hyphens ? PIECE : WORD).matcher(line);
         String piece = pieces.find() ? pieces.group() : null;
         while (piece != null) {
+            Budget.spend(piece.length());
             if (length + Python.length(piece) <= width) {
                 boolean leadingBlank = current.isEmpty() && !lines.isEmpty() && piece.isBlank();
                 if (!leadingBlank) {
@@ -174,6 +180,7 @@ final class Prose {
 
     /** Without comments and tags, blanks collapsed, the common character references resolved. */
     static String withoutTags(String s) {
+        Budget.spend((long) s.length() * 8);
         String text = without(without(s, "<!--", "-->"), "<", ">");
         String joined = Strings.join(" ", Strings.split(text, null, -1));
         return REFERENCE.matcher(joined).replaceAll(m -> Matcher.quoteReplacement(resolved(m)));
@@ -238,13 +245,14 @@ final class Prose {
     }
 
     private static String percent(String s, String safe) {
+        Budget.spend((long) s.length() * 16);
         StringBuilder out = new StringBuilder();
         for (byte b : s.getBytes(StandardCharsets.UTF_8)) {
             boolean kept = b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z';
             if (kept || b > 0 && ("_.-~" + safe).indexOf(b) >= 0) {
                 out.append((char) b);
             } else {
-                out.append(String.format(Locale.ROOT, "%%%02X", b & 0xff));
+                out.append('%').append(HEX.toHexDigits(b));
             }
         }
         return out.toString();
@@ -258,6 +266,7 @@ final class Prose {
     }
 
     private static Object ordered(Object v) {
+        Budget.spend(2 * Budget.ITEM);
         return switch (v) {
             case Map<?, ?> m -> {
                 List<Object> keys = new ArrayList<>(m.keySet());

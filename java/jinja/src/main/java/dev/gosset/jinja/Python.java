@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
@@ -12,10 +13,10 @@ import java.util.Objects;
 
 /** Python's operators and conversions on the values of a template. */
 final class Python {
-    /** Two values that share their parts can be compared in a time that grows as 2 to their depth. */
-    private static final int MOST_COMPARISONS = 10_000_000;
-
     private static final int UNORDERED = 2;
+
+    /** The work of a character that may be escaped. */
+    private static final int ESCAPED = 8;
 
     private Python() {}
 
@@ -90,9 +91,25 @@ final class Python {
         };
     }
 
-    /** What a loop goes through: items, a dict's keys, characters. */
-    @SuppressWarnings("unchecked")
+    /** What a loop goes through: items, a dict's keys, characters. Each counts as work. */
     static Iterator<Object> iterate(Object v) {
+        Iterator<Object> items = items(v);
+        return new Iterator<>() {
+            @Override
+            public boolean hasNext() {
+                return items.hasNext();
+            }
+
+            @Override
+            public Object next() {
+                Budget.spend(Budget.ITEM);
+                return items.next();
+            }
+        };
+    }
+
+    @SuppressWarnings("unchecked")
+    private static Iterator<Object> items(Object v) {
         String s = string(v);
         if (s != null) {
             return s.codePoints().mapToObj(c -> (Object) Character.toString(c)).iterator();
@@ -160,15 +177,10 @@ final class Python {
 
     // -------------------------------------------------------------------------------------------------- comparison
 
-    static boolean equal(Object a, Object b) {
-        return equal(a, b, new int[1]);
-    }
-
     @SuppressWarnings("ReferenceEquality")
-    private static boolean equal(Object a, Object b, int[] comparisons) {
-        if (++comparisons[0] > MOST_COMPARISONS) {
-            throw new JinjaException("values are too large to be compared");
-        }
+    static boolean equal(Object a, Object b) {
+        // Two values that share their parts are compared in a time that grows as 2 to their depth.
+        Budget.spend(Budget.ITEM);
         Number x = Numbers.of(a);
         Number y = Numbers.of(b);
         if (x != null && y != null) {
@@ -176,7 +188,12 @@ final class Python {
         }
         String s = string(a);
         if (s != null) {
-            return s.equals(string(b));
+            String t = string(b);
+            if (t == null || s.length() != t.length()) {
+                return false;
+            }
+            Budget.compared(s.length());
+            return s.equals(t);
         }
         if (a instanceof Undefined && b instanceof Undefined) {
             return true;
@@ -195,7 +212,7 @@ final class Python {
                 return false;
             }
             for (int i = 0; i < p.size(); i++) {
-                if (p.get(i) != q.get(i) && !equal(p.get(i), q.get(i), comparisons)) {
+                if (p.get(i) != q.get(i) && !equal(p.get(i), q.get(i))) {
                     return false;
                 }
             }
@@ -207,7 +224,7 @@ final class Python {
             }
             for (Map.Entry<?, ?> e : p.entrySet()) {
                 Object other = q.get(e.getKey());
-                if (!q.containsKey(e.getKey()) || other != e.getValue() && !equal(e.getValue(), other, comparisons)) {
+                if (!q.containsKey(e.getKey()) || other != e.getValue() && !equal(e.getValue(), other)) {
                     return false;
                 }
             }
@@ -225,6 +242,7 @@ final class Python {
 
     /** The sign of a - b, 2 where neither is before the other (not a number). */
     private static int compare(Object a, Object b, int depth) {
+        Budget.spend(Budget.ITEM);
         Number x = Numbers.of(a);
         Number y = Numbers.of(b);
         if (x != null && y != null) {
@@ -258,10 +276,12 @@ final class Python {
             char c = s.charAt(i);
             char d = t.charAt(i);
             if (c != d) {
+                Budget.spend(i);
                 boolean pairs = Character.isSurrogate(c) != Character.isSurrogate(d);
                 return pairs ? (Character.isSurrogate(c) ? 1 : -1) : c - d;
             }
         }
+        Budget.spend(n);
         return s.length() - t.length();
     }
 
@@ -286,7 +306,7 @@ final class Python {
     static boolean contains(Object container, Object v) {
         String s = string(container);
         if (s != null) {
-            return s.contains(text(v, "what is looked for in a str"));
+            return Strings.find(s, text(v, "what is looked for in a str"), 0) >= 0;
         }
         if (container instanceof Map<?, ?> m) {
             return m.containsKey(v);
@@ -364,7 +384,7 @@ final class Python {
         if (s != null) {
             return v instanceof Markup ? new Markup(s.repeat((int) times)) : s.repeat((int) times);
         }
-        List<Object> out = new ArrayList<>();
+        List<Object> out = new ArrayList<>((int) times * length);
         for (long i = 0; i < times; i++) {
             out.addAll(items);
         }
@@ -411,6 +431,7 @@ final class Python {
     }
 
     private static String character(String s, int i) {
+        Budget.spend(s.length());
         int at = s.offsetByCodePoints(0, i);
         return Character.toString(s.codePointAt(at));
     }
@@ -430,6 +451,7 @@ final class Python {
         if (s == null && items == null) {
             throw new JinjaException(described(v) + " cannot be sliced");
         }
+        Budget.spend(s == null ? 0 : s.length());
         int[] characters = s == null ? null : s.codePoints().toArray();
         long n = s == null ? items.size() : characters.length;
         long by = step == null ? 1 : sliceBound(step);
@@ -490,6 +512,7 @@ final class Python {
             throw new JinjaException("a value is nested too deeply");
         }
         requireLength(out.length());
+        Budget.spend(Budget.ITEM);
         switch (v) {
             case null -> out.append("None");
             case Undefined u -> out.append("Undefined");
@@ -543,6 +566,7 @@ final class Python {
     }
 
     private static void quote(String s, StringBuilder out) {
+        Budget.spend((long) s.length() * ESCAPED);
         char quote = s.indexOf('\'') >= 0 && s.indexOf('"') < 0 ? '"' : '\'';
         out.append(quote);
         s.codePoints().forEach(c -> {
@@ -567,7 +591,10 @@ final class Python {
 
     /** A character as Python's escape of it. */
     static String escaped(int c) {
-        return String.format(Locale.ROOT, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
+        HexFormat hex = HexFormat.of();
+        return c < 0x100
+                ? "\\x" + hex.toHexDigits((byte) c)
+                : c < 0x10000 ? "\\u" + hex.toHexDigits((char) c) : "\\U" + hex.toHexDigits(c);
     }
 
     /** {@code ascii(v)}. */

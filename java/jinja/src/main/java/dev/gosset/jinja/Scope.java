@@ -8,22 +8,18 @@ final class Scope {
     private final Scope parent;
     private final Map<String, Object> variables;
     private final boolean escaping;
-    /** What the whole rendering has used up. */
-    final Budget budget;
     /** What a set block or filter block has just written. */
     Object captured;
 
     Scope(Map<String, Object> variables) {
         this.parent = null;
         this.variables = new HashMap<>(variables);
-        this.budget = new Budget();
         this.escaping = false;
     }
 
     private Scope(Scope parent, boolean escaping) {
         this.parent = parent;
         this.variables = new HashMap<>();
-        this.budget = parent.budget;
         this.escaping = escaping;
     }
 

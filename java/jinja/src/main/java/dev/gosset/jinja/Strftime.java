@@ -20,6 +20,7 @@ final class Strftime {
     }
 
     private String format(String format) {
+        Budget.spend((long) format.length() * Budget.ITEM);
         StringBuilder out = new StringBuilder();
         for (int i = 0; i < format.length(); i++) {
             if (format.charAt(i) != '%') {

@@ -9,6 +9,9 @@ import java.util.function.IntPredicate;
 
 /** Python's str: its methods and its kinds of characters. Positions count code points. */
 final class Strings {
+    /** Up to this length the text that is looked for costs no more than reading the other one. */
+    private static final int SHORT = 16;
+
     private Strings() {}
 
     private static Callable of(String parameters, Callable body) {
@@ -16,7 +19,26 @@ final class Strings {
     }
 
     /** A method of a text as something to call, or null where there is none of that name. */
-    static Object method(String s, String name) {
+    static Callable method(String s, String name) {
+        return switch (name) {
+            case "startswith" -> of("0 1 2", a -> hasAffix(s, a, (t, affix) -> t.startsWith(affix)));
+            case "endswith" -> of("0 1 2", a -> hasAffix(s, a, (t, affix) -> t.endsWith(affix)));
+            case "removeprefix" -> of("0", a -> s.startsWith(sub(a)) ? s.substring(sub(a).length()) : s);
+            case "removesuffix" -> of("0", a -> s.endsWith(sub(a)) ? s.substring(0, s.length() - sub(a).length()) : s);
+            default -> {
+                Callable method = reading(s, name);
+                yield method == null
+                        ? null
+                        : a -> {
+                            Budget.made(s);
+                            return method.call(a);
+                        };
+            }
+        };
+    }
+
+    /** The methods that read all of the text. */
+    private static Callable reading(String s, String name) {
         return switch (name) {
             case "strip" -> of("0", a -> strip(s, a.get("0", null), true, true));
             case "lstrip" -> of("0", a -> strip(s, a.get("0", null), true, false));
@@ -25,10 +47,6 @@ final class Strings {
             case "rsplit" -> of("sep maxsplit", a -> splitFromRight(s, a.get("sep", null), limit(a)));
             case "splitlines" ->
                 of("keepends", a -> lines(s, Python.integer(a.get("keepends", false), "keepends") != 0));
-            case "startswith" -> of("0 1 2", a -> hasAffix(s, a, (t, affix) -> t.startsWith(affix)));
-            case "endswith" -> of("0 1 2", a -> hasAffix(s, a, (t, affix) -> t.endsWith(affix)));
-            case "removeprefix" -> of("0", a -> s.startsWith(sub(a)) ? s.substring(sub(a).length()) : s);
-            case "removesuffix" -> of("0", a -> s.endsWith(sub(a)) ? s.substring(0, s.length() - sub(a).length()) : s);
             case "upper" -> of("", a -> s.toUpperCase(Locale.ROOT));
             case "lower" -> of("", a -> s.toLowerCase(Locale.ROOT));
             case "casefold" ->
@@ -71,7 +89,7 @@ final class Strings {
             case "partition" ->
                 of("0", a -> {
                     String sep = separator(a.get("0"));
-                    int at = s.indexOf(sep);
+                    int at = find(s, sep, 0);
                     return new Tuple(
                             at < 0
                                     ? List.of(s, "", "")
@@ -80,7 +98,7 @@ final class Strings {
             case "rpartition" ->
                 of("0", a -> {
                     String sep = separator(a.get("0"));
-                    int at = s.lastIndexOf(sep);
+                    int at = findLast(s, sep, s.length());
                     return new Tuple(
                             at < 0
                                     ? List.of("", "", s)
@@ -185,7 +203,7 @@ final class Strings {
     private static Object find(String s, Arguments a, boolean last) {
         String w = window(s, a);
         String sub = sub(a);
-        int i = w == null ? -1 : last ? w.lastIndexOf(sub) : w.indexOf(sub);
+        int i = w == null ? -1 : last ? findLast(w, sub, w.length()) : find(w, sub, 0);
         if (i < 0) {
             return -1L;
         }
@@ -206,7 +224,7 @@ final class Strings {
             return Python.length(s) + 1;
         }
         long n = 0;
-        for (int i = s.indexOf(sub); i >= 0; i = s.indexOf(sub, i + sub.length())) {
+        for (int i = find(s, sub, 0); i >= 0; i = find(s, sub, i + sub.length())) {
             n++;
         }
         return n;
@@ -225,6 +243,7 @@ final class Strings {
     }
 
     private static String expandTabs(String s, long size) {
+        Budget.spend((long) s.length() * 8);
         StringBuilder out = new StringBuilder();
         long column = 0;
         for (int c : s.codePoints().toArray()) {
@@ -242,6 +261,7 @@ final class Strings {
     }
 
     private static String translate(String s, Object table) {
+        Budget.spend((long) s.length() * Budget.ITEM);
         StringBuilder out = new StringBuilder();
         s.codePoints().forEach(c -> {
             Object v = Python.item(table, (long) c);
@@ -270,6 +290,50 @@ final class Strings {
         return s.substring(from, to);
     }
 
+    /** The first place of a text in another at or after {@code from}, or -1. */
+    static int find(String s, String sub, int from) {
+        int at = s.indexOf(sub.substring(0, Math.min(SHORT, sub.length())), from);
+        if (at >= 0 && sub.length() > SHORT) {
+            at = search(s, sub, at, 1);
+        }
+        Budget.spend((at < 0 ? s.length() : at) - (long) from + sub.length());
+        return at;
+    }
+
+    /** The last place of a text in another at or before {@code from}, or -1. */
+    private static int findLast(String s, String sub, int from) {
+        int last = Math.min(from, s.length() - sub.length());
+        int at = sub.length() <= SHORT ? s.lastIndexOf(sub, from) : search(s, sub, last + sub.length() - 1, -1);
+        Budget.spend(Math.max(0, last - (at < 0 ? 0 : at)) + (long) sub.length());
+        return at;
+    }
+
+    /** Knuth, Morris and Pratt's search: the time is linear whatever the texts. */
+    private static int search(String s, String sub, int from, int step) {
+        int n = sub.length();
+        int first = step > 0 ? 0 : n - 1;
+        int[] border = new int[n];
+        for (int i = 1, k = 0; i < n; i++) {
+            char c = sub.charAt(first + step * i);
+            while (k > 0 && c != sub.charAt(first + step * k)) {
+                k = border[k - 1];
+            }
+            k += c == sub.charAt(first + step * k) ? 1 : 0;
+            border[i] = k;
+        }
+        for (int i = from, k = 0; i >= 0 && i < s.length(); i += step) {
+            char c = s.charAt(i);
+            while (k > 0 && c != sub.charAt(first + step * k)) {
+                k = border[k - 1];
+            }
+            k += c == sub.charAt(first + step * k) ? 1 : 0;
+            if (k == n) {
+                return step > 0 ? i - n + 1 : i;
+            }
+        }
+        return -1;
+    }
+
     private static boolean strips(int c, String set) {
         return set == null ? isSpace(c) : set.indexOf(c) >= 0;
     }
@@ -279,6 +343,7 @@ final class Strings {
         if (separator == null) {
             int from = space(s, 0, true);
             while (from < s.length()) {
+                Budget.spend(Budget.ITEM);
                 int to = limit >= 0 && out.size() >= limit ? s.length() : space(s, from, false);
                 out.add(to == s.length() ? strip(s.substring(from), null, false, true) : s.substring(from, to));
                 from = space(s, to, true);
@@ -287,7 +352,8 @@ final class Strings {
         }
         String sep = separator(separator);
         int from = 0;
-        for (int i = s.indexOf(sep); i >= 0 && (limit < 0 || out.size() < limit); i = s.indexOf(sep, from)) {
+        for (int i = find(s, sep, 0); i >= 0 && (limit < 0 || out.size() < limit); i = find(s, sep, from)) {
+            Budget.spend(Budget.ITEM);
             out.add(s.substring(from, i));
             from = i + sep.length();
         }
@@ -312,6 +378,7 @@ final class Strings {
         if (separator == null) {
             String rest = strip(s, null, false, true);
             while (!rest.isEmpty() && out.size() < limit) {
+                Budget.spend(Budget.ITEM + rest.length());
                 int from = rest.length();
                 while (from > 0 && !isSpace(rest.codePointBefore(from))) {
                     from -= Character.charCount(rest.codePointBefore(from));
@@ -327,7 +394,8 @@ final class Strings {
         }
         String sep = separator(separator);
         int to = s.length();
-        for (int i = s.lastIndexOf(sep); i >= 0 && out.size() < limit; i = s.lastIndexOf(sep, to - sep.length())) {
+        for (int i = findLast(s, sep, to); i >= 0 && out.size() < limit; i = findLast(s, sep, to - sep.length())) {
+            Budget.spend(Budget.ITEM);
             out.add(s.substring(i + sep.length(), to));
             to = i;
             if (to < sep.length()) {
@@ -349,7 +417,9 @@ final class Strings {
     static List<Object> lines(String s, boolean keepEnds) {
         List<Object> out = new ArrayList<>();
         int from = 0;
+        Budget.spend(s.length());
         while (from < s.length()) {
+            Budget.spend(Budget.ITEM);
             int i = from;
             while (i < s.length() && !isLineEnd(s.charAt(i))) {
                 i++;
@@ -373,6 +443,7 @@ final class Strings {
         int from = 0;
         long done = 0;
         if (old.isEmpty()) {
+            Budget.spend((long) s.length() * Budget.ITEM);
             for (int[] i = {0}; i[0] <= s.length() && (limit < 0 || done < limit); done++) {
                 Python.requireLength(out.length() + (long) by.length());
                 out.append(by);
@@ -386,7 +457,8 @@ final class Strings {
             }
             return out.append(s.substring(from)).toString();
         }
-        for (int i = s.indexOf(old); i >= 0 && (limit < 0 || done < limit); i = s.indexOf(old, from), done++) {
+        for (int i = find(s, old, 0); i >= 0 && (limit < 0 || done < limit); i = find(s, old, from), done++) {
+            Budget.spend(Budget.ITEM);
             Python.requireLength(out.length() + (long) by.length());
             out.append(s, from, i).append(by);
             from = i + old.length();
@@ -425,6 +497,7 @@ final class Strings {
 
     /** Each run of letters with case capitalized. */
     private static String title(String s) {
+        Budget.spend((long) s.length() * Budget.ITEM);
         StringBuilder out = new StringBuilder();
         String lower = null;
         boolean begins = true;
@@ -446,6 +519,7 @@ final class Strings {
     }
 
     private static String swapCase(String s) {
+        Budget.spend((long) s.length() * Budget.ITEM);
         StringBuilder out = new StringBuilder();
         s.codePoints().forEach(c -> {
             String one = Character.toString(c);
@@ -491,6 +565,7 @@ final class Strings {
     // -------------------------------------------------------------------------------------------------- characters
 
     private static boolean all(String s, IntPredicate test) {
+        Budget.spend((long) s.length() * 8);
         return !s.isEmpty() && s.codePoints().allMatch(test);
     }
 

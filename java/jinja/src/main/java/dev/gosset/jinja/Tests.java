@@ -14,6 +14,7 @@ final class Tests {
      */
     record Test(String name, boolean other, Body body) {
         boolean holds(Object value, Arguments arguments) {
+            Budget.made(value);
             Arguments bound = arguments.bound("the test " + name, other ? "0" : "");
             return body.holds(value, other ? bound.get("0") : null);
         }

@@ -199,4 +199,80 @@ class JinjaTemplateTest {
         }
         assertThat(rendered).isPositive();
     }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{% for i in range(10000) %}{% for j in range(10000) %}{% endfor %}{% endfor %}",
+                "{{ (['x' * 6000000] * 6000000) | map('length') | sum }}",
+                "{{ (['x'] * 6000000) | map('list') | map('length') | sum }}",
+                "{{ ([['x'] * 1000] * 1000000) | select('equalto', ['y'] * 1000) | list }}",
+                "{% set b = 'x' * 60000000 %}{% for i in range(100000) %}{% if b ~ 'y' == b ~ 'z' %}{% endif %}{% endfor %}",
+                "{% set b = 'x' * 6000000 %}{% for i in range(100000) %}{{ '' if 'xy' in b }}{% endfor %}",
+                "{% set b = 'x' * 6000000 %}{% for i in range(100000) %}{{ b.rfind('y') }}{% endfor %}",
+                "{{ ('x ' * 30000000).split() | length }}",
+                "{{ ('x' * 60000000) | list | length }}",
+                "{{ (['x' * 6000000 ~ 'y', 'x' * 6000000 ~ 'z'] * 3000) | sort | length }}",
+                "{{ ('x' * 20000000) | wordwrap(1) | length }}",
+                "{{ (' x' * 5000000).rsplit(none, 4000000) | length }}",
+                "{% for i in range(100000) %}{% set x = 2 ** 131000 // 3 ** 40000 %}{% endfor %}",
+                "{% for i in range(100000) %}{% set x = ('9' * 4000) | int %}{% endfor %}",
+                "{% set n = namespace(l=[]) %}{% for i in range(99) %}{% set n.l = [n.l, n.l] %}{% endfor %}{{ n.l | pprint }}",
+                "{% set b = '\u00e9\ud83d\ude00' * 6000000 %}{% for i in range(100000) %}{{ b[5000000] }}{% endfor %}",
+                "{{ (['x' * 1000] * 6000000) | unique | list }}",
+                "{{ ([{'a': [1] * 1000}] * 6000000) | map(attribute='a.0') | list | length }}",
+            })
+    @Timeout(100)
+    void workWithoutEndIsRefused(String template) {
+        assertThatExceptionOfType(JinjaException.class)
+                .isThrownBy(() -> JinjaTemplate.parse("t", template)
+                        .render(Map.of(), Clock.systemUTC(), new JinjaTemplate.Limits(2_000_000, 1 << 27)))
+                .withMessageContaining("takes more");
+    }
+
+    @Test
+    @Timeout(100)
+    void longTextsAreSearchedInLinearTime() {
+        // A needle whose beginning is everywhere: the product of the lengths is 10^14.
+        String needle = "{% set n = 'x' * 3000000 ~ 'y' %}{% set b = 'x' * 20000000 %}";
+        assertThat(render(needle + "{{ n in b }}")).isEqualTo("False");
+        assertThat(render(needle + "{{ (b ~ n ~ b).rfind(n) }}")).isEqualTo("20000000");
+        assertThat(render(needle + "{{ b.count(n) }} {{ b.split(n) | length }} {{ b.replace(n, '') == b }}"))
+                .isEqualTo("0 1 True");
+    }
+
+    @Test
+    void searchesAgreeWithJava() {
+        Random random = new Random();
+        for (int round = 0; round < 300; round++) {
+            StringBuilder text = new StringBuilder();
+            while (text.length() < 200) {
+                text.append((char) ('a' + random.nextInt(2)));
+            }
+            int from = random.nextInt(150);
+            // Periods, so that a search begins again inside of what it has found.
+            String sub = (text.substring(from, from + random.nextInt(1, 9))).repeat(random.nextInt(1, 8));
+            String around = text + (random.nextBoolean() ? sub : "") + text;
+            String found = JinjaTemplate.parse(
+                            "t", "{{ s.find(n) }} {{ s.rfind(n) }} {{ s.replace(n, '-') }} {{ n in s }}")
+                    .render(Map.of("s", around, "n", sub), Clock.systemUTC());
+            assertThat(found)
+                    .as("'%s' in '%s'", sub, around)
+                    .isEqualTo(around.indexOf(sub) + " " + around.lastIndexOf(sub) + " " + around.replace(sub, "-")
+                            + " " + (around.contains(sub) ? "True" : "False"));
+        }
+    }
+
+    @Test
+    void limitsAreTheCallers() {
+        JinjaTemplate template = JinjaTemplate.parse("t", "{% for i in range(100) %}{{ i }}{% endfor %}");
+        assertThat(template.render(Map.of(), Clock.systemUTC(), new JinjaTemplate.Limits(300, 100_000)))
+                .startsWith("0123");
+        assertThatExceptionOfType(JinjaException.class)
+                .isThrownBy(() -> template.render(Map.of(), Clock.systemUTC(), new JinjaTemplate.Limits(100, 100_000)))
+                .withMessageContaining("t:1: takes more than 100 steps");
+        assertThatExceptionOfType(JinjaException.class)
+                .isThrownBy(() -> template.render(Map.of(), Clock.systemUTC(), new JinjaTemplate.Limits(300, 1000)))
+                .withMessageContaining("takes more work than the writing of 1000 characters");
+    }
 }
