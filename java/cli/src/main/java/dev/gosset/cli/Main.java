@@ -3,6 +3,7 @@ package dev.gosset.cli;
 import dev.gosset.core.DeviceException;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
+import dev.gosset.core.memory.MappedFile;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -136,7 +137,13 @@ public final class Main implements Runnable {
             case FileSystemException f ->
                 f.getFile() + ": " + (f.getReason() == null ? f.getClass().getSimpleName() : f.getReason());
             case java.io.UncheckedIOException u -> inputProblem(u.getCause(), arguments);
-            case IOException io -> "reading or writing failed: " + io.getMessage();
+            case IOException io ->
+                MappedFile.truncated()
+                        .map(FormatException::getMessage)
+                        .orElse("reading or writing failed: " + io.getMessage());
+            // What the JVM makes of the operating system's signal that a map's file has no such bytes.
+            case InternalError internal ->
+                MappedFile.truncated().map(FormatException::getMessage).orElse(null);
             case OutOfMemoryError oom -> outOfMemory(oom, arguments);
             default -> e.getCause() instanceof OutOfMemoryError oom ? outOfMemory(oom, arguments) : null;
         };

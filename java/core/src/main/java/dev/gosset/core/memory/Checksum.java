@@ -1,13 +1,19 @@
 package dev.gosset.core.memory;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.HexFormat;
 import java.util.zip.CRC32C;
 
-/** CRC32C of bytes outside the heap, of any size: about as fast as they can be read. Thread-safe. */
+/**
+ * CRC32C of bytes outside the heap, of any size: about as fast as they can be read. Thread-safe.
+ *
+ * <p>The bytes are copied in small pieces first. The JVM's own CRC32C of mapped memory is native code: a file that is
+ * truncated under it ends the process, where a copy throws.
+ */
 public final class Checksum {
-    /** Bytes of one buffer: a ByteBuffer ends at 2 GiB. */
-    private static final long CHUNK = 1L << 26;
+    /** Bytes that stay in the cache. */
+    private static final int CHUNK = 1 << 15;
 
     private Checksum() {}
 
@@ -15,9 +21,11 @@ public final class Checksum {
     public static long of(MemorySegment... pieces) {
         CRC32C crc = new CRC32C();
         for (MemorySegment piece : pieces) {
-            for (long at = 0; at < piece.byteSize(); at += CHUNK) {
-                crc.update(piece.asSlice(at, Math.min(CHUNK, piece.byteSize() - at))
-                        .asByteBuffer());
+            byte[] copy = new byte[(int) Math.min(CHUNK, piece.byteSize())];
+            for (long at = 0; at < piece.byteSize(); at += copy.length) {
+                int n = (int) Math.min(copy.length, piece.byteSize() - at);
+                MemorySegment.copy(piece, ValueLayout.JAVA_BYTE, at, copy, 0, n);
+                crc.update(copy, 0, n);
             }
         }
         return crc.getValue();
