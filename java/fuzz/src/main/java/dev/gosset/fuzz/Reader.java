@@ -1,5 +1,6 @@
 package dev.gosset.fuzz;
 
+import dev.gosset.core.FormatException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.QuantizedLinears;
 import dev.gosset.core.memory.Tensor;
@@ -8,7 +9,6 @@ import dev.gosset.core.memory.WeightFileWriter;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.jinja.JinjaException;
 import dev.gosset.jinja.JinjaTemplate;
-import dev.gosset.llm.FormatException;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.evaluate.MultipleChoice;
@@ -22,6 +22,7 @@ import dev.gosset.llm.model.ModelDirectory;
 import dev.gosset.llm.model.PublishedLinear;
 import dev.gosset.llm.model.QuipParams;
 import dev.gosset.llm.model.QuipSharpCheckpoint;
+import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.io.IOException;
@@ -98,7 +99,7 @@ public enum Reader {
 
         @Override
         void read(Path directory, Arena arena) {
-            try (Model model = Model.open(directory)) {
+            try (Model model = Model.open(directory, StorageOptions.defaults(), ALONE)) {
                 requireSame(model.config().layers() > 0, true);
             }
         }
