@@ -1,5 +1,6 @@
 package dev.gosset.cuda;
 
+import dev.gosset.core.memory.Closing;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -16,24 +17,8 @@ public final class Resources implements AutoCloseable {
     /** Closes everything; the first failure is thrown when all have been tried, the others suppressed in it. */
     @Override
     public void close() {
-        Throwable failure = null;
-        for (AutoCloseable resource : owned.reversed()) {
-            try {
-                resource.close();
-            } catch (Throwable e) {
-                if (failure == null) {
-                    failure = e;
-                } else {
-                    failure.addSuppressed(e);
-                }
-            }
-        }
+        List<AutoCloseable> all = List.copyOf(owned.reversed());
         owned.clear();
-        switch (failure) {
-            case null -> {}
-            case RuntimeException e -> throw e;
-            case Error e -> throw e;
-            default -> throw new IllegalStateException("closing a resource", failure);
-        }
+        Closing.all(all);
     }
 }

@@ -1,6 +1,7 @@
 package dev.gosset.llm;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.Closing;
 import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -303,27 +304,9 @@ public final class LanguageModel implements AutoCloseable {
                     parts.add(team);
                 }
             }
-            closeAll(parts);
+            Closing.all(parts);
         } finally {
             life.writeLock().unlock();
-        }
-    }
-
-    private static void closeAll(List<AutoCloseable> parts) {
-        RuntimeException first = null;
-        for (AutoCloseable part : parts) {
-            try {
-                part.close();
-            } catch (Exception e) {
-                if (first == null) {
-                    first = e instanceof RuntimeException r ? r : new IllegalStateException(e);
-                } else {
-                    first.addSuppressed(e);
-                }
-            }
-        }
-        if (first != null) {
-            throw first;
         }
     }
 }

@@ -1,9 +1,9 @@
 package dev.gosset.llm.generate;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.sampling.Sampling;
-import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** What generation_config.json says of sampling: the settings that a model's makers recommend. */
@@ -18,7 +18,7 @@ public final class GenerationConfig {
     public static Sampling sampling(Path directory) {
         Path file = directory.resolve("generation_config.json");
         Sampling s = Sampling.defaults();
-        if (!Files.isRegularFile(file)) {
+        if (!ReadableFile.isPresent(file)) {
             return s;
         }
         JsonFile json = JsonFile.read(file);

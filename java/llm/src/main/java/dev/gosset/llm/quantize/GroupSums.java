@@ -1,11 +1,13 @@
 package dev.gosset.llm.quantize;
 
+import dev.gosset.core.memory.Closing;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.ModelConfig;
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 
 /** The sums of a block's Hessians, closed together. One thread at a time. */
@@ -37,7 +39,8 @@ final class GroupSums implements AutoCloseable {
 
     @Override
     public void close() {
-        sums.values().forEach(Accumulator::close);
+        List<Accumulator> all = List.copyOf(sums.values());
         sums.clear();
+        Closing.all(all);
     }
 }

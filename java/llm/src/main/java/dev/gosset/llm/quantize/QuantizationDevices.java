@@ -1,6 +1,7 @@
 package dev.gosset.llm.quantize;
 
 import dev.gosset.core.DeviceException;
+import dev.gosset.core.memory.Closing;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.RoundingSettings;
@@ -82,8 +83,9 @@ public record QuantizationDevices(Device first, int count) {
 
         @Override
         public void close() {
-            quantizers.forEach(DeviceQuantizer::close);
-            teams.forEach(ThreadTeam::close);
+            List<AutoCloseable> all = new ArrayList<>(quantizers);
+            all.addAll(teams);
+            Closing.all(all);
         }
     }
 }
