@@ -1,13 +1,13 @@
 package dev.gosset.bench;
 
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.sampling.Sampling;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -2,7 +2,7 @@ package dev.gosset.cli;
 
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.convert.ModelConversion;
-import dev.gosset.llm.model.ModelDirectory;
+import dev.gosset.llm.weights.ModelDirectory;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;

@@ -1,7 +1,7 @@
 package dev.gosset.cli;
 
 import dev.gosset.core.memory.Dtype;
-import dev.gosset.llm.model.StorageOptions;
+import dev.gosset.llm.cpu.StorageOptions;
 import java.util.List;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;

@@ -16,15 +16,19 @@ import dev.gosset.llm.generate.GenerationConfig;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.io.SafetensorsWriter;
-import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelDirectory;
-import dev.gosset.llm.model.PublishedLinear;
-import dev.gosset.llm.model.QuipParams;
-import dev.gosset.llm.model.QuipSharpCheckpoint;
-import dev.gosset.llm.model.StorageOptions;
+import dev.gosset.llm.cpu.StorageOptions;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.weights.ModelDirectory;
+import dev.gosset.llm.weights.PublishedLinear;
+import dev.gosset.llm.weights.QuipParams;
+import dev.gosset.llm.weights.QuipSharpCheckpoint;
 import dev.gosset.llm.tokenizer.ChatTemplate;
 import dev.gosset.llm.tokenizer.Tokenizer;
+import dev.gosset.llm.weights.ModelDirectory;
+import dev.gosset.llm.weights.PublishedLinear;
+import dev.gosset.llm.weights.QuipParams;
+import dev.gosset.llm.weights.QuipSharpCheckpoint;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
@@ -187,7 +191,7 @@ public enum Reader {
     HESSIAN("0_qkv.safetensors", Form.SAFETENSORS, 200) {
         @Override
         void read(Path directory, Arena arena) {
-            new HessianFiles(directory).read(0, LinearGroup.QKV, Seeds.INPUTS, arena);
+            new HessianFiles(directory).read(Seeds.GROUP, arena);
         }
     },
     /** The weights of a published checkpoint of E8P12. */
@@ -328,14 +332,13 @@ public enum Reader {
 
     private static void unpack(Path directory, Arena arena) {
         ModelDirectory model = ModelDirectory.open(directory);
-        QuipSharpCheckpoint checkpoint = QuipSharpCheckpoint.open(directory, model.config(), arena);
-        for (int layer = 0; layer < model.config().layers(); layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                PublishedLinear linear = checkpoint.linear(layer, group);
-                linear.unpack(ALONE, arena);
-                linear.inputIndices().ifPresent(PublishedLinear::integers);
-                linear.inputScale().ifPresent(Tensor::toFloatArray);
-            }
+        QuipSharpCheckpoint checkpoint =
+                QuipSharpCheckpoint.open(directory, model.config().plan(), arena);
+        for (LinearGroup group : model.config().plan().groups()) {
+            PublishedLinear linear = checkpoint.linear(group);
+            linear.unpack(ALONE, arena);
+            linear.inputIndices().ifPresent(PublishedLinear::integers);
+            linear.inputScale().ifPresent(Tensor::toFloatArray);
         }
     }
 

@@ -16,7 +16,7 @@ import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.SyntheticCheckpoint.Item;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.HessianFiles;
-import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.plan.LinearGroup;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -32,6 +32,9 @@ import java.util.Optional;
 public final class Seeds {
     /** Inputs of the Hessian. */
     static final int INPUTS = 4;
+
+    static final LinearGroup GROUP =
+            new LinearGroup("model.layers.0.self_attn.qkv_proj", "0_qkv", INPUTS, List.of(), false);
 
     /** What chat templates are rendered with. */
     static final List<Map<String, Object>> CONVERSATION = List.of(
@@ -232,8 +235,8 @@ public final class Seeds {
                 triangle.setAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, at, 1 + i);
             }
             HessianFiles files = new HessianFiles(directory);
-            files.write(0, LinearGroup.QKV, new Hessian(INPUTS, triangle, arena.allocate(4L * INPUTS), 9));
-            Files.move(files.file(0, LinearGroup.QKV), file, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+            files.write(GROUP, new Hessian(INPUTS, triangle, arena.allocate(4L * INPUTS), 9));
+            Files.move(files.file(GROUP), file, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
         }
         Files.delete(directory);
     }

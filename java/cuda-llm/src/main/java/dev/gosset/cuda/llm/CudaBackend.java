@@ -9,12 +9,12 @@ import dev.gosset.cuda.CudaEvent;
 import dev.gosset.cuda.CudaLibrary;
 import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.DeviceKernels;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.StorageOptions;
 
 /** NVIDIA GPUs, through Gosset's CUDA library. */
 public final class CudaBackend implements DeviceBackend {
@@ -50,6 +50,7 @@ public final class CudaBackend implements DeviceBackend {
             throw new DeviceException(name() + ":" + index + " keeps keys and values as F16, asked for "
                     + storage.cache() + "; the cpu has it");
         }
+        CudaPlan.of(model.weights().path(), model.plan());
         return new CudaModel(model, index, storage, team);
     }
 

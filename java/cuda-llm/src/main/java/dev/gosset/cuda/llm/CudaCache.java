@@ -8,8 +8,8 @@ import dev.gosset.cuda.DecoderKernels.CacheShape;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceMemory;
 import dev.gosset.cuda.Resources;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.RotaryTable;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.RotaryTable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -36,10 +36,11 @@ final class CudaCache implements AutoCloseable {
      * @param reserve bytes that must be left free for what works on a cache of a given capacity
      * @throws DeviceException where it does not fit; the message says what would
      */
-    CudaCache(ModelConfig config, CudaStream stream, int sequences, int capacity, IntToLongFunction reserve) {
+    CudaCache(CudaWeights weights, CudaStream stream, int sequences, int capacity, IntToLongFunction reserve) {
         CudaContext context = stream.context();
+        ModelConfig config = weights.config();
         this.stream = stream;
-        rotary = new RotaryTable(config);
+        rotary = new RotaryTable(weights.plan().rotary());
         shape = shape(config, sequences, capacity);
         long bytes = 2L * config.layers() * shape.cacheBytes();
         long free = context.freeBytes();

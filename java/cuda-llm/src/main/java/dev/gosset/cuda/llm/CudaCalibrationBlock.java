@@ -1,5 +1,6 @@
 package dev.gosset.cuda.llm;
 
+import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
@@ -16,16 +17,16 @@ import dev.gosset.cuda.DeviceUpload;
 import dev.gosset.cuda.Resources;
 import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
-import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.RotaryTable;
-import dev.gosset.llm.model.WeightSource;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.plan.RotaryTable;
+import dev.gosset.llm.weights.StoredLinear;
+import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
@@ -43,14 +44,16 @@ final class CudaCalibrationBlock implements CalibrationBlock {
     private static final int SCORE_BYTES = 6;
 
     private final ModelConfig config;
-    private final WeightSource source;
-    private final int layer;
+    private final CudaPlan plan;
+    private final CudaPlan.Block block;
     private final int longest;
     private final Resources owned = new Resources();
     private final CudaStream stream;
     private final CublasHandle cublas;
-    private final Map<LinearGroup, DeviceBuffer> linears = new EnumMap<>(LinearGroup.class);
-    private final Map<LinearGroup, DeviceBuffer> biases = new EnumMap<>(LinearGroup.class);
+    private final Projection qkv;
+    private final Projection output;
+    private final Projection upGate;
+    private final Projection down;
     private final DeviceBuffer inputNorm;
     private final DeviceBuffer postNorm;
     private final DeviceBuffer queryNorm;
@@ -73,10 +76,21 @@ final class CudaCalibrationBlock implements CalibrationBlock {
     private final DeviceBuffer probabilities;
     private final long scoreCount;
 
-    /** Whether the kernels take this model's heads. */
+    /**
+     * A group of linears, what it computes with, and what is added to its outputs.
+     *
+     * @param bias as many floats as outputs, or null
+     */
+    private record Projection(LinearGroup group, DeviceBuffer weights, DeviceBuffer bias) {}
+
+    /** Whether the device runs the blocks of a model. */
     static boolean runs(Model model) {
-        int dim = model.config().headDim();
-        return dim % 8 == 0 && dim <= 256;
+        try {
+            CudaPlan.of(model.weights().path(), model.plan());
+            return true;
+        } catch (UnsupportedModelException e) {
+            return false;
+        }
     }
 
     /**
@@ -86,16 +100,14 @@ final class CudaCalibrationBlock implements CalibrationBlock {
      */
     CudaCalibrationBlock(CudaContext context, Model model, int layer, int longest) {
         this.config = model.config();
-        this.source = model.weights();
-        this.layer = layer;
+        this.plan = CudaPlan.of(model.weights().path(), model.plan());
+        this.block = plan.blocks().get(layer);
         this.longest = longest;
-        this.rotary = new RotaryTable(config);
+        this.rotary = new RotaryTable(plan.rotary());
         int hidden = config.hiddenSize();
-        int widest = Math.max(hidden, Math.max(config.querySize(), config.intermediateSize()));
-        int outputs = 0;
-        for (LinearGroup group : LinearGroup.values()) {
-            outputs = Math.max(outputs, group.outputs(config));
-        }
+        int widest = block.groups().stream().mapToInt(LinearGroup::inputs).max().orElseThrow();
+        int outputs =
+                block.groups().stream().mapToInt(LinearGroup::outputs).max().orElseThrow();
         shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), 1, longest);
         long row = (long) group() * padded(longest);
         scoreCount = Math.max(row, Math.min(ATTENTION_BYTES / SCORE_BYTES, row * longest));
@@ -103,16 +115,21 @@ final class CudaCalibrationBlock implements CalibrationBlock {
             stream = owned.own(context.stream());
             cublas = owned.own(context.cublas(stream));
             try (DeviceUpload upload = new DeviceUpload(stream, UPLOAD_BYTES)) {
-                for (LinearGroup group : LinearGroup.values()) {
-                    linears.put(group, weights(group, upload));
-                    biases.put(group, group.hasBias(config) ? bias(group, upload) : null);
-                }
-                String prefix = "model.layers." + layer + ".";
-                boolean perHead = config.family().queryKeyNorm();
-                inputNorm = vector(prefix + "input_layernorm.weight", hidden, upload);
-                postNorm = vector(prefix + "post_attention_layernorm.weight", hidden, upload);
-                queryNorm = perHead ? vector(prefix + "self_attn.q_norm.weight", config.headDim(), upload) : null;
-                keyNorm = perHead ? vector(prefix + "self_attn.k_norm.weight", config.headDim(), upload) : null;
+                WeightSource source = model.weights();
+                qkv = projection(source, block.attention().input(), upload);
+                output = projection(source, block.attention().output(), upload);
+                upGate = projection(source, block.mlp().input(), upload);
+                down = projection(source, block.mlp().output(), upload);
+                inputNorm = norm(source, block.order().attention(), upload);
+                postNorm = norm(source, block.order().feedForward(), upload);
+                queryNorm = block.attention()
+                        .queryNorm()
+                        .map(n -> norm(source, n, upload))
+                        .orElse(null);
+                keyNorm = block.attention()
+                        .keyNorm()
+                        .map(n -> norm(source, n, upload))
+                        .orElse(null);
             }
             residual = owned.own(context.allocate(4L * longest * hidden, "hidden states"));
             x = owned.own(context.allocate(4L * longest * widest, "inputs of linears"));
@@ -163,46 +180,25 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         }
     }
 
-    private DeviceBuffer vector(String name, int size, DeviceUpload upload) {
-        return floats(List.of(source.tensor(name).requireShape(size)), upload);
+    private DeviceBuffer norm(WeightSource source, NormPlan norm, DeviceUpload upload) {
+        return owned.own(CudaWeights.floats(List.of(source.tensor(norm.weight())), stream, upload));
     }
 
-    private DeviceBuffer weights(LinearGroup group, DeviceUpload upload) {
-        List<Tensor> parts = new ArrayList<>();
-        for (LinearGroup.Part part : group.parts(config)) {
-            parts.add(source.tensor(part.weight(layer)).requireShape(part.rows(), group.inputs(config)));
-        }
-        return floats(parts, upload);
-    }
-
-    private DeviceBuffer bias(LinearGroup group, DeviceUpload upload) {
-        List<Tensor> parts = new ArrayList<>();
-        for (LinearGroup.Part part : group.parts(config)) {
-            parts.add(source.tensor(part.bias(layer)).requireShape(part.rows()));
-        }
-        return floats(parts, upload);
-    }
-
-    /** Tensors one after the other in float32. */
-    private DeviceBuffer floats(List<Tensor> parts, DeviceUpload upload) {
-        long count = parts.stream().mapToLong(Tensor::elements).sum();
-        CudaContext context = stream.context();
-        DeviceBuffer buffer =
-                owned.own(context.allocate(4 * count, parts.getFirst().name()));
-        long at = 0;
-        for (Tensor part : parts) {
-            try (Arena arena = Arena.ofConfined()) {
-                MemorySegment host = arena.allocate(4 * part.elements(), 64);
-                part.toFloats(host);
-                upload.copy(host, buffer, at);
-            }
-            at += 4 * part.elements();
-        }
-        return buffer;
+    private Projection projection(WeightSource source, LinearGroup group, DeviceUpload upload) {
+        List<Tensor> matrices = switch (source.linear(group)) {
+            case StoredLinear.Matrices(List<Tensor> parts) -> parts;
+            case StoredLinear.Codes _, StoredLinear.Published _ ->
+                throw new IllegalArgumentException(group.name() + " is quantized");
+        };
+        List<Tensor> bias = source.bias(group);
+        return new Projection(
+                group,
+                owned.own(CudaWeights.floats(matrices, stream, upload)),
+                bias.isEmpty() ? null : owned.own(CudaWeights.floats(bias, stream, upload)));
     }
 
     @Override
-    public void forward(FloatMatrix hidden, Map<LinearGroup, Accumulator> sums) {
+    public void forward(FloatMatrix hidden, Map<String, Accumulator> sums) {
         int tokens = hidden.rows();
         int n = config.hiddenSize();
         if (tokens > longest || hidden.cols() != n) {
@@ -214,16 +210,16 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         }
         uploadAngles(tokens);
         residual.copyFrom(hidden.data(), 0, stream);
-        DecoderKernels.residualNorm(stream, residual, null, inputNorm, config.normEpsilon(), n, tokens, x, Type.F32);
-        apply(LinearGroup.QKV, tokens, sums);
+        DecoderKernels.residualNorm(stream, residual, null, inputNorm, plan.epsilon(), n, tokens, x, Type.F32);
+        apply(qkv, tokens, sums);
         DecoderKernels.rotateStore(
                 stream,
                 shape,
                 z,
-                biases.get(LinearGroup.QKV),
+                qkv.bias(),
                 queryNorm,
                 keyNorm,
-                config.normEpsilon(),
+                plan.epsilon(),
                 angles,
                 sequenceOfRow,
                 positions,
@@ -233,29 +229,30 @@ final class CudaCalibrationBlock implements CalibrationBlock {
                 keys,
                 values);
         attend(tokens);
-        project(LinearGroup.O, tokens, sums);
-        DecoderKernels.residualNorm(stream, residual, z, postNorm, config.normEpsilon(), n, tokens, x, Type.F32);
-        project(LinearGroup.UP_GATE, tokens, sums);
+        project(output, tokens, sums);
+        DecoderKernels.residualNorm(stream, residual, z, postNorm, plan.epsilon(), n, tokens, x, Type.F32);
+        project(upGate, tokens, sums);
         DecoderKernels.gate(stream, z, config.intermediateSize(), tokens, x, Type.F32);
-        project(LinearGroup.DOWN, tokens, sums);
-        DecoderKernels.residualNorm(stream, residual, z, null, config.normEpsilon(), n, tokens, null, Type.F32);
+        project(down, tokens, sums);
+        DecoderKernels.residualNorm(stream, residual, z, null, plan.epsilon(), n, tokens, null, Type.F32);
         residual.copyTo(hidden.data(), 0, stream);
         stream.synchronize();
     }
 
-    private void project(LinearGroup group, int tokens, Map<LinearGroup, Accumulator> sums) {
-        apply(group, tokens, sums);
-        if (biases.get(group) != null) {
-            DecoderKernels.addBias(stream, z, biases.get(group), group.outputs(config), tokens);
+    private void project(Projection projection, int tokens, Map<String, Accumulator> sums) {
+        apply(projection, tokens, sums);
+        if (projection.bias() != null) {
+            DecoderKernels.addBias(
+                    stream, z, projection.bias(), projection.group().outputs(), tokens);
         }
     }
 
     /** {@code z = W x}, and x is seen by the group's sums. */
-    private void apply(LinearGroup group, int tokens, Map<LinearGroup, Accumulator> sums) {
-        int m = group.outputs(config);
-        int n = group.inputs(config);
-        cublas.gemmTransposed(tokens, m, n, x, linears.get(group), z);
-        if (sums.get(group) instanceof CudaQuantizer.Sums own) {
+    private void apply(Projection projection, int tokens, Map<String, Accumulator> sums) {
+        int m = projection.group().outputs();
+        int n = projection.group().inputs();
+        cublas.gemmTransposed(tokens, m, n, x, projection.weights(), z);
+        if (sums.get(projection.group().hessian()) instanceof CudaQuantizer.Sums own) {
             stream.synchronize();
             own.add(x.slice(0, 4L * tokens * n), tokens);
         }
@@ -265,8 +262,8 @@ final class CudaCalibrationBlock implements CalibrationBlock {
     private void attend(int tokens) {
         int dim = config.headDim();
         int group = group();
-        int window = config.windows().get(layer);
-        float scale = (float) (1 / Math.sqrt(dim));
+        int window = block.attention().window();
+        float scale = block.attention().scale();
         int step = (int) Math.clamp(scoreCount / ((long) group * padded(tokens)), 1, tokens);
         for (int row = 0; row < tokens; row += step) {
             int height = Math.min(step, tokens - row);

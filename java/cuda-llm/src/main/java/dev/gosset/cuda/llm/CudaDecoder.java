@@ -64,7 +64,7 @@ final class CudaDecoder implements Decoder {
         CudaContext device = stream.context();
         try (Construction construction = new Construction(this::close)) {
             cache = owned.own(
-                    new CudaCache(model.config(), stream, sequences, context, c -> model.reserve(sequences, c)));
+                    new CudaCache(model.weights(), stream, sequences, context, c -> model.reserve(sequences, c)));
             step = owned.own(new DecodeStep(model.weights(), stream, cache));
             endTokens = owned.own(device.allocate(4L * MOST_END_TOKENS, "end tokens"));
             staged = owned.own(device.pinned(

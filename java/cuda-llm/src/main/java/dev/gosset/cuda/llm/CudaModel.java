@@ -10,12 +10,12 @@ import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.PinnedBuffer;
 import dev.gosset.cuda.Resources;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.StorageOptions;
+import dev.gosset.llm.plan.ModelConfig;
 
 /**
  * A whole model on one device: its weights, a stream, and what prefill works in. Decoders have their caches. Thread-safe;
@@ -161,7 +161,7 @@ final class CudaModel implements LoadedModel {
         }
         long bytes = 4L * held * vocabulary;
         try (CudaCache cache =
-                        new CudaCache(config(), stream, 1, tokens.length, c -> prefill == null ? reserve(1, c) : 0);
+                        new CudaCache(weights, stream, 1, tokens.length, c -> prefill == null ? reserve(1, c) : 0);
                 DeviceBuffer logits = context.allocate(bytes, "logits");
                 PinnedBuffer host = context.pinned(bytes)) {
             Prefill pass = prefillFor(tokens.length, tokens.length);

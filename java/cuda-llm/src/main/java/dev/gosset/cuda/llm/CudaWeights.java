@@ -2,34 +2,30 @@ package dev.gosset.cuda.llm;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
-import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaDense;
 import dev.gosset.cuda.CudaLinear;
 import dev.gosset.cuda.CudaStream;
-import dev.gosset.cuda.DecoderKernels;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.DeviceUpload;
 import dev.gosset.cuda.LinearWork;
 import dev.gosset.cuda.Resources;
-import dev.gosset.llm.model.GossetWeights;
-import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.PublishedLinear;
-import dev.gosset.llm.model.QuipSharpWeights;
-import dev.gosset.llm.model.StorageOptions;
-import dev.gosset.llm.model.WeightSource;
+import dev.gosset.llm.plan.AttentionPlan.Grouped;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.weights.PublishedLinear;
+import dev.gosset.llm.weights.StoredLinear;
+import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
@@ -40,9 +36,8 @@ final class CudaWeights implements AutoCloseable {
     /** Bytes of one page-locked buffer: large enough to keep the bus busy. */
     private static final long CHUNK = 16L << 20;
 
-    private static final int LARGEST_HEAD = 256;
-
     private final ModelConfig config;
+    private final CudaPlan plan;
     private final WeightSource source;
     private final CudaStream stream;
     private final ThreadTeam team;
@@ -59,31 +54,19 @@ final class CudaWeights implements AutoCloseable {
      */
     CudaWeights(Model model, StorageOptions storage, CudaStream stream, ThreadTeam team) {
         this.config = model.config();
+        this.plan = CudaPlan.of(model.weights().path(), model.plan());
         this.source = model.weights();
         this.stream = stream;
         this.team = team;
-        requireKernels();
         try (Construction construction = new Construction(this::close);
                 DeviceUpload upload = new DeviceUpload(stream, CHUNK)) {
-            Tensor table = source.tensor("model.embed_tokens.weight")
-                    .requireShape(config.vocabularySize(), config.hiddenSize());
-            embedding = owned.own(new CudaDense(List.of(floating(table)), stream, upload));
-            for (int layer = 0; layer < config.layers(); layer++) {
-                blocks.add(block(layer, upload));
+            embedding = owned.own(new CudaDense(List.of(floating(source.tensor(plan.embedding()))), stream, upload));
+            for (CudaPlan.Block block : plan.blocks()) {
+                blocks.add(block(block, upload));
             }
-            finalNorm = vector("model.norm.weight", config.hiddenSize(), upload);
+            finalNorm = norm(plan.finalNorm(), upload);
             head = owned.own(head(storage, upload));
             construction.done();
-        }
-    }
-
-    private void requireKernels() {
-        int dim = config.headDim();
-        if (dim % 8 != 0 || dim > LARGEST_HEAD || config.vocabularySize() > DecoderKernels.MAX_VOCABULARY) {
-            throw new UnsupportedModelException(source.path() + ": has heads of " + dim + " and a vocabulary of "
-                    + config.vocabularySize() + "; the device runs heads of up to " + LARGEST_HEAD
-                    + ", a multiple of 8, and up to " + DecoderKernels.MAX_VOCABULARY
-                    + " tokens; the cpu runs any");
         }
     }
 
@@ -97,11 +80,11 @@ final class CudaWeights implements AutoCloseable {
     }
 
     private CudaDense head(StorageOptions storage, DeviceUpload upload) {
-        if (config.tiedEmbeddings()) {
+        if (plan.head().isEmpty()) {
             return storage.byteHead() ? embedding.toInt8(stream) : embedding;
         }
-        Tensor stored = source.tensor("lm_head.weight").requireShape(config.vocabularySize(), config.hiddenSize());
-        CudaDense dense = new CudaDense(List.of(floating(stored)), stream, upload);
+        Tensor stored = floating(source.tensor(plan.head().get()));
+        CudaDense dense = new CudaDense(List.of(stored), stream, upload);
         if (!storage.byteHead()) {
             return dense;
         }
@@ -110,83 +93,54 @@ final class CudaWeights implements AutoCloseable {
         }
     }
 
-    private BlockWeights block(int layer, DeviceUpload upload) {
-        String prefix = "model.layers." + layer + ".";
-        boolean perHead = config.family().queryKeyNorm();
-        DeviceBuffer inputNorm = vector(prefix + "input_layernorm.weight", config.hiddenSize(), upload);
-        DeviceBuffer postNorm = vector(prefix + "post_attention_layernorm.weight", config.hiddenSize(), upload);
-        DeviceBuffer queryNorm = perHead ? vector(prefix + "self_attn.q_norm.weight", config.headDim(), upload) : null;
-        DeviceBuffer keyNorm = perHead ? vector(prefix + "self_attn.k_norm.weight", config.headDim(), upload) : null;
-        Map<LinearGroup, BlockWeights.Projection> projections = new EnumMap<>(LinearGroup.class);
-        for (LinearGroup group : LinearGroup.values()) {
-            projections.put(group, projection(layer, group, upload));
-        }
+    private BlockWeights block(CudaPlan.Block plan, DeviceUpload upload) {
+        Grouped attention = plan.attention();
         return new BlockWeights(
-                inputNorm,
-                queryNorm,
-                keyNorm,
-                postNorm,
-                projections,
-                config.windows().get(layer));
+                plan,
+                norm(plan.order().attention(), upload),
+                attention.queryNorm().map(n -> norm(n, upload)).orElse(null),
+                attention.keyNorm().map(n -> norm(n, upload)).orElse(null),
+                norm(plan.order().feedForward(), upload),
+                projection(attention.input(), upload),
+                projection(attention.output(), upload),
+                projection(plan.mlp().input(), upload),
+                projection(plan.mlp().output(), upload));
     }
 
-    private DeviceBuffer vector(String name, int size, DeviceUpload upload) {
-        return floats(List.of(source.tensor(name).requireShape(size)), upload);
+    private DeviceBuffer norm(NormPlan norm, DeviceUpload upload) {
+        return owned.own(floats(List.of(source.tensor(norm.weight())), stream, upload));
     }
 
-    /** Vectors one after the other, in float32. */
-    private DeviceBuffer floats(List<Tensor> vectors, DeviceUpload upload) {
-        long count = vectors.stream().mapToLong(Tensor::elements).sum();
-        DeviceBuffer buffer = owned.own(
-                stream.context().allocate(4 * count, vectors.getFirst().name()));
-        long at = 0;
-        for (Tensor vector : vectors) {
-            try (Arena arena = Arena.ofConfined()) {
-                upload.copy(vector.toFloatMatrix(arena).data(), buffer, at);
+    /** Tensors one after the other, in float32; the caller's. */
+    static DeviceBuffer floats(List<Tensor> tensors, CudaStream stream, DeviceUpload upload) {
+        long count = tensors.stream().mapToLong(Tensor::elements).sum();
+        DeviceBuffer buffer =
+                stream.context().allocate(4 * count, tensors.getFirst().name());
+        try (Construction construction = new Construction(buffer::close)) {
+            long at = 0;
+            for (Tensor tensor : tensors) {
+                try (Arena arena = Arena.ofConfined()) {
+                    MemorySegment host = arena.allocate(4 * tensor.elements(), 64);
+                    tensor.toFloats(host);
+                    upload.copy(host, buffer, at);
+                }
+                at += 4 * tensor.elements();
             }
-            at += 4 * vector.elements();
+            construction.done();
         }
         return buffer;
     }
 
-    private BlockWeights.Projection projection(int layer, LinearGroup group, DeviceUpload upload) {
-        boolean hasBias = group.hasBias(config);
-        DeviceLinear linear;
-        switch (source) {
-            case QuipSharpWeights published -> {
-                PublishedLinear stored = published.checkpoint().linear(layer, group);
-                linear = owned.own(published(stored, group.inputs(config), upload));
-                hasBias |= stored.bias().isPresent();
-            }
-            case GossetWeights gosset -> {
-                Optional<QuantizedLinear> quantized = gosset.quantizedLinear(config, layer, group);
-                linear = owned.own(
-                        quantized.isPresent()
-                                ? new CudaLinear(quantized.get(), stream, upload)
-                                : dense(layer, group, upload));
-            }
-            default -> linear = owned.own(dense(layer, group, upload));
-        }
-        return new BlockWeights.Projection(linear, hasBias ? bias(layer, group, upload) : null);
-    }
-
-    private DeviceLinear dense(int layer, LinearGroup group, DeviceUpload upload) {
-        List<Tensor> weights = parts(group)
-                .map(p -> floating(source.tensor(p.weight(layer)).requireShape(p.rows(), group.inputs(config))))
-                .toList();
-        return new CudaDense(weights, stream, upload);
-    }
-
-    private DeviceBuffer bias(int layer, LinearGroup group, DeviceUpload upload) {
-        return floats(
-                parts(group)
-                        .map(p -> source.tensor(p.bias(layer)).requireShape(p.rows()))
-                        .toList(),
-                upload);
-    }
-
-    private Stream<LinearGroup.Part> parts(LinearGroup group) {
-        return group.parts(config).stream();
+    private BlockWeights.Projection projection(LinearGroup group, DeviceUpload upload) {
+        DeviceLinear linear = owned.own(
+                switch (source.linear(group)) {
+                    case StoredLinear.Matrices(List<Tensor> parts) ->
+                        new CudaDense(parts.stream().map(CudaWeights::floating).toList(), stream, upload);
+                    case StoredLinear.Codes(QuantizedLinear codes) -> new CudaLinear(codes, stream, upload);
+                    case StoredLinear.Published(PublishedLinear stored) -> published(stored, group.inputs(), upload);
+                });
+        List<Tensor> bias = source.bias(group);
+        return new BlockWeights.Projection(linear, bias.isEmpty() ? null : owned.own(floats(bias, stream, upload)));
     }
 
     private DeviceLinear published(PublishedLinear stored, int inputs, DeviceUpload upload) {
@@ -203,6 +157,10 @@ final class CudaWeights implements AutoCloseable {
 
     ModelConfig config() {
         return config;
+    }
+
+    CudaPlan plan() {
+        return plan;
     }
 
     CudaDense embedding() {
@@ -231,20 +189,25 @@ final class CudaWeights implements AutoCloseable {
 
     /** The most inputs that any linear has. */
     int widestInput() {
-        return Math.max(config.hiddenSize(), Math.max(config.querySize(), config.intermediateSize()));
+        return plan.blocks().stream()
+                .flatMap(b -> b.groups().stream())
+                .mapToInt(LinearGroup::inputs)
+                .max()
+                .orElseThrow();
     }
 
     /** The most outputs that any linear of a block has. */
     int widestOutput() {
-        return Arrays.stream(LinearGroup.values())
-                .mapToInt(g -> g.outputs(config))
+        return plan.blocks().stream()
+                .flatMap(b -> b.groups().stream())
+                .mapToInt(LinearGroup::outputs)
                 .max()
                 .orElseThrow();
     }
 
     /** Every linear of the blocks. */
     private Stream<DeviceLinear> linears() {
-        return blocks.stream().flatMap(b -> b.projections().values().stream()).map(BlockWeights.Projection::linear);
+        return blocks.stream().flatMap(b -> b.projections()).map(BlockWeights.Projection::linear);
     }
 
     @Override

@@ -14,8 +14,7 @@ import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceMemory;
 import dev.gosset.cuda.LinearWork;
 import dev.gosset.cuda.Resources;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -157,11 +156,11 @@ final class DecodeStep implements AutoCloseable {
         Outputs outputs = null;
         for (int layer = 0; layer < config.layers(); layer++) {
             BlockWeights block = weights.blocks().get(layer);
-            outputs = project(Between.NORM, outputs, block.inputNorm(), block.projection(LinearGroup.QKV));
+            outputs = project(Between.NORM, outputs, block.inputNorm(), block.qkv());
             attend(layer, block, outputs);
-            outputs = project(Between.PLAIN, null, null, block.projection(LinearGroup.O));
-            outputs = project(Between.NORM, outputs, block.postNorm(), block.projection(LinearGroup.UP_GATE));
-            outputs = project(Between.GATE, outputs, null, block.projection(LinearGroup.DOWN));
+            outputs = project(Between.PLAIN, null, null, block.output());
+            outputs = project(Between.NORM, outputs, block.postNorm(), block.upGate());
+            outputs = project(Between.GATE, outputs, null, block.down());
         }
         finish(outputs, true);
         norm(true, weights.finalNorm());
@@ -191,10 +190,10 @@ final class DecodeStep implements AutoCloseable {
                 stream,
                 cache.shape(),
                 z,
-                block.projection(LinearGroup.QKV).bias(),
+                block.qkv().bias(),
                 block.queryNorm(),
                 block.keyNorm(),
-                config.normEpsilon(),
+                weights.plan().epsilon(),
                 cache.angles(),
                 null,
                 positions(),
@@ -213,7 +212,7 @@ final class DecodeStep implements AutoCloseable {
                 positions(),
                 rows,
                 block.window(),
-                (float) (1 / Math.sqrt(config.headDim())),
+                block.scale(),
                 splits(block.window()),
                 attentionWork,
                 x);
@@ -237,7 +236,15 @@ final class DecodeStep implements AutoCloseable {
                 left = null;
                 if (kind == Between.NORM) {
                     DecoderKernels.residualNorm(
-                            stream, residual, z, null, config.normEpsilon(), config.hiddenSize(), rows, null, Type.F32);
+                            stream,
+                            residual,
+                            z,
+                            null,
+                            weights.plan().epsilon(),
+                            config.hiddenSize(),
+                            rows,
+                            null,
+                            Type.F32);
                 }
             }
             if (fused(kind, left, normWeight, next)) {
@@ -283,7 +290,7 @@ final class DecodeStep implements AutoCloseable {
                     last == null ? null : last.outputSigns(),
                     kind == Between.NORM ? residual : null,
                     normWeight,
-                    config.normEpsilon(),
+                    weights.plan().epsilon(),
                     next.input(),
                     next.inputSigns(),
                     work.activations(),
@@ -299,7 +306,15 @@ final class DecodeStep implements AutoCloseable {
 
     private void norm(boolean add, DeviceBuffer weight) {
         DecoderKernels.residualNorm(
-                stream, residual, add ? z : null, weight, config.normEpsilon(), config.hiddenSize(), rows, x, Type.F32);
+                stream,
+                residual,
+                add ? z : null,
+                weight,
+                weights.plan().epsilon(),
+                config.hiddenSize(),
+                rows,
+                x,
+                Type.F32);
     }
 
     /** Brings z to the outputs of its linear: the output transform, and the bias where it is wanted. */

@@ -14,8 +14,7 @@ import dev.gosset.cuda.DeviceMemory;
 import dev.gosset.cuda.LinearWork;
 import dev.gosset.cuda.PinnedBuffer;
 import dev.gosset.cuda.Resources;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -159,7 +158,7 @@ final class Prefill implements AutoCloseable {
         for (int layer = 0; layer < config.layers(); layer++) {
             BlockWeights block = weights.blocks().get(layer);
             norm(added, block.inputNorm(), count);
-            BlockWeights.Projection qkv = block.projection(LinearGroup.QKV);
+            BlockWeights.Projection qkv = block.qkv();
             qkv.linear().apply(x, z, count, work);
             DeviceMemory keys = cache.of(sequence, cache.keys(layer));
             DeviceMemory values = cache.of(sequence, cache.values(layer));
@@ -170,7 +169,7 @@ final class Prefill implements AutoCloseable {
                     qkv.bias(),
                     block.queryNorm(),
                     block.keyNorm(),
-                    config.normEpsilon(),
+                    weights.plan().epsilon(),
                     cache.angles(),
                     sequenceOfRow,
                     positions,
@@ -179,12 +178,12 @@ final class Prefill implements AutoCloseable {
                     Type.F16,
                     keys,
                     values);
-            attend(cache.single(), keys, values, first, count, block.window());
-            project(block.projection(LinearGroup.O), count);
+            attend(cache.single(), keys, values, first, count, block);
+            project(block.output(), count);
             norm(z, block.postNorm(), count);
-            project(block.projection(LinearGroup.UP_GATE), count);
+            project(block.upGate(), count);
             DecoderKernels.gate(stream, z, config.intermediateSize(), count, x, Type.F32);
-            project(block.projection(LinearGroup.DOWN), count);
+            project(block.down(), count);
             added = z;
         }
         if (ownAngles) {
@@ -204,7 +203,7 @@ final class Prefill implements AutoCloseable {
                 residual.slice(offset, bytes),
                 z.slice(offset, bytes),
                 weights.finalNorm(),
-                config.normEpsilon(),
+                weights.plan().epsilon(),
                 config.hiddenSize(),
                 count,
                 x,
@@ -228,7 +227,7 @@ final class Prefill implements AutoCloseable {
 
     private void norm(DeviceBuffer added, DeviceBuffer weight, int count) {
         DecoderKernels.residualNorm(
-                stream, residual, added, weight, config.normEpsilon(), config.hiddenSize(), count, x, Type.F32);
+                stream, residual, added, weight, weights.plan().epsilon(), config.hiddenSize(), count, x, Type.F32);
     }
 
     private void project(BlockWeights.Projection projection, int count) {
@@ -240,7 +239,9 @@ final class Prefill implements AutoCloseable {
     }
 
     /** Attention of the queries of the last tokens over the cache, into {@link #x}. */
-    private void attend(CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int count, int window) {
+    private void attend(
+            CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int count, BlockWeights block) {
+        int window = block.window();
         for (int row = 0; row < count; ) {
             int low = window == 0 ? 0 : Math.max(0, first + row - window + 1);
             // As many tokens, then as many heads, as the scores have room for.
@@ -252,7 +253,7 @@ final class Prefill implements AutoCloseable {
             for (int head = 0; head < config.heads(); ) {
                 // Query heads that share a key head go together, or key heads that nobody shares.
                 int together = Math.min(planes, (head / planes(config) + 1) * planes(config) - head);
-                attend(shape, keys, values, first, window, new Tile(row, height, low, columns, head, together));
+                attend(shape, keys, values, first, block, new Tile(row, height, low, columns, head, together));
                 head += together;
             }
             row += height;
@@ -267,7 +268,8 @@ final class Prefill implements AutoCloseable {
      */
     private record Tile(int row, int height, int low, int columns, int head, int heads) {}
 
-    private void attend(CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int window, Tile tile) {
+    private void attend(
+            CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, BlockWeights block, Tile tile) {
         int dim = shape.dim();
         int width = config.querySize();
         int stride = padded(tile.columns());
@@ -297,8 +299,8 @@ final class Prefill implements AutoCloseable {
                 tile.columns(),
                 stride,
                 first + tile.row() - tile.low(),
-                window,
-                (float) (1 / Math.sqrt(dim)));
+                block.window(),
+                block.scale());
         work.cublas()
                 .gemmHalf(
                         false,

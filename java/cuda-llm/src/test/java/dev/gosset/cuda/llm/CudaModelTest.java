@@ -10,11 +10,11 @@ import dev.gosset.cuda.CudaStream;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.device.LoadedModelContract;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.StorageOptions;
 import dev.gosset.llm.sampling.Sampling;
 import java.util.List;
 import java.util.Set;
@@ -82,7 +82,7 @@ class CudaModelTest extends LoadedModelContract {
                 CudaStream stream = context.stream();
                 CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team)) {
             for (int[] shape : new int[][] {{1, 64}, {16, 2000}, {3, 9000}}) {
-                try (CudaCache cache = new CudaCache(weights.config(), stream, shape[0], shape[1], c -> 0)) {
+                try (CudaCache cache = new CudaCache(weights, stream, shape[0], shape[1], c -> 0)) {
                     long before = context.freeBytes();
                     try (DecodeStep step = new DecodeStep(weights, stream, cache)) {
                         long taken = before - context.freeBytes();

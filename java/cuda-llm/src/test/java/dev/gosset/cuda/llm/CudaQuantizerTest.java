@@ -15,9 +15,8 @@ import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.evaluate.Perplexity;
-import dev.gosset.llm.model.GossetWeights;
-import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.quantize.QuantizationDevices;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationReport;
@@ -69,15 +68,13 @@ class CudaQuantizerTest {
         long count = 0;
         try (Model a = Model.open(temporary.resolve(one));
                 Model b = Model.open(temporary.resolve(other))) {
-            for (int layer = 0; layer < a.config().layers(); layer++) {
-                for (LinearGroup group : LinearGroup.values()) {
-                    CodeMatrix x = codes(a, layer, group);
-                    CodeMatrix y = codes(b, layer, group);
-                    for (int i = 0; i < x.rows(); i++) {
-                        for (int g = 0; g < x.groups(); g++) {
-                            equal += x.code(i, g) == y.code(i, g) ? 1 : 0;
-                            count++;
-                        }
+            for (LinearGroup group : a.plan().groups()) {
+                CodeMatrix x = codes(a, group);
+                CodeMatrix y = codes(b, group);
+                for (int i = 0; i < x.rows(); i++) {
+                    for (int g = 0; g < x.groups(); g++) {
+                        equal += x.code(i, g) == y.code(i, g) ? 1 : 0;
+                        count++;
                     }
                 }
             }
@@ -85,11 +82,8 @@ class CudaQuantizerTest {
         return (double) equal / count;
     }
 
-    private static CodeMatrix codes(Model model, int layer, LinearGroup group) {
-        return ((GossetWeights) model.weights())
-                .quantizedLinear(model.config(), layer, group)
-                .orElseThrow()
-                .codes();
+    private static CodeMatrix codes(Model model, LinearGroup group) {
+        return model.weights().quantizedLinear(group).orElseThrow().codes();
     }
 
     private double perplexity(String directory) throws Exception {

@@ -13,11 +13,10 @@ import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.ExactModel;
 import dev.gosset.llm.device.LoadedModel;
-import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.StorageOptions;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -40,14 +39,15 @@ class DecodeStepTest {
         SyntheticCheckpoint plain = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 2, 41);
         SyntheticCheckpoint biased = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 3, 42);
         for (int layer = 0; layer < 2; layer++) {
-            for (LinearGroup group : List.of(LinearGroup.O, LinearGroup.UP_GATE, LinearGroup.DOWN)) {
-                int m = group == LinearGroup.UP_GATE ? 2 * 192 : 64;
+            for (String group : List.of("self_attn.o_proj", "mlp.upgate_proj", "mlp.down_proj")) {
+                int m = group.equals("mlp.upgate_proj") ? 2 * 192 : 64;
                 float[] bias = new float[m];
                 for (int i = 0; i < m; i++) {
                     bias[i] = (i % 7 - 3) * 0.1f;
                 }
                 biased.tensors.put(
-                        group.fullName(layer) + ".bias", SyntheticCheckpoint.halves(List.of((long) m), bias));
+                        "model.layers." + layer + "." + group + ".bias",
+                        SyntheticCheckpoint.halves(List.of((long) m), bias));
             }
         }
         SyntheticCheckpoint chosen = new SyntheticCheckpoint(SyntheticCheckpoint.Shape.SMALL, 4, 43);
@@ -55,17 +55,17 @@ class DecodeStepTest {
         chosen.params.put("outlier_channel_split", true);
         SplittableRandom random = new SplittableRandom(3);
         for (int layer = 0; layer < 2; layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                float[] scale = new float[group == LinearGroup.DOWN ? 192 : 64];
+            for (String group : List.of("self_attn.qkv_proj", "self_attn.o_proj", "mlp.upgate_proj", "mlp.down_proj")) {
+                float[] scale = new float[group.equals("mlp.down_proj") ? 192 : 64];
                 for (int j = 0; j < scale.length; j++) {
                     scale[j] = 0.5f + random.nextFloat();
                 }
                 chosen.tensors.put(
-                        group.fullName(layer) + ".scaleWH",
+                        "model.layers." + layer + "." + group + ".scaleWH",
                         SyntheticCheckpoint.halves(List.of((long) scale.length), scale));
             }
             chosen.tensors.put(
-                    LinearGroup.DOWN.fullName(layer) + ".ocs_dupe_inds",
+                    "model.layers." + layer + ".mlp.down_proj.ocs_dupe_inds",
                     new SyntheticCheckpoint.Item(Dtype.I64, List.of(192L), piece -> {
                         for (long i = 0; i < piece.byteSize(); i += 8) {
                             piece.set(ValueLayout.JAVA_LONG_UNALIGNED, i, random.nextInt(192));
@@ -91,7 +91,7 @@ class DecodeStepTest {
                     CudaStream stream = context.stream();
                     CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
                     // The third sequence rests.
-                    CudaCache cache = new CudaCache(model.config(), stream, 3, 8, c -> 0);
+                    CudaCache cache = new CudaCache(weights, stream, 3, 8, c -> 0);
                     DecodeStep step = new DecodeStep(weights, stream, cache, fuse);
                     ExactModel exact = new ExactModel(directory, team, CudaLinear.FEW_ROWS_ERROR, true);
                     Arena arena = Arena.ofConfined()) {

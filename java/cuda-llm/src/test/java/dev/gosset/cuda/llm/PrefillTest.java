@@ -10,9 +10,9 @@ import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.ExactModel;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.StorageOptions;
 import java.lang.foreign.Arena;
 import java.util.SplittableRandom;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,7 +42,7 @@ class PrefillTest {
                 CudaContext context = CudaContext.open(0);
                 CudaStream stream = context.stream();
                 CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
-                CudaCache cache = new CudaCache(model.config(), stream, 2, 64, c -> 0);
+                CudaCache cache = new CudaCache(weights, stream, 2, 64, c -> 0);
                 Prefill prefill = new Prefill(weights, stream, rows, 64, attentionBytes);
                 Arena arena = Arena.ofConfined()) {
             int vocabulary = model.config().vocabularySize();

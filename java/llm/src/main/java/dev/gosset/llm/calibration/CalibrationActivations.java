@@ -4,12 +4,12 @@ import dev.gosset.core.GossetException;
 import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.cpu.ActivationTap;
+import dev.gosset.llm.cpu.Transformer;
+import dev.gosset.llm.cpu.TransformerBlock;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
-import dev.gosset.llm.model.ActivationTap;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.Transformer;
-import dev.gosset.llm.model.TransformerBlock;
+import dev.gosset.llm.plan.LinearGroup;
 import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -86,19 +86,19 @@ public final class CalibrationActivations implements AutoCloseable {
     }
 
     /**
-     * Runs one block over every sequence: the hidden states become its outputs, and each accumulator sees the inputs of
-     * its group.
+     * Runs one block over every sequence: the hidden states become its outputs, and each accumulator sees the inputs that
+     * it is of.
      *
-     * @param accumulators by group; groups without one are not looked at
+     * @param accumulators by {@link LinearGroup#hessian}; groups without one are not looked at
      * @param afterSequence called after each sequence
      */
     public void advance(
             TransformerBlock block,
-            Map<LinearGroup, Accumulator> accumulators,
+            Map<String, Accumulator> accumulators,
             Workspace workspace,
             Runnable afterSequence) {
         ActivationTap tap = (group, input) -> {
-            Accumulator accumulator = accumulators.get(group);
+            Accumulator accumulator = accumulators.get(group.hessian());
             if (accumulator != null) {
                 accumulator.add(workspace.team(), input);
             }
@@ -111,9 +111,7 @@ public final class CalibrationActivations implements AutoCloseable {
 
     /** {@link #advance(TransformerBlock, Map, Workspace, Runnable)} on a device. */
     public void advance(
-            DeviceQuantizer.CalibrationBlock block,
-            Map<LinearGroup, Accumulator> accumulators,
-            Runnable afterSequence) {
+            DeviceQuantizer.CalibrationBlock block, Map<String, Accumulator> accumulators, Runnable afterSequence) {
         for (FloatMatrix sequence : hidden) {
             block.forward(sequence, accumulators);
             afterSequence.run();

@@ -1,7 +1,7 @@
 package dev.gosset.llm.calibration;
 
 import dev.gosset.llm.io.TextFile;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;

@@ -7,7 +7,7 @@ import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.io.SafetensorsWriter;
-import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.plan.LinearGroup;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -16,7 +16,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A directory of Hessians, one file {@code LAYER_TAG.safetensors} for each group of linears, TAG one of qkv, o, up, down:
+ * A directory of Hessians, one file {@code LAYER_TAG.safetensors} for each input of linears, TAG one of qkv, o, up, down where
+ * a block is the usual one:
  * {@code flatH} F32 [n (n + 1) / 2], the centred covariance's lower triangle row by row; {@code mu} F32 [n], the mean;
  * {@code n} and {@code ct} I64 scalars, the size and the number of tokens. The content is that of the reference's files
  * (spec/quip-sharp.md, section 2). Immutable, thread-safe.
@@ -24,20 +25,20 @@ import java.util.Map;
  * @param directory the directory
  */
 public record HessianFiles(Path directory) {
-    /** The file of one group. */
-    public Path file(int layer, LinearGroup group) {
-        return directory.resolve(layer + "_" + group.hessianTag() + ".safetensors");
+    /** The file of the Hessian of one group. */
+    public Path file(LinearGroup group) {
+        return directory.resolve(group.hessian() + ".safetensors");
     }
 
     /** Writes one Hessian, whole or not at all. */
-    public void write(int layer, LinearGroup group, Hessian hessian) {
+    public void write(LinearGroup group, Hessian hessian) {
         List<SafetensorsWriter.Declaration> tensors = List.of(
                 new SafetensorsWriter.Declaration("flatH", Dtype.F32, List.of(Hessian.triangle(hessian.n()))),
                 new SafetensorsWriter.Declaration("mu", Dtype.F32, List.of((long) hessian.n())),
                 new SafetensorsWriter.Declaration("n", Dtype.I64, List.of(1L)),
                 new SafetensorsWriter.Declaration("ct", Dtype.I64, List.of(1L)));
         try (Arena arena = Arena.ofConfined();
-                SafetensorsWriter writer = SafetensorsWriter.create(file(layer, group), tensors, Map.of())) {
+                SafetensorsWriter writer = SafetensorsWriter.create(file(group), tensors, Map.of())) {
             writer.write("flatH", hessian.lowerTriangle());
             writer.write("mu", hessian.mu());
             writer.write("n", arena.allocateFrom(ValueLayout.JAVA_LONG, hessian.n()));
@@ -49,19 +50,19 @@ public record HessianFiles(Path directory) {
     /**
      * Reads one Hessian.
      *
-     * @param n the size it must have
      * @param arena owns the returned memory
      * @throws FormatException where the file is missing, damaged, of another size, not finite or no matrix of moments
      */
-    public Hessian read(int layer, LinearGroup group, int n, Arena arena) {
-        Path file = file(layer, group);
+    public Hessian read(LinearGroup group, Arena arena) {
+        int n = group.inputs();
+        Path file = file(group);
         ReadableFile.require(file, "a Hessian; `gosset hessian` writes one for every group of linears");
         try (Arena mapping = Arena.ofConfined()) {
             Safetensors tensors = Safetensors.open(file, mapping);
             long found = number(tensors.get("n"));
             if (found != n) {
-                throw new FormatException(file + ": is a Hessian of n = " + found + ", the model's "
-                        + group.publishedName() + " has " + n + " inputs");
+                throw new FormatException(file + ": is a Hessian of n = " + found + ", the model's " + group.name()
+                        + " has " + n + " inputs");
             }
             long tokens = number(tensors.get("ct"));
             if (tokens < 1) {

@@ -12,13 +12,16 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.Safetensors;
-import dev.gosset.llm.model.GossetWeights;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.ModelDirectory;
-import dev.gosset.llm.model.PublishedLinear;
-import dev.gosset.llm.model.QuipParams;
-import dev.gosset.llm.model.QuipSharpCheckpoint;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.plan.TensorPlan;
+import dev.gosset.llm.weights.GossetWeights;
+import dev.gosset.llm.weights.ModelDirectory;
+import dev.gosset.llm.weights.OriginalWeights;
+import dev.gosset.llm.weights.PublishedLinear;
+import dev.gosset.llm.weights.QuipParams;
+import dev.gosset.llm.weights.QuipSharpCheckpoint;
+import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -65,22 +68,20 @@ final class GossetImport {
 
     static ModelConversion.Written write(ModelDirectory directory, Path out, ThreadTeam team, Progress progress) {
         try (Arena arena = Arena.ofShared()) {
-            QuipSharpCheckpoint checkpoint = QuipSharpCheckpoint.open(directory.path(), directory.config(), arena);
+            QuipSharpCheckpoint checkpoint = QuipSharpCheckpoint.open(
+                    directory.path(), directory.config().plan(), arena);
             return new GossetImport(directory, team, checkpoint).write(out, progress);
         }
     }
 
     private ModelConversion.Written write(Path out, Progress progress) {
-        ModelConfig config = directory.config();
+        ModelPlan plan = directory.config().plan();
         ObjectNode json = (ObjectNode) Json.readObject(directory.path().resolve("config.json"));
         JsonNode params = json.remove(QuipParams.KEY);
         Safetensors tensors = checkpoint.tensors();
-        for (ModelConversion.Kept kept : ModelConversion.kept(config)) {
-            tensors.get(kept.name())
-                    .requireShape(
-                            kept.shape().stream().mapToLong(Long::longValue).toArray());
-        }
-        forEachLinear((layer, group) -> compare(checkpoint.linear(layer, group)));
+        WeightSource weights = new OriginalWeights(tensors);
+        plan.groups().forEach(group -> compare(checkpoint.linear(group)));
+        plan.tensors().forEach(weights::tensor);
         Map<String, String> metadata = new LinkedHashMap<>();
         metadata.put(PARAMS, params.toString());
         metadata.put(QIDXS, checkpoint.layout().dtype());
@@ -88,9 +89,9 @@ final class GossetImport {
             metadata.put(WITHOUT, String.join("\n", without));
         }
         int count = 0;
-        progress.start("converting", (long) config.layers() * LinearGroup.values().length);
+        progress.start("converting", plan.groups().size());
         try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(GossetWeights.FILE), metadata)) {
-            for (ModelConversion.Kept kept : ModelConversion.kept(config)) {
+            for (TensorPlan kept : plan.tensors()) {
                 add(writer, tensors.get(kept.name()), kept.role());
                 seen.add(kept.name());
                 count++;
@@ -101,8 +102,8 @@ final class GossetImport {
                     count++;
                 }
             }
-            forEachLinear((layer, group) -> {
-                PublishedLinear linear = checkpoint.linear(layer, group);
+            for (LinearGroup group : plan.groups()) {
+                PublishedLinear linear = checkpoint.linear(group);
                 try (Arena scratch = Arena.ofShared()) {
                     QuantizedLinear quantized = linear.unpack(team, scratch);
                     QuantizedLinears.write(writer, linear.name(), quantized);
@@ -112,7 +113,7 @@ final class GossetImport {
                     keepCodesWithTwins(writer, linear, quantized, scratch);
                 }
                 progress.step(linear.name());
-            });
+            }
             writer.commit();
         }
         progress.end();
@@ -122,19 +123,6 @@ final class GossetImport {
         quantization.put("bits", checkpoint.params().codebook().bits());
         quantization.put("codebook", checkpoint.params().codebook().name());
         return new ModelConversion.Written(json, count, 0);
-    }
-
-    @FunctionalInterface
-    private interface LinearWork {
-        void accept(int layer, LinearGroup group);
-    }
-
-    private void forEachLinear(LinearWork work) {
-        for (int layer = 0; layer < directory.config().layers(); layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                work.accept(layer, group);
-            }
-        }
     }
 
     /** Finds the tensors of a linear that the way back would not make again. */

@@ -9,17 +9,14 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.StagedDirectory;
-import dev.gosset.llm.model.GossetWeights;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.ModelDirectory;
 import dev.gosset.llm.tokenizer.ChatTemplate;
+import dev.gosset.llm.weights.GossetWeights;
+import dev.gosset.llm.weights.ModelDirectory;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -38,9 +35,6 @@ public record ModelConversion(int linears, int tensors, long rounded, long bytes
     /** Endings of files that hold weights or belong to files that do. */
     private static final List<String> WEIGHTS = List.of(
             ".safetensors", ".arrow", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx");
-
-    /** What a tensor is for, and where it must be. */
-    record Kept(String name, String role, List<Long> shape) {}
 
     /**
      * Converts a model.
@@ -76,7 +70,7 @@ public record ModelConversion(int linears, int tensors, long rounded, long bytes
             long bytes = weightBytes(staged.path());
             staged.commit();
             return new ModelConversion(
-                    directory.config().layers() * LinearGroup.values().length,
+                    directory.config().plan().groups().size(),
                     written.tensors(),
                     written.rounded(),
                     bytes,
@@ -96,29 +90,6 @@ public record ModelConversion(int linears, int tensors, long rounded, long bytes
     static void write(Path file, ObjectNode json) throws IOException {
         String text = Json.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n";
         CrashSafeFile.write(file, text.getBytes(StandardCharsets.UTF_8));
-    }
-
-    /** Every tensor that a model must have besides its linears, in model order. */
-    static List<Kept> kept(ModelConfig config) {
-        List<Kept> kept = new ArrayList<>();
-        List<Long> matrix = List.of((long) config.vocabularySize(), (long) config.hiddenSize());
-        List<Long> vector = List.of((long) config.hiddenSize());
-        kept.add(new Kept("model.embed_tokens.weight", "embedding", matrix));
-        for (int layer = 0; layer < config.layers(); layer++) {
-            String block = "model.layers." + layer + ".";
-            kept.add(new Kept(block + "input_layernorm.weight", "norm", vector));
-            kept.add(new Kept(block + "post_attention_layernorm.weight", "norm", vector));
-            if (config.family().queryKeyNorm()) {
-                List<Long> head = List.of((long) config.headDim());
-                kept.add(new Kept(block + "self_attn.q_norm.weight", "norm", head));
-                kept.add(new Kept(block + "self_attn.k_norm.weight", "norm", head));
-            }
-        }
-        kept.add(new Kept("model.norm.weight", "norm", vector));
-        if (!config.tiedEmbeddings()) {
-            kept.add(new Kept("lm_head.weight", "head", matrix));
-        }
-        return kept;
     }
 
     /** The tokenizer and whatever else lies beside the weights. */

@@ -20,11 +20,11 @@ import dev.gosset.llm.Progress;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.io.SafetensorsWriter;
-import dev.gosset.llm.model.GossetWeights;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.ModelDirectory;
-import dev.gosset.llm.model.QuipParams;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.weights.GossetWeights;
+import dev.gosset.llm.weights.ModelDirectory;
+import dev.gosset.llm.weights.QuipParams;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -101,17 +101,9 @@ final class QuipSharpExport {
     }
 
     private ModelConversion.Written write(Path out, long largestShard) throws IOException {
-        ModelConfig config = directory.config();
-        for (ModelConversion.Kept kept : ModelConversion.kept(config)) {
-            file.tensor(kept.name())
-                    .requireShape(
-                            kept.shape().stream().mapToLong(Long::longValue).toArray());
-        }
-        for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                addLinear(config, layer, group);
-            }
-        }
+        ModelPlan plan = directory.config().plan();
+        plan.tensors().forEach(weights::tensor);
+        plan.groups().forEach(this::addLinear);
         int others = addOthers();
         progress.start("converting", items.size());
         writeShards(out, largestShard);
@@ -119,13 +111,13 @@ final class QuipSharpExport {
         return new ModelConversion.Written(config(), others, rounded);
     }
 
-    private void addLinear(ModelConfig config, int layer, LinearGroup group) {
-        String name = group.fullName(layer);
-        if (group.hasBias(config)) {
+    private void addLinear(LinearGroup group) {
+        String name = group.name();
+        if (group.biased()) {
             throw new UnsupportedModelException(file.source() + ": linear " + name
                     + " has a bias, which the stacked linears of published QuIP# checkpoints do not have");
         }
-        QuantizedLinear linear = weights.quantizedLinear(config, layer, group)
+        QuantizedLinear linear = weights.codes(group)
                 .orElseThrow(() -> new FormatException(file.source() + ": linear " + name
                         + " is not quantized, expected every linear of a published QuIP# checkpoint to be"));
         if (codebook == null) {

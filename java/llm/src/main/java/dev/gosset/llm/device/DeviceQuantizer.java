@@ -5,8 +5,8 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
 import dev.gosset.core.rounding.QuantizationResult;
-import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.plan.LinearGroup;
 import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Map;
@@ -39,10 +39,10 @@ public interface DeviceQuantizer extends AutoCloseable {
          * Runs the block over one whole sequence.
          *
          * @param hidden tokens x hidden size; replaced by the block's output
-         * @param sums of this quantizer's making, by group: each sees the inputs of its group; groups without one are not
+         * @param sums of this quantizer's making, by {@link LinearGroup#hessian}: each sees the inputs that it is of; groups without one are not
          *     looked at
          */
-        void forward(FloatMatrix hidden, Map<LinearGroup, Accumulator> sums);
+        void forward(FloatMatrix hidden, Map<String, Accumulator> sums);
 
         @Override
         void close();

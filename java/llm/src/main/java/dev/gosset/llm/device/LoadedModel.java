@@ -3,7 +3,7 @@ package dev.gosset.llm.device;
 import dev.gosset.core.DeviceException;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 
 /**
  * A model where it computes: the processor, or a device that holds its weights. Generation and evaluation run over this

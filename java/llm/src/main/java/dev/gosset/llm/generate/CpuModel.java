@@ -4,13 +4,13 @@ import com.sun.management.OperatingSystemMXBean;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.cpu.KeyValuePool;
+import dev.gosset.llm.cpu.Transformer;
 import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.LoadedModel;
-import dev.gosset.llm.model.KeyValuePool;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.Transformer;
+import dev.gosset.llm.plan.ModelConfig;
 import java.lang.management.ManagementFactory;
 
 /** A model on the processor: a {@link Transformer}, the threads that run it and the memory they work in. */

@@ -2,6 +2,13 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.cpu.Preparation;
+import dev.gosset.llm.cpu.StorageOptions;
+import dev.gosset.llm.cpu.Transformer;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.weights.ModelDirectory;
+import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 
@@ -14,6 +21,7 @@ public final class Model implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final ThreadTeam team;
     private final WeightSource weights;
+    private final ModelPlan plan;
     private final StorageOptions storage;
     private Transformer transformer;
 
@@ -21,6 +29,7 @@ public final class Model implements AutoCloseable {
         this.directory = directory;
         this.storage = storage;
         this.team = team;
+        this.plan = directory.config().plan();
         try {
             this.weights = directory.weights(arena, team);
         } catch (RuntimeException e) {
@@ -100,6 +109,11 @@ public final class Model implements AutoCloseable {
 
     public ModelConfig config() {
         return directory.config();
+    }
+
+    /** What the model computes. */
+    public ModelPlan plan() {
+        return plan;
     }
 
     /** The model ready to run on the processor. */

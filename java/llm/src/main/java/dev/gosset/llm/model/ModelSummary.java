@@ -2,6 +2,12 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.memory.Tensor;
+import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.weights.ModelDirectory;
+import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -46,33 +52,25 @@ public record ModelSummary(
         try (Model model = Model.open(directory)) {
             List<Entry> entries = new ArrayList<>();
             ModelConfig config = model.config();
-            add(entries, model.weights(), "model.embed_tokens.weight");
+            ModelPlan plan = model.plan();
+            WeightSource weights = model.weights();
+            entries.add(entry(weights.tensor(plan.embedding())));
             long linearWeights = 0;
             long linearBytes = 0;
-            for (int layer = 0; layer < config.layers(); layer++) {
-                String block = "model.layers." + layer + ".";
-                add(entries, model.weights(), block + "input_layernorm.weight");
-                add(entries, model.weights(), block + "self_attn.q_norm.weight");
-                add(entries, model.weights(), block + "self_attn.k_norm.weight");
-                add(entries, model.weights(), block + "post_attention_layernorm.weight");
-                for (LinearGroup group : LinearGroup.values()) {
+            for (BlockPlan block : plan.blocks()) {
+                block.norms().forEach(norm -> entries.add(entry(weights.tensor(norm.weight()))));
+                for (LinearGroup group : block.groups()) {
                     int first = entries.size();
-                    linear(entries, model, layer, group);
+                    linear(entries, weights, group);
                     for (Entry e : entries.subList(first, entries.size())) {
                         linearWeights += elements(e.shape());
                         linearBytes += e.bytes();
                     }
-                    if (group.hasBias(config)) {
-                        for (LinearGroup.Part part : group.parts(config)) {
-                            add(entries, model.weights(), part.bias(layer));
-                        }
-                    }
+                    weights.bias(group).forEach(piece -> entries.add(entry(piece)));
                 }
             }
-            add(entries, model.weights(), "model.norm.weight");
-            if (!config.tiedEmbeddings()) {
-                add(entries, model.weights(), "lm_head.weight");
-            }
+            entries.add(entry(weights.tensor(plan.finalNorm().weight())));
+            plan.head().ifPresent(head -> entries.add(entry(weights.tensor(head))));
             return new ModelSummary(
                     model.directory().kind(),
                     config,
@@ -84,18 +82,15 @@ public record ModelSummary(
         }
     }
 
-    private static void linear(List<Entry> entries, Model model, int layer, LinearGroup group) {
-        QuantizedLinear quantized =
-                model.weights().quantizedLinear(layer, group).orElse(null);
+    private static void linear(List<Entry> entries, WeightSource weights, LinearGroup group) {
+        QuantizedLinear quantized = weights.quantizedLinear(group).orElse(null);
         if (quantized == null) {
-            for (LinearGroup.Part part : group.parts(model.config())) {
-                add(entries, model.weights(), part.weight(layer));
-            }
+            group.parts().forEach(part -> entries.add(entry(weights.tensor(part.weight()))));
             return;
         }
         List<Long> shape = List.of((long) quantized.rows(), (long) quantized.cols());
         entries.add(new Entry(
-                group.fullName(layer),
+                group.name(),
                 shape,
                 quantized.codes().codebook().name(),
                 8.0 * quantized.bytes() / elements(shape),
@@ -117,10 +112,6 @@ public record ModelSummary(
 
     private static long elements(List<Long> shape) {
         return shape.stream().reduce(1L, (a, b) -> a * b);
-    }
-
-    private static void add(List<Entry> entries, WeightSource weights, String name) {
-        weights.find(name).ifPresent(t -> entries.add(entry(t)));
     }
 
     private static Entry entry(Tensor t) {

@@ -7,11 +7,14 @@ import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.io.StagedDirectory;
-import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * The Hessians of a whole model, written as {@link HessianFiles}. The directory appears only when all are there.
@@ -55,17 +58,21 @@ public record HessianCollection(int files, long tokens, double seconds) {
                             new CalibrationActivations(source.model().transformer(), sequences, staged.path())) {
                 progress.start("collecting Hessians", (long) layers * sequences.size());
                 HessianFiles files = new HessianFiles(staged.path());
-                for (int layer = 0; layer < layers; layer++) {
-                    String detail = "block " + (layer + 1) + " of " + layers;
-                    try (GroupSums sums = new GroupSums(source.config(), (group, n) -> CpuQuantizer.sums(n));
+                Set<String> written = new HashSet<>();
+                for (BlockPlan block : source.plan().blocks()) {
+                    String detail = "block " + (block.layer() + 1) + " of " + layers;
+                    try (GroupSums sums = new GroupSums(block, (index, n) -> CpuQuantizer.sums(n));
                             Arena arena = Arena.ofShared()) {
                         activations.advance(
-                                source.model().transformer().block(layer),
+                                source.model().transformer().block(block.layer()),
                                 sums.all(),
                                 workspace,
                                 () -> progress.step(detail));
-                        for (LinearGroup group : LinearGroup.values()) {
-                            files.write(layer, group, sums.all().get(group).hessian(arena));
+                        for (LinearGroup group : block.groups()) {
+                            if (written.add(group.hessian())) {
+                                files.write(
+                                        group, sums.all().get(group.hessian()).hessian(arena));
+                            }
                         }
                     }
                 }
@@ -73,7 +80,10 @@ public record HessianCollection(int files, long tokens, double seconds) {
                 staged.commit();
             }
             return new HessianCollection(
-                    layers * LinearGroup.values().length,
+                    (int) source.plan().groups().stream()
+                            .map(LinearGroup::hessian)
+                            .distinct()
+                            .count(),
                     sequences.stream().mapToLong(s -> s.length).sum(),
                     (System.nanoTime() - started) / 1e9);
         }

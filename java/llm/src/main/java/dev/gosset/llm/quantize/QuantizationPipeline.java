@@ -28,11 +28,12 @@ import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.StagedDirectory;
-import dev.gosset.llm.model.GossetWeights;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
 import dev.gosset.llm.tokenizer.Tokenizer;
+import dev.gosset.llm.weights.GossetWeights;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -135,7 +136,7 @@ public final class QuantizationPipeline {
                         : settings.calibration().tokenize(words, source.config());
             }
             Map<String, String> hessians =
-                    settings.hessians() == null ? Map.of() : checkHessians(source.config(), settings.hessians());
+                    settings.hessians() == null ? Map.of() : checkHessians(source.plan(), settings.hessians());
             String checksum = source.check(team, progress);
             RunRecord record =
                     RunRecord.of(settings, source.config(), checksum, files, sequences, hessians, devices.first());
@@ -193,15 +194,13 @@ public final class QuantizationPipeline {
     }
 
     /** The checksums of the Hessians that a model needs, by file; fails where one is missing or wrong. */
-    private static Map<String, String> checkHessians(ModelConfig config, Path directory) {
+    private static Map<String, String> checkHessians(ModelPlan plan, Path directory) {
         HessianFiles files = new HessianFiles(directory);
         Map<String, String> sums = new LinkedHashMap<>();
-        for (int layer = 0; layer < config.layers(); layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                try (Arena arena = Arena.ofConfined()) {
-                    Hessian hessian = files.read(layer, group, group.inputs(config), arena);
-                    sums.put(files.file(layer, group).getFileName().toString(), RunRecord.checksum(hessian));
-                }
+        for (LinearGroup group : plan.groups()) {
+            try (Arena arena = Arena.ofConfined()) {
+                Hessian hessian = files.read(group, arena);
+                sums.put(files.file(group).getFileName().toString(), RunRecord.checksum(hessian));
             }
         }
         return sums;
@@ -224,14 +223,12 @@ public final class QuantizationPipeline {
 
     /** Fails now rather than after hours: the finished blocks and the whole file lie on the disk together at the end. */
     private void requireSpace() {
-        ModelConfig config = source.config();
         long linears = 0;
-        for (LinearGroup group : LinearGroup.values()) {
-            linears += CodeMatrix.bytes(settings.rounding().codebook(), group.outputs(config), group.inputs(config))
-                    + 2L * (group.outputs(config) + group.inputs(config))
+        for (LinearGroup group : source.plan().groups()) {
+            linears += CodeMatrix.bytes(settings.rounding().codebook(), group.outputs(), group.inputs())
+                    + 2L * (group.outputs() + group.inputs())
                     + 4096;
         }
-        linears *= config.layers();
         long others = 1 << 20;
         for (SourceModel.Kept kept : source.kept()) {
             others += kept.tensor().data().byteSize();
@@ -266,7 +263,7 @@ public final class QuantizationPipeline {
                 String detail = "block " + (layer + 1) + " of " + layers;
                 boolean advances = activations != null && layer <= last;
                 try (CalibrationBlock block = advances ? onDevice(layer, activations.longest()) : null;
-                        GroupSums sums = advances && !done ? emptySums(block != null) : new GroupSums()) {
+                        GroupSums sums = advances && !done ? emptySums(layer, block != null) : new GroupSums()) {
                     if (block != null) {
                         activations.advance(block, sums.all(), () -> progress.step(detail));
                         // Its memory is what rounding needs.
@@ -297,11 +294,11 @@ public final class QuantizationPipeline {
     }
 
     /** Where the activations are, or on the devices in turn. */
-    private GroupSums emptySums(boolean allOnFirst) {
+    private GroupSums emptySums(int layer, boolean allOnFirst) {
         return new GroupSums(
-                source.config(),
-                (group, n) -> quantizers
-                        .get(allOnFirst ? 0 : group.ordinal() % quantizers.size())
+                source.plan().block(layer),
+                (index, n) -> quantizers
+                        .get(allOnFirst ? 0 : index % quantizers.size())
                         .accumulator(n));
     }
 
@@ -311,51 +308,65 @@ public final class QuantizationPipeline {
         }
     }
 
-    private void quantizeBlock(int layer, Map<LinearGroup, Accumulator> sums, int units, String detail) {
+    private void quantizeBlock(int layer, Map<String, Accumulator> sums, int units, String detail) {
         List<LinearReport> reports = new ArrayList<>();
-        int groups = LinearGroup.values().length;
+        List<LinearGroup> groups = source.plan().block(layer).groups();
         try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of());
                 GroupRounding rounding = new GroupRounding(quantizers)) {
-            for (LinearGroup group : LinearGroup.values()) {
-                rounding.submit(quantizer -> quantizeGroup(layer, group, sums.get(group), quantizer));
+            for (LinearGroup group : groups) {
+                boolean alone = groups.stream()
+                                .filter(g -> g.hessian().equals(group.hessian()))
+                                .count()
+                        == 1;
+                Accumulator moments = sums.get(group.hessian());
+                rounding.submit(quantizer -> quantizeGroup(group, moments, alone, quantizer));
             }
-            for (LinearGroup group : LinearGroup.values()) {
+            for (int i = 0; i < groups.size(); i++) {
                 try (GroupResult result = rounding.next()) {
-                    QuantizedLinears.write(writer, group.fullName(layer), result.linear());
+                    QuantizedLinears.write(writer, groups.get(i).name(), result.linear());
                     reports.add(result.report());
                 }
-                int step = group.ordinal();
-                steps(units * (step + 1) / groups - units * step / groups, detail);
+                steps(units * (i + 1) / groups.size() - units * i / groups.size(), detail);
             }
             CrashSafeFile.write(work.blockReport(layer), bytes(reports));
             writer.commit();
         }
     }
 
-    private GroupResult quantizeGroup(int layer, LinearGroup group, Accumulator sums, DeviceQuantizer quantizer) {
+    /**
+     * @param alone whether no other group needs the sums
+     */
+    private GroupResult quantizeGroup(LinearGroup group, Accumulator sums, boolean alone, DeviceQuantizer quantizer) {
         GroupResult result = new GroupResult();
         try (Construction construction = new Construction(result::close);
                 Arena arena = Arena.ofShared()) {
-            ModelConfig config = source.config();
-            Hessian hessian = settings.hessians() == null ? sums.hessian(arena) : givenHessian(layer, group, arena);
-            if (sums != null) {
-                sums.close();
-            }
+            Hessian hessian = settings.hessians() == null ? hessian(sums, alone, arena) : givenHessian(group, arena);
             List<LinearQuantizer.Part> parts = new ArrayList<>();
-            for (LinearGroup.Part part : group.parts(config)) {
+            for (LinearGroup.Part part : group.parts()) {
                 parts.add(new LinearQuantizer.Part(
-                        part.shortName(), source.weight(layer, part).toFloatMatrix(arena)));
+                        part.shortName(), source.weight(part).toFloatMatrix(arena)));
             }
-            result.quantize(quantizer, group.fullName(layer), parts, hessian, settings.seed());
+            result.quantize(quantizer, group.name(), parts, hessian, settings.seed());
             construction.done();
             return result;
         }
     }
 
-    private Hessian givenHessian(int layer, LinearGroup group, Arena arena) {
+    private static Hessian hessian(Accumulator sums, boolean alone, Arena arena) {
+        synchronized (sums) {
+            Hessian hessian = sums.hessian(arena);
+            if (alone) {
+                // Their memory is what rounding needs.
+                sums.close();
+            }
+            return hessian;
+        }
+    }
+
+    private Hessian givenHessian(LinearGroup group, Arena arena) {
         HessianFiles files = new HessianFiles(settings.hessians());
-        Path file = files.file(layer, group);
-        Hessian hessian = files.read(layer, group, group.inputs(source.config()), arena);
+        Path file = files.file(group);
+        Hessian hessian = files.read(group, arena);
         String expected = record.hessian(file.getFileName().toString());
         String found = RunRecord.checksum(hessian);
         if (!found.equals(expected)) {
@@ -392,9 +403,9 @@ public final class QuantizationPipeline {
                 try (Arena arena = Arena.ofShared()) {
                     WeightFile block = WeightFile.open(work.blockFile(layer), arena);
                     block.weights().forEach(WeightFile.Weight::requireIntact);
-                    for (LinearGroup group : LinearGroup.values()) {
-                        QuantizedLinear linear = QuantizedLinears.read(block, group.fullName(layer));
-                        QuantizedLinears.write(writer, group.fullName(layer), linear);
+                    for (LinearGroup group : source.plan().block(layer).groups()) {
+                        QuantizedLinear linear = QuantizedLinears.read(block, group.name());
+                        QuantizedLinears.write(writer, group.name(), linear);
                         weights += (long) linear.rows() * linear.cols();
                         linearBytes += linear.bytes();
                     }

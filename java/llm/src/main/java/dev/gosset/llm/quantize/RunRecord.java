@@ -9,7 +9,7 @@ import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.device.Device;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;

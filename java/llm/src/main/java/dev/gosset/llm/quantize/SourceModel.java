@@ -5,15 +5,15 @@ import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.Progress;
-import dev.gosset.llm.model.LinearGroup;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.ModelDirectory;
-import dev.gosset.llm.model.StorageOptions;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.weights.ModelDirectory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.zip.CRC32C;
 
 /** The original model of a quantization, its tensors told apart: linears to quantize, and the others to keep. */
@@ -41,9 +41,13 @@ final class SourceModel implements AutoCloseable {
         return model.config();
     }
 
+    ModelPlan plan() {
+        return model.plan();
+    }
+
     /** The weights of one linear. */
-    Tensor weight(int layer, LinearGroup.Part part) {
-        return model.weights().tensor(part.weight(layer));
+    Tensor weight(LinearGroup.Part part) {
+        return model.weights().tensor(part.weight());
     }
 
     /** A tensor that is kept as it is, and what it is for. */
@@ -51,32 +55,9 @@ final class SourceModel implements AutoCloseable {
 
     /** Everything but the linears, in model order. */
     List<Kept> kept() {
-        List<Kept> kept = new ArrayList<>();
-        add(kept, "model.embed_tokens.weight", "embedding");
-        for (int layer = 0; layer < config().layers(); layer++) {
-            String block = "model.layers." + layer + ".";
-            add(kept, block + "input_layernorm.weight", "norm");
-            add(kept, block + "post_attention_layernorm.weight", "norm");
-            add(kept, block + "self_attn.q_norm.weight", "norm");
-            add(kept, block + "self_attn.k_norm.weight", "norm");
-            for (LinearGroup group : LinearGroup.values()) {
-                if (group.hasBias(config())) {
-                    for (LinearGroup.Part part : group.parts(config())) {
-                        add(kept, part.bias(layer), "bias");
-                    }
-                }
-            }
-        }
-        add(kept, "model.norm.weight", "norm");
-        if (!config().tiedEmbeddings()) {
-            add(kept, "lm_head.weight", "head");
-        }
-        return kept;
-    }
-
-    private void add(List<Kept> kept, String name, String role) {
-        Optional<Tensor> tensor = model.weights().find(name);
-        tensor.ifPresent(t -> kept.add(new Kept(t, role)));
+        return plan().tensors().stream()
+                .map(t -> new Kept(model.weights().tensor(t), t.role()))
+                .toList();
     }
 
     /**
@@ -86,13 +67,7 @@ final class SourceModel implements AutoCloseable {
     String check(ThreadTeam team, Progress progress) {
         List<Tensor> tensors = new ArrayList<>();
         kept().forEach(k -> tensors.add(k.tensor()));
-        for (int layer = 0; layer < config().layers(); layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                for (LinearGroup.Part part : group.parts(config())) {
-                    tensors.add(weight(layer, part));
-                }
-            }
-        }
+        plan().groups().forEach(group -> group.parts().forEach(part -> tensors.add(weight(part))));
         progress.start("checking weights", tensors.size());
         long[] sums = new long[tensors.size()];
         for (int first = 0; first < sums.length; first += team.threads()) {

@@ -29,9 +29,9 @@ import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.ModelDirectory.Kind;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationSettings;
+import dev.gosset.llm.weights.ModelDirectory.Kind;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
@@ -295,7 +295,7 @@ class ModelConversionTest {
         Path whole = temporary.resolve("whole");
         convert(own, whole, Kind.QUIP_SHARP);
         try (ThreadTeam team = new ThreadTeam(1)) {
-            QuipSharpExport.write(dev.gosset.llm.model.ModelDirectory.open(own), out, team, Progress.NONE, 20_000);
+            QuipSharpExport.write(dev.gosset.llm.weights.ModelDirectory.open(own), out, team, Progress.NONE, 20_000);
         }
         assertThat(out.resolve("model.safetensors")).doesNotExist();
         JsonNode index =

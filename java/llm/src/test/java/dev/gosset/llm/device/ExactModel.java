@@ -5,12 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.cpu.Linear;
+import dev.gosset.llm.cpu.StorageOptions;
+import dev.gosset.llm.cpu.TransformerBlock;
 import dev.gosset.llm.generate.CpuModel;
-import dev.gosset.llm.model.Linear;
-import dev.gosset.llm.model.LinearGroup;
 import dev.gosset.llm.model.Model;
-import dev.gosset.llm.model.StorageOptions;
-import dev.gosset.llm.model.TransformerBlock;
+import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.nio.file.Path;
@@ -67,7 +67,7 @@ public final class ExactModel implements AutoCloseable {
     public static double relativeError(Model model) {
         double largest = 0;
         for (TransformerBlock block : model.transformer().blocks()) {
-            for (LinearGroup group : LinearGroup.values()) {
+            for (LinearGroup group : block.plan().groups()) {
                 largest = Math.max(largest, block.linear(group).relativeError());
             }
         }

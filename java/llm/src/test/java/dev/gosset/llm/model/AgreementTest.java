@@ -8,6 +8,8 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.cpu.KeyValueCache;
+import dev.gosset.llm.cpu.Transformer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.SyntheticCheckpoint;
+import dev.gosset.llm.cpu.StorageOptions;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -36,7 +37,8 @@ class PreparationTest {
         private static long open(Path path, ThreadTeam team) {
             try (Model model = Model.open(path, new StorageOptions(true, Dtype.F32), team)) {
                 model.transformer();
-                assertThat(model.weights().quantizedLinear(0, LinearGroup.QKV)).isPresent();
+                assertThat(model.weights().quantizedLinear(model.plan().groups().getFirst()))
+                        .isPresent();
             }
             return ManagementFactory.getThreadMXBean().getTotalStartedThreadCount();
         }

@@ -20,7 +20,12 @@ import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.SyntheticCheckpoint;
+import dev.gosset.llm.cpu.Linear;
+import dev.gosset.llm.cpu.TransformerBlock;
 import dev.gosset.llm.io.Safetensors;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.weights.QuipParams;
+import dev.gosset.llm.weights.QuipSharpWeights;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -79,16 +84,17 @@ class QuipSharpWeightsTest {
         c.params.put("rescale_WH", true);
         c.params.put("outlier_channel_split", true);
         for (int layer = 0; layer < SMALL.layers(); layer++) {
-            for (LinearGroup group : LinearGroup.values()) {
-                String name = group.fullName(layer);
-                int n = group == LinearGroup.DOWN ? SMALL.intermediate() : SMALL.hidden();
+            String block = "model.layers." + layer + ".";
+            for (String part : List.of("self_attn.qkv_proj", "self_attn.o_proj", "mlp.upgate_proj", "mlp.down_proj")) {
+                String name = block + part;
+                int n = part.equals("mlp.down_proj") ? SMALL.intermediate() : SMALL.hidden();
                 float[] scale = new float[n];
                 for (int j = 0; j < n; j++) {
                     scale[j] = 0.5f + random.nextFloat();
                 }
                 c.tensors.put(name + ".scaleWH", SyntheticCheckpoint.halves(List.of((long) n), scale));
             }
-            String down = LinearGroup.DOWN.fullName(layer);
+            String down = block + "mlp.down_proj";
             c.tensors.put(
                     down + ".ocs_dupe_inds",
                     new SyntheticCheckpoint.Item(Dtype.I64, List.of((long) SMALL.intermediate()), piece -> {
@@ -96,7 +102,7 @@ class QuipSharpWeightsTest {
                             piece.set(ValueLayout.JAVA_LONG_UNALIGNED, i, random.nextInt(SMALL.intermediate()));
                         }
                     }));
-            String upGate = LinearGroup.UP_GATE.fullName(layer);
+            String upGate = block + "mlp.upgate_proj";
             float[] bias = new float[2 * SMALL.intermediate()];
             for (int i = 0; i < bias.length; i++) {
                 bias[i] = random.nextFloat();
@@ -115,9 +121,9 @@ class QuipSharpWeightsTest {
             SplittableRandom random = new SplittableRandom(1);
             QuipParams params =
                     ((QuipSharpWeights) model.weights()).checkpoint().params();
-            for (int layer = 0; layer < model.config().layers(); layer++) {
-                for (LinearGroup group : LinearGroup.values()) {
-                    Linear linear = model.transformer().block(layer).linear(group);
+            for (TransformerBlock block : model.transformer().blocks()) {
+                for (LinearGroup group : block.plan().groups()) {
+                    Linear linear = block.linear(group);
                     for (int rows : new int[] {1, 6}) {
                         FloatMatrix x = FloatMatrix.allocate(arena, rows, linear.inputs());
                         for (int i = 0; i < rows * linear.inputs(); i++) {
@@ -132,7 +138,7 @@ class QuipSharpWeightsTest {
                             for (int j = 0; j < in.length; j++) {
                                 in[j] = x.get(t, j);
                             }
-                            double[] expected = bySpecification(stored, params, model.config(), layer, group, in);
+                            double[] expected = bySpecification(stored, params, group, in);
                             for (int i = 0; i < expected.length; i++) {
                                 error += Math.pow(expected[i] - y.get(t, i), 2);
                                 size += expected[i] * expected[i];
@@ -140,9 +146,7 @@ class QuipSharpWeightsTest {
                         }
                         assertThat(Math.sqrt(size / y.cols())).isBetween(0.05, 50.0);
                         // Twice, since these have few columns.
-                        assertThat(Math.sqrt(error / size))
-                                .as(group.fullName(layer))
-                                .isLessThan(2 * linear.relativeError());
+                        assertThat(Math.sqrt(error / size)).as(group.name()).isLessThan(2 * linear.relativeError());
                     }
                 }
             }
@@ -166,9 +170,8 @@ class QuipSharpWeightsTest {
     }
 
     /** Spec sections 4 to 6, one input vector, from the packed tensors, one code at a time. */
-    private static double[] bySpecification(
-            Safetensors stored, QuipParams params, ModelConfig config, int layer, LinearGroup group, double[] x) {
-        String name = group.fullName(layer);
+    private static double[] bySpecification(Safetensors stored, QuipParams params, LinearGroup group, double[] x) {
+        String name = group.name();
         double[] su = values(stored, name + ".SU");
         double[] sv = values(stored, name + ".SV");
         int n = su.length;
@@ -199,7 +202,7 @@ class QuipSharpWeightsTest {
         double[] fuse = stored.has(name + ".fuse_scales") ? values(stored, name + ".fuse_scales") : new double[] {1};
         int row = 0;
         for (int p = 0; p < fuse.length; p++) {
-            for (int end = row + group.parts(config).get(p).rows(); row < end; row++) {
+            for (int end = row + group.parts().get(p).rows(); row < end; row++) {
                 y[row] = fuse[p] * (y[row] * sv[row] * weightScale + (bias == null ? 0 : bias[row]));
             }
         }

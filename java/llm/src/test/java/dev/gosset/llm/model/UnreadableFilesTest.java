@@ -11,6 +11,8 @@ import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.io.TextFile;
 import dev.gosset.llm.tokenizer.ChatTemplate;
+import dev.gosset.llm.weights.GossetWeights;
+import dev.gosset.llm.weights.ModelDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;

@@ -1,0 +1,359 @@
+package dev.gosset.llm.cpu;
+
+import dev.gosset.core.kernel.dense.VectorMath;
+import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.plan.AttentionPlan.Grouped;
+import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.FeedForwardPlan.Gated;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.plan.OrderPlan.NormsBefore;
+import dev.gosset.llm.plan.PositionPlan;
+import dev.gosset.llm.plan.PositionPlan.Rotary;
+import dev.gosset.llm.plan.RotaryTable;
+import dev.gosset.llm.weights.WeightSource;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * One block of a model, as its {@link BlockPlan} says; the usual one is {@code h += o(attention(qkv(norm(h))))}, then {@code h +=
+ * down(silu(gate) * up)} of the normalized h. All in float32.
+ *
+ * <p>Immutable and thread-safe: a running pass keeps its data in the workspace. A block converts nothing up front, so
+ * holding all blocks of a model costs no more than their norm weights.
+ */
+public final class TransformerBlock {
+    /** Tokens whose elementwise work is one task. */
+    private static final int ROWS = 16;
+
+    private final BlockPlan plan;
+    private final Norms norms;
+    private final Map<LinearGroup, Linear> linears;
+    private final RotaryTable rotary;
+    private final NormsBefore order;
+    private final Grouped heads;
+    private final Gated mlp;
+    private final Attention attention;
+    private final Linear attentionInput;
+    private final Linear attentionOutput;
+    private final Linear mlpInput;
+    private final Linear mlpOutput;
+
+    /**
+     * The weights of a block's norms, each 1 x width.
+     *
+     * @param input before the attention, hidden size
+     * @param query per query head, head dimension; null where the family has no such norm
+     * @param key per key head, head dimension; null where the family has no such norm
+     * @param postAttention before the MLP, hidden size
+     */
+    public record Norms(FloatMatrix input, FloatMatrix query, FloatMatrix key, FloatMatrix postAttention) {}
+
+    private TransformerBlock(BlockPlan plan, Norms norms, Map<LinearGroup, Linear> linears, RotaryTable rotary) {
+        this.plan = plan;
+        this.norms = norms;
+        this.linears = Map.copyOf(linears);
+        this.rotary = rotary;
+        this.order = switch (plan.order()) {
+            case NormsBefore before -> before;
+        };
+        this.heads = switch (plan.attention()) {
+            case Grouped grouped -> grouped;
+        };
+        this.mlp = switch (plan.feedForward()) {
+            case Gated gated -> gated;
+        };
+        this.attention =
+                new Attention(heads.heads(), heads.keyValueHeads(), heads.headDim(), heads.window(), heads.scale());
+        attentionInput = this.linears.get(heads.input());
+        attentionOutput = this.linears.get(heads.output());
+        mlpInput = this.linears.get(mlp.input());
+        mlpOutput = this.linears.get(mlp.output());
+        for (LinearGroup group : plan.groups()) {
+            Linear linear = this.linears.get(group);
+            if (linear == null || linear.inputs() != group.inputs() || linear.outputs() != group.outputs()) {
+                throw new IllegalArgumentException(group.name() + " must be a linear of "
+                        + group.outputs() + " x " + group.inputs() + ", found "
+                        + (linear == null ? "none" : linear.outputs() + " x " + linear.inputs()));
+            }
+        }
+    }
+
+    /**
+     * A block over stored weights.
+     *
+     * @param tables of all blocks of the model so far: those of one position plan share one
+     */
+    static TransformerBlock over(
+            BlockPlan plan, WeightSource source, Preparation preparation, Map<PositionPlan, RotaryTable> tables) {
+        Map<LinearGroup, Linear> linears = new HashMap<>();
+        for (LinearGroup group : plan.groups()) {
+            linears.put(group, preparation.linear(source, group));
+        }
+        Function<NormPlan, FloatMatrix> load = norm -> preparation.vector(List.of(source.tensor(norm.weight())));
+        NormsBefore order = switch (plan.order()) {
+            case NormsBefore before -> before;
+        };
+        Grouped heads = switch (plan.attention()) {
+            case Grouped grouped -> grouped;
+        };
+        Norms norms = new Norms(
+                load.apply(order.attention()),
+                heads.queryNorm().map(load).orElse(null),
+                heads.keyNorm().map(load).orElse(null),
+                load.apply(order.feedForward()));
+        RotaryTable rotary = switch (heads.position()) {
+            case Rotary turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned));
+        };
+        return new TransformerBlock(plan, norms, linears, rotary);
+    }
+
+    /** What the block computes. */
+    public BlockPlan plan() {
+        return plan;
+    }
+
+    /** The block's place in the model, from 0. */
+    public int layer() {
+        return plan.layer();
+    }
+
+    /** The linears of a group. */
+    public Linear linear(LinearGroup group) {
+        return linears.get(group);
+    }
+
+    /** The weights of its norms. */
+    public Norms norms() {
+        return norms;
+    }
+
+    /** This block with other linears in the place of one group. */
+    public TransformerBlock with(LinearGroup group, Linear linear) {
+        Map<LinearGroup, Linear> others = new HashMap<>(linears);
+        others.put(group, linear);
+        return new TransformerBlock(plan, norms, others, rotary);
+    }
+
+    /** This block with other norms. */
+    public TransformerBlock with(Norms norms) {
+        return new TransformerBlock(plan, norms, linears, rotary);
+    }
+
+    /**
+     * Runs the block over one whole sequence, whose first token is at position 0.
+     *
+     * @param hidden tokens x hidden size; replaced by the block's output
+     */
+    public void forward(FloatMatrix hidden, ActivationTap tap, Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            int tokens = hidden.rows();
+            int dim = heads.headDim();
+            MemorySegment keys = frame.bytes(4L * tokens * heads.keyValueHeads() * dim);
+            MemorySegment values = frame.bytes(keys.byteSize());
+            int[] positions = new int[tokens];
+            Arrays.setAll(positions, t -> t);
+            RotaryTable.Angles[] angles = new RotaryTable.Angles[tokens];
+            Arrays.fill(angles, rotary.angles(0, tokens, tokens));
+            run(hidden, true, tap, workspace, (qkv, mixed) -> {
+                rotate(qkv, positions, angles, workspace, (t, head, key, value) -> {
+                    long row = 4L * dim * ((long) head * tokens + t);
+                    MemorySegment.copy(qkv.data(), key, keys, row, 4L * dim);
+                    MemorySegment.copy(qkv.data(), value, values, row, 4L * dim);
+                });
+                attention.attend(qkv, keys, values, mixed, workspace);
+            });
+        }
+    }
+
+    /**
+     * Runs the block over tokens that follow those of caches, and writes their keys and values into them. The caches count the
+     * tokens only when {@link Transformer#run} has run every block. Each token's result has the same bits whatever the others are.
+     *
+     * @param hidden tokens x hidden size; replaced by the block's output
+     * @param spans the sequences' rows, one after the other
+     * @param positions of the rows
+     * @param caches of the rows
+     */
+    void forward(
+            FloatMatrix hidden,
+            List<Attention.Span> spans,
+            int[] positions,
+            KeyValueCache[] caches,
+            Workspace workspace) {
+        RotaryTable.Angles[] angles = new RotaryTable.Angles[positions.length];
+        for (Attention.Span span : spans) {
+            int end = span.first() + span.to() - span.from();
+            Arrays.fill(
+                    angles,
+                    span.from(),
+                    span.to(),
+                    rotary.angles(span.first(), end, span.cache().known(end)));
+        }
+        run(hidden, false, ActivationTap.NONE, workspace, (qkv, mixed) -> {
+            rotate(qkv, positions, angles, workspace, (t, head, key, value) -> {
+                caches[t].store(layer(), head, positions[t], qkv.data(), key, qkv.data(), value);
+            });
+            attention.attend(qkv, spans, layer(), mixed, workspace);
+        });
+    }
+
+    /** Attention of all tokens, with what is done to queries, keys and values before. */
+    @FunctionalInterface
+    private interface Attending {
+        /**
+         * @param qkv tokens x (q, k, v), as the linears have written them
+         * @param mixed tokens x (heads * dim), written
+         */
+        void attend(FloatMatrix qkv, FloatMatrix mixed);
+    }
+
+    /** Stores the key and the value of one head of a token, from bytes {@code key} and {@code value} of the data of qkv. */
+    @FunctionalInterface
+    private interface KeyValueStore {
+        void store(int token, int head, long key, long value);
+    }
+
+    /**
+     * @param many whether the rows are always those of one whole sequence, as {@link Linear#forwardMany} wants it
+     */
+    private void run(FloatMatrix hidden, boolean many, ActivationTap tap, Workspace workspace, Attending attending) {
+        int tokens = hidden.rows();
+        int width = heads.input().inputs();
+        if (hidden.cols() != width) {
+            throw new IllegalArgumentException("hidden states are " + hidden.cols() + " wide, expected " + width);
+        }
+        if (tokens == 0) {
+            return;
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix mixed = frame.matrix(tokens, heads.output().inputs());
+            try (Workspace.Frame inner = workspace.frame()) {
+                FloatMatrix qkv = inner.matrix(tokens, heads.input().outputs());
+                FloatMatrix x = inner.matrix(tokens, width);
+                normalize(hidden, order.attention(), norms.input(), x, workspace);
+                apply(heads.input(), attentionInput, x, qkv, many, tap, workspace);
+                attending.attend(qkv, mixed);
+            }
+            addOutput(heads.output(), attentionOutput, mixed, hidden, many, tap, workspace);
+        }
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix gated = frame.matrix(tokens, mlp.width());
+            try (Workspace.Frame inner = workspace.frame()) {
+                FloatMatrix upGate = inner.matrix(tokens, mlp.input().outputs());
+                FloatMatrix x = inner.matrix(tokens, width);
+                normalize(hidden, order.feedForward(), norms.postAttention(), x, workspace);
+                apply(mlp.input(), mlpInput, x, upGate, many, tap, workspace);
+                gate(upGate, gated, workspace);
+            }
+            addOutput(mlp.output(), mlpOutput, gated, hidden, many, tap, workspace);
+        }
+    }
+
+    private static void apply(
+            LinearGroup group,
+            Linear linear,
+            FloatMatrix x,
+            FloatMatrix y,
+            boolean many,
+            ActivationTap tap,
+            Workspace workspace) {
+        tap.accept(group, x);
+        if (many) {
+            linear.forwardMany(x, y, workspace);
+        } else {
+            linear.forward(x, y, workspace);
+        }
+    }
+
+    private static void addOutput(
+            LinearGroup group,
+            Linear linear,
+            FloatMatrix x,
+            FloatMatrix hidden,
+            boolean many,
+            ActivationTap tap,
+            Workspace workspace) {
+        try (Workspace.Frame frame = workspace.frame()) {
+            FloatMatrix y = frame.matrix(hidden.rows(), hidden.cols());
+            apply(group, linear, x, y, many, tap, workspace);
+            forRows(hidden.rows(), workspace, (from, to) -> {
+                int n = hidden.cols();
+                for (int t = from; t < to; t++) {
+                    VectorMath.add(y.data(), 4L * t * n, hidden.data(), 4L * t * n, n);
+                }
+            });
+        }
+    }
+
+    private static void normalize(
+            FloatMatrix hidden, NormPlan plan, FloatMatrix weight, FloatMatrix x, Workspace workspace) {
+        forRows(hidden.rows(), workspace, (from, to) -> {
+            for (int t = from; t < to; t++) {
+                long row = 4L * t * hidden.cols();
+                normalize(plan, hidden.data(), row, weight, x.data(), row);
+            }
+        });
+    }
+
+    /** Normalizes one vector from byte {@code at} on into {@code y}, which may be the same. */
+    static void normalize(NormPlan plan, MemorySegment x, long at, FloatMatrix weight, MemorySegment y, long to) {
+        switch (plan) {
+            case NormPlan.Rms rms -> VectorMath.rmsNorm(x, at, weight.data(), rms.epsilon(), y, to, rms.size());
+        }
+    }
+
+    /** Normalizes and turns queries and keys where they lie, and stores keys and values. */
+    private void rotate(
+            FloatMatrix qkv, int[] positions, RotaryTable.Angles[] angles, Workspace workspace, KeyValueStore store) {
+        int dim = heads.headDim();
+        int queries = heads.heads();
+        long values = 4L * heads.keyValueHeads() * dim;
+        int half = rotary.half();
+        NormPlan queryNorm = heads.queryNorm().orElse(null);
+        NormPlan keyNorm = heads.keyNorm().orElse(null);
+        MemorySegment data = qkv.data();
+        forRows(qkv.rows(), workspace, (from, to) -> {
+            for (int t = from; t < to; t++) {
+                long at = 4L * t * qkv.cols();
+                for (int h = 0; h < queries + heads.keyValueHeads(); h++, at += 4L * dim) {
+                    NormPlan norm = h < queries ? queryNorm : keyNorm;
+                    if (norm != null) {
+                        normalize(norm, data, at, h < queries ? norms.query() : norms.key(), data, at);
+                    }
+                    VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
+                    if (h >= queries) {
+                        store.store(t, h - queries, at, at + values);
+                    }
+                }
+            }
+        });
+    }
+
+    private void gate(FloatMatrix upGate, FloatMatrix gated, Workspace workspace) {
+        forRows(gated.rows(), workspace, (from, to) -> {
+            int n = gated.cols();
+            MemorySegment x = upGate.data();
+            for (int t = from; t < to; t++) {
+                long row = 8L * t * n;
+                switch (mlp.activation()) {
+                    case SILU -> VectorMath.swiGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
+                }
+            }
+        });
+    }
+
+    @FunctionalInterface
+    private interface Rows {
+        void accept(int from, int to);
+    }
+
+    private static void forRows(int rows, Workspace workspace, Rows work) {
+        workspace.team().run(Math.ceilDiv(rows, ROWS), i -> work.accept(i * ROWS, Math.min(rows, (i + 1) * ROWS)));
+    }
+}

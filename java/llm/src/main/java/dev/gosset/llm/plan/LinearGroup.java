@@ -1,0 +1,53 @@
+package dev.gosset.llm.plan;
+
+import java.util.List;
+
+/**
+ * Linears that read the same input and are stacked from the top down: the unit of quantization and of storage. Groups that
+ * read the same input share a Hessian. The names are those of published QuIP# checkpoints and Hessians (spec/quip-sharp.md,
+ * sections 2 and 5). Immutable; two groups are equal where all they say is.
+ *
+ * @param name the name of the stack in the model, such as {@code model.layers.3.self_attn.qkv_proj}
+ * @param hessian the name of the Hessian of its input, such as {@code 3_qkv}
+ * @param inputs number of inputs n
+ * @param parts the stacked linears from the top down
+ * @param biased whether they add a bias
+ */
+public record LinearGroup(String name, String hessian, int inputs, List<Part> parts, boolean biased) {
+    public LinearGroup {
+        parts = List.copyOf(parts);
+    }
+
+    /**
+     * One linear of a group, as the original model names it.
+     *
+     * @param name its name in the model, such as {@code model.layers.3.self_attn.q_proj}
+     * @param rows its number of outputs
+     */
+    public record Part(String name, int rows) {
+        /** The last element of the name, such as {@code q_proj}. */
+        public String shortName() {
+            return name.substring(name.lastIndexOf('.') + 1);
+        }
+
+        /** The name of its weight in the original model. */
+        public String weight() {
+            return name + ".weight";
+        }
+
+        /** Its bias in the original model. */
+        public TensorPlan bias() {
+            return new TensorPlan(name + ".bias", "bias", List.of((long) rows));
+        }
+    }
+
+    /** Number of outputs m of the whole stack. */
+    public int outputs() {
+        return parts.stream().mapToInt(Part::rows).sum();
+    }
+
+    /** The biases of its parts; none where there are none. */
+    public List<TensorPlan> biases() {
+        return biased ? parts.stream().map(Part::bias).toList() : List.of();
+    }
+}

@@ -1,0 +1,140 @@
+package dev.gosset.llm.plan;
+
+import dev.gosset.llm.plan.AttentionPlan.Grouped;
+import dev.gosset.llm.plan.FeedForwardPlan.Activation;
+import dev.gosset.llm.plan.FeedForwardPlan.Gated;
+import dev.gosset.llm.plan.OrderPlan.NormsBefore;
+import dev.gosset.llm.plan.PositionPlan.Rotary;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A whole model as data: what is computed, in which order, and by what names the tensors are stored. Made of config.json;
+ * loading, running, calibration, quantization and conversion follow it on every device. Immutable.
+ *
+ * @param embedding vocabulary x hidden size
+ * @param blocks in their order
+ * @param finalNorm before the head
+ * @param head vocabulary x hidden size; empty where it is the embedding
+ */
+public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan finalNorm, Optional<TensorPlan> head) {
+    public ModelPlan {
+        blocks = List.copyOf(blocks);
+    }
+
+    /** The plan of a configuration. */
+    static ModelPlan of(ModelConfig config) {
+        List<Long> matrix = List.of((long) config.vocabularySize(), (long) config.hiddenSize());
+        List<BlockPlan> blocks = new ArrayList<>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            blocks.add(new Builder(config, layer).block());
+        }
+        return new ModelPlan(
+                new TensorPlan("model.embed_tokens.weight", "embedding", matrix),
+                blocks,
+                new NormPlan.Rms("model.norm.weight", config.hiddenSize(), config.normEpsilon()),
+                config.tiedEmbeddings()
+                        ? Optional.empty()
+                        : Optional.of(new TensorPlan("lm_head.weight", "head", matrix)));
+    }
+
+    /** Makes the plan of one block. */
+    private record Builder(ModelConfig config, int layer) {
+        BlockPlan block() {
+            return new BlockPlan(
+                    layer,
+                    new NormsBefore(
+                            norm("input_layernorm", config.hiddenSize()),
+                            norm("post_attention_layernorm", config.hiddenSize())),
+                    attention(),
+                    feedForward());
+        }
+
+        private AttentionPlan attention() {
+            boolean perHead = config.family().queryKeyNorm();
+            return new Grouped(
+                    group(
+                            "self_attn.qkv_proj",
+                            "qkv",
+                            config.hiddenSize(),
+                            config.qkvBias(),
+                            part("self_attn.q_proj", config.querySize()),
+                            part("self_attn.k_proj", config.keyValueSize()),
+                            part("self_attn.v_proj", config.keyValueSize())),
+                    group(
+                            "self_attn.o_proj",
+                            "o",
+                            config.querySize(),
+                            config.outputBias(),
+                            part("self_attn.o_proj", config.hiddenSize())),
+                    config.heads(),
+                    config.keyValueHeads(),
+                    config.headDim(),
+                    perHead ? Optional.of(norm("self_attn.q_norm", config.headDim())) : Optional.empty(),
+                    perHead ? Optional.of(norm("self_attn.k_norm", config.headDim())) : Optional.empty(),
+                    new Rotary(config.headDim(), config.rotaryTheta(), config.rotaryScaling()),
+                    config.windows().get(layer),
+                    (float) (1 / Math.sqrt(config.headDim())));
+        }
+
+        private FeedForwardPlan feedForward() {
+            return new Gated(
+                    group(
+                            "mlp.upgate_proj",
+                            "up",
+                            config.hiddenSize(),
+                            config.mlpBias(),
+                            part("mlp.up_proj", config.intermediateSize()),
+                            part("mlp.gate_proj", config.intermediateSize())),
+                    group(
+                            "mlp.down_proj",
+                            "down",
+                            config.intermediateSize(),
+                            config.mlpBias(),
+                            part("mlp.down_proj", config.hiddenSize())),
+                    config.intermediateSize(),
+                    Activation.SILU);
+        }
+
+        private String name(String inBlock) {
+            return "model.layers." + layer + "." + inBlock;
+        }
+
+        private NormPlan norm(String inBlock, int size) {
+            return new NormPlan.Rms(name(inBlock) + ".weight", size, config.normEpsilon());
+        }
+
+        private LinearGroup.Part part(String inBlock, int rows) {
+            return new LinearGroup.Part(name(inBlock), rows);
+        }
+
+        private LinearGroup group(
+                String inBlock, String hessian, int inputs, boolean biased, LinearGroup.Part... parts) {
+            return new LinearGroup(name(inBlock), layer + "_" + hessian, inputs, List.of(parts), biased);
+        }
+    }
+
+    /** The plan of one block. */
+    public BlockPlan block(int layer) {
+        return blocks.get(layer);
+    }
+
+    /** Every group of linears, block by block. */
+    public List<LinearGroup> groups() {
+        return blocks.stream().flatMap(b -> b.groups().stream()).toList();
+    }
+
+    /** Every tensor besides the linears, in the order of the model. */
+    public List<TensorPlan> tensors() {
+        List<TensorPlan> tensors = new ArrayList<>();
+        tensors.add(embedding);
+        for (BlockPlan block : blocks) {
+            block.norms().forEach(norm -> tensors.add(norm.weight()));
+            block.groups().forEach(group -> tensors.addAll(group.biases()));
+        }
+        tensors.add(finalNorm.weight());
+        head.ifPresent(tensors::add);
+        return tensors;
+    }
+}

@@ -1,0 +1,13 @@
+package dev.gosset.llm.plan;
+
+/** How attention knows where a token stands. */
+public sealed interface PositionPlan {
+    /**
+     * Queries and keys are turned, pair by pair, by angles that grow with the position.
+     *
+     * @param dim dimension of a head, all of which is turned
+     * @param theta base of the frequencies
+     * @param scaling what becomes of them
+     */
+    record Rotary(int dim, double theta, RotaryScaling scaling) implements PositionPlan {}
+}

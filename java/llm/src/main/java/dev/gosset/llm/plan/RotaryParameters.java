@@ -1,0 +1,216 @@
+package dev.gosset.llm.plan;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.gosset.llm.io.JsonFile;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What a config.json says about the rotary embedding, in all spellings: {@code rope_parameters} (transformers 5), for each
+ * type of layer where it is nested; {@code rope_scaling} and {@code rope_theta} (before); {@code type} for {@code
+ * rope_type}. Of several that stand side by side none is passed over: they must agree.
+ */
+record RotaryParameters(double theta, RotaryScaling scaling) {
+    private static final double LARGEST = 1e9;
+
+    /** Where no base is given, in every known family. */
+    private static final double DEFAULT_THETA = 10_000;
+
+    private static final JsonFile NONE = JsonFile.parse("config.json", "{}");
+    private static final Set<String> TYPE = Set.of("rope_type", "type");
+
+    /**
+     * @param dim dimension of a head
+     * @param positions {@code max_position_embeddings}
+     * @param layerTypes what the model's layers are, {@code full_attention} or {@code sliding_attention}
+     */
+    static RotaryParameters parse(JsonFile json, int dim, int positions, Set<String> layerTypes) {
+        JsonFile now = flat(object(json, "rope_parameters"), layerTypes);
+        JsonFile old = object(json, "rope_scaling");
+        JsonFile rope = now == null ? old : old == null ? now : agreed(json, now, old);
+        return new RotaryParameters(theta(json, now, old), scaling(json, rope == null ? NONE : rope, dim, positions));
+    }
+
+    private static JsonFile object(JsonFile json, String key) {
+        JsonFile found = json.has(key) ? json.object(key) : null;
+        return found == null || found.node().isEmpty() ? null : found;
+    }
+
+    /** The parameters of all layers, where they are given by type of layer. */
+    private static JsonFile flat(JsonFile parameters, Set<String> layerTypes) {
+        if (parameters == null
+                || parameters.node().properties().stream()
+                        .noneMatch(e -> e.getValue().isObject())) {
+            return parameters;
+        }
+        List<JsonFile> used = layerTypes.stream().map(parameters::object).toList();
+        for (JsonFile other : used) {
+            if (!other.node().equals(used.getFirst().node())) {
+                throw parameters.bad(
+                        layerTypes.iterator().next(), "the same for every type of layer that the model has");
+            }
+        }
+        return used.getFirst();
+    }
+
+    /** One of two descriptions that stand side by side. */
+    private static JsonFile agreed(JsonFile json, JsonFile now, JsonFile old) {
+        String type = type(now);
+        if (type.equals("default")) {
+            return old;
+        }
+        if (!type.equals(type(old))) {
+            throw json.bad("rope_scaling", "the same rope_type as in rope_parameters beside it, " + type);
+        }
+        for (Map.Entry<String, JsonNode> e : old.node().properties()) {
+            JsonNode other = now.node().get(e.getKey());
+            boolean counts = !TYPE.contains(e.getKey()) && !e.getValue().isNull();
+            if (counts && (other == null || !same(other, e.getValue()))) {
+                throw old.bad(
+                        e.getKey(),
+                        "the same as in rope_parameters, " + (other == null ? "where it is missing" : other));
+            }
+        }
+        return now;
+    }
+
+    private static boolean same(JsonNode a, JsonNode b) {
+        return a.isNumber() && b.isNumber() ? a.doubleValue() == b.doubleValue() : a.equals(b);
+    }
+
+    private static double theta(JsonFile json, JsonFile now, JsonFile old) {
+        List<JsonFile> places = new ArrayList<>(List.of(json));
+        for (JsonFile place : new JsonFile[] {now, old}) {
+            if (place != null) {
+                places.add(place);
+            }
+        }
+        places.removeIf(place -> !place.has("rope_theta"));
+        double theta = places.isEmpty() ? DEFAULT_THETA : places.getFirst().number("rope_theta", 0, 1e15);
+        for (JsonFile place : places) {
+            if (place.number("rope_theta", 0, 1e15) != theta) {
+                throw place.bad("rope_theta", "the same as rope_theta elsewhere, " + theta);
+            }
+        }
+        // transformers takes rope_scaling in the place of all of rope_parameters, the base included.
+        if (old != null && now != null && !json.has("rope_theta") && !old.has("rope_theta") && theta != DEFAULT_THETA) {
+            throw now.bad(
+                    "rope_theta",
+                    "it in rope_scaling or as rope_theta too: others read nothing of rope_parameters beside rope_scaling");
+        }
+        return theta;
+    }
+
+    private static String type(JsonFile rope) {
+        String type = rope.text("rope_type", rope.text("type", ""));
+        if (rope.has("type") && !rope.text("type").equals(type)) {
+            throw rope.bad("type", "the same as rope_type, " + type);
+        }
+        return switch (type) {
+            case "" -> "default";
+            case "su" -> "longrope";
+            default -> type;
+        };
+    }
+
+    private static RotaryScaling scaling(JsonFile json, JsonFile rope, int dim, int positions) {
+        String type = type(rope);
+        JsonFile partial = rope.has("partial_rotary_factor") ? rope : json;
+        double share = partial.number("partial_rotary_factor", 0, 1, 1);
+        if (share != 1 && !type.equals("proportional")) {
+            throw partial.bad("partial_rotary_factor", "1");
+        }
+        return switch (type) {
+            case "default" -> {
+                if (!rope.has("rope_type") && !rope.has("type") && !onlyBase(rope)) {
+                    throw rope.bad("rope_type", "a text, as there are other keys");
+                }
+                if (rope.has("factor") && rope.number("factor", 0, LARGEST) != 1) {
+                    throw rope.bad("factor", "none beside the rope_type default");
+                }
+                yield new RotaryScaling.None();
+            }
+            case "linear" -> new RotaryScaling.Linear(factor(rope));
+            case "proportional" -> new RotaryScaling.Proportional(rope.number("factor", 0, LARGEST, 1), share);
+            // The trained context is max_position_embeddings here, whatever else the file says.
+            case "dynamic" -> new RotaryScaling.Dynamic(factor(rope), positions);
+            case "yarn" -> yarn(json, rope, positions);
+            case "longrope" -> longRope(json, rope, dim, positions);
+            case "llama3" -> {
+                double low = rope.number("low_freq_factor", 0, LARGEST);
+                double high = rope.number("high_freq_factor", 0, LARGEST);
+                if (low > high) {
+                    throw rope.bad("high_freq_factor", "a number not below low_freq_factor " + low);
+                }
+                yield new RotaryScaling.Llama3(factor(rope), low, high, original(json, rope, positions));
+            }
+            default ->
+                throw rope.bad(
+                        rope.has("rope_type") ? "rope_type" : "type",
+                        "\"default\", \"linear\", \"dynamic\", \"yarn\", \"longrope\", \"llama3\" or \"proportional\"");
+        };
+    }
+
+    private static boolean onlyBase(JsonFile rope) {
+        return rope.node().properties().stream()
+                .allMatch(e -> e.getValue().isNull()
+                        || e.getKey().equals("rope_theta")
+                        || e.getKey().equals("partial_rotary_factor"));
+    }
+
+    private static double factor(JsonFile rope) {
+        return rope.number("factor", 0, LARGEST);
+    }
+
+    /** The trained context: beside the other keys of config.json it goes first. */
+    private static int original(JsonFile json, JsonFile rope, int positions) {
+        String key = "original_max_position_embeddings";
+        return (json.has(key) ? json : rope).integer(key, 1, Integer.MAX_VALUE, positions);
+    }
+
+    private static boolean namesOriginal(JsonFile json, JsonFile rope) {
+        return json.has("original_max_position_embeddings") || rope.has("original_max_position_embeddings");
+    }
+
+    private static RotaryScaling yarn(JsonFile json, JsonFile rope, int positions) {
+        int original = original(json, rope, positions);
+        double factor = rope.has("factor") || !namesOriginal(json, rope) ? factor(rope) : (double) positions / original;
+        double scale = positive(rope, "mscale", 0);
+        double scaleOfAll = positive(rope, "mscale_all_dim", 0);
+        double attention = scale > 0 && scaleOfAll > 0
+                ? sharpening(factor, scale) / sharpening(factor, scaleOfAll)
+                : sharpening(factor, 1);
+        return new RotaryScaling.Yarn(
+                factor,
+                original,
+                rope.number("attention_factor", 0, LARGEST, attention),
+                positive(rope, "beta_fast", 32),
+                positive(rope, "beta_slow", 1),
+                rope.flag("truncate", true));
+    }
+
+    private static double sharpening(double factor, double scale) {
+        return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1;
+    }
+
+    /** A number above 0, or {@code absent} where it is missing or 0. */
+    private static double positive(JsonFile rope, String key, double absent) {
+        boolean zero = rope.has(key)
+                && rope.node().get(key).isNumber()
+                && rope.node().get(key).doubleValue() == 0;
+        return zero ? absent : rope.number(key, 0, LARGEST, absent);
+    }
+
+    private static RotaryScaling longRope(JsonFile json, JsonFile rope, int dim, int positions) {
+        int original = original(json, rope, positions);
+        double factor = rope.number("factor", 0, LARGEST, (double) positions / original);
+        double attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+        return new RotaryScaling.LongRope(
+                rope.numbers("short_factor", dim / 2),
+                rope.numbers("long_factor", dim / 2),
+                original,
+                rope.number("attention_factor", 0, LARGEST, attention));
+    }
+}

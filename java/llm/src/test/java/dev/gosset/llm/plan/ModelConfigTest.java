@@ -1,0 +1,280 @@
+package dev.gosset.llm.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gosset.core.FormatException;
+import dev.gosset.core.UnsupportedModelException;
+import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.io.Json;
+import dev.gosset.llm.io.JsonFile;
+import dev.gosset.llm.weights.ModelDirectory;
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.FieldSource;
+
+class ModelConfigTest {
+    private static final String LLAMA = """
+            {"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3,
+             "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 100, "max_position_embeddings": 512}""";
+
+    @SuppressWarnings("UnusedVariable")
+    private static final Iterable<String> MODELS = TinyModels.NAMES;
+
+    /** The configuration with the keys of {@code changes} added or, where null, removed. */
+    private static ModelConfig with(String changes, String generation) {
+        try {
+            ObjectNode json = (ObjectNode) Json.MAPPER.readTree(LLAMA);
+            Json.MAPPER.readTree(changes).properties().forEach(e -> {
+                if (e.getValue().isTextual() && e.getValue().textValue().equals("REMOVE")) {
+                    json.remove(e.getKey());
+                } else {
+                    json.set(e.getKey(), e.getValue());
+                }
+            });
+            return ModelConfig.parse(
+                    JsonFile.parse("config.json", json.toString()),
+                    JsonFile.parse("generation_config.json", generation),
+                    name -> Optional.empty());
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static ModelConfig with(String changes) {
+        return with(changes, "{}");
+    }
+
+    @Test
+    void fillsInWhatOldFilesLeaveOut() {
+        ModelConfig c = with("{\"num_key_value_heads\": \"REMOVE\"}");
+        assertThat(c.family()).isEqualTo(ModelFamily.LLAMA);
+        assertThat(c.headDim()).isEqualTo(16);
+        assertThat(c.keyValueHeads()).isEqualTo(4);
+        assertThat(c.rotaryTheta()).isEqualTo(10_000);
+        assertThat(c.rotaryScaling()).isEqualTo(new RotaryScaling.None());
+        assertThat(c.normEpsilon()).isEqualTo(1e-6f);
+        assertThat(c.windows()).containsExactly(0, 0, 0);
+        assertThat(c.tiedEmbeddings()).isFalse();
+        assertThat(c.bosTokenId()).isEqualTo(-1);
+        assertThat(c.eosTokenIds()).isEmpty();
+    }
+
+    @Test
+    void readsBothSpellingsOfTheRotaryEmbedding() {
+        RotaryScaling llama3 = new RotaryScaling.Llama3(8, 1, 4, 8192);
+        String values =
+                "\"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\":"
+                        + " 8192";
+        ModelConfig old =
+                with("{\"rope_theta\": 500000.0, \"rope_scaling\": {\"rope_type\": \"llama3\", " + values + "}}");
+        ModelConfig now =
+                with("{\"rope_parameters\": {\"rope_theta\": 500000.0, \"rope_type\": \"llama3\", " + values + "}}");
+        assertThat(old).isEqualTo(now);
+        assertThat(now.rotaryTheta()).isEqualTo(500_000);
+        assertThat(now.rotaryScaling()).isEqualTo(llama3);
+        assertThat(with("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}")
+                        .rotaryScaling())
+                .isEqualTo(new RotaryScaling.Linear(2));
+        assertThat(with("{\"rope_scaling\": null}").rotaryScaling()).isEqualTo(new RotaryScaling.None());
+    }
+
+    @Test
+    void llama3SlowsLongWavesAndKeepsShortOnes() {
+        // Of a head of dimension 2 / n the second frequency is theta^-n.
+        RotaryScaling scaling = new RotaryScaling.Llama3(8, 1, 4, 8192);
+        assertThat(scaling.frequencies(2, 4, 0)).containsExactly(1, Math.pow(2, -0.5));
+        assertThat(scaling.frequencies(1e8, 4, 0)[1]).isEqualTo(1e-4 / 8);
+        double between = 2 * Math.PI / 4096;
+        assertThat(scaling.frequencies(Math.pow(between, -2), 4, 0)[1])
+                .isCloseTo(between * ((2 - 1) / 3.0 * 7 / 8 + 1 / 8.0), within(1e-12));
+    }
+
+    @Test
+    void generationConfigurationGoesFirstForTheEnd() {
+        assertThat(with("{\"eos_token_id\": 7}").eosTokenIds()).containsExactly(7);
+        assertThat(with("{\"eos_token_id\": [7, 8]}").eosTokenIds()).containsExactly(7, 8);
+        assertThat(with("{\"eos_token_id\": 7}", "{\"eos_token_id\": [9, 10]}").eosTokenIds())
+                .containsExactly(9, 10);
+    }
+
+    /** The defaults of LlamaConfig, MistralConfig, Qwen2Config and Qwen3Config of transformers 5.18. */
+    @ParameterizedTest
+    @CsvSource({
+        "LlamaForCausalLM,   32, 128,   2048,    0",
+        "MistralForCausalLM,  8, 128, 131072, 4096",
+        "Qwen2ForCausalLM,   32, 128,  32768,    0",
+        "Qwen3ForCausalLM,   32, 128,  32768,    0",
+        "Qwen3Model,         32, 128,  32768,    0",
+    })
+    void keysThatAreMissingAreTheFamilysDefaults(
+            String architecture, int keyValueHeads, int headDim, int positions, int window) {
+        ModelConfig c = with(
+                "{\"architectures\": [\"" + architecture + "\"], \"hidden_size\": 4096,"
+                        + " \"num_attention_heads\": 32, \"num_key_value_heads\": \"REMOVE\", \"max_position_embeddings\": \"REMOVE\"}");
+        assertThat(c.keyValueHeads()).isEqualTo(keyValueHeads);
+        assertThat(c.headDim()).isEqualTo(headDim);
+        assertThat(c.maxPositions()).isEqualTo(positions);
+        assertThat(c.windows()).containsOnly(window);
+        assertThat(c.normEpsilon()).isEqualTo(1e-6f);
+        assertThat(c.rotaryTheta()).isEqualTo(10_000);
+        assertThat(c.tiedEmbeddings()).isFalse();
+        assertThat(with("{\"architectures\": [\"" + architecture + "\"], \"num_key_value_heads\": null}")
+                        .keyValueHeads())
+                .as("null is not missing")
+                .isEqualTo(4);
+    }
+
+    @Test
+    void tokensThatNeverComeAreNone() {
+        assertThat(with("{\"bos_token_id\": -1, \"eos_token_id\": -1, \"pad_token_id\": -1}")
+                        .bosTokenId())
+                .isEqualTo(-1);
+        assertThat(with("{\"eos_token_id\": -1}").eosTokenIds()).isEmpty();
+        assertThat(with("{\"eos_token_id\": [7, 100, 4096, -1, null, 4294967295]}")
+                        .eosTokenIds())
+                .containsExactly(7);
+        assertThat(with("{\"eos_token_id\": null, \"bos_token_id\": null}").eosTokenIds())
+                .isEmpty();
+        assertThat(with("{\"eos_token_id\": 7}", "{\"eos_token_id\": null}").eosTokenIds())
+                .containsExactly(7);
+        assertThat(with("{\"bos_token_id\": [3]}").bosTokenId()).isEqualTo(3);
+        assertThat(with("{\"bos_token_id\": 100}").bosTokenId()).isEqualTo(-1);
+    }
+
+    /**
+     * What is no window: transformers 5.18 fails on 0 and -1 when it builds the mask, and on layers that {@code layer_types}
+     * calls sliding where {@code use_sliding_window} is false; here they see everything.
+     */
+    @Test
+    void windowsOfNothingAreNone() {
+        String mistral = "\"architectures\": [\"MistralForCausalLM\"]";
+        String qwen = "\"architectures\": [\"Qwen3ForCausalLM\"], \"use_sliding_window\": true, \"head_dim\": 16";
+        for (String none : List.of("0", "-1", "null", "2000000000")) {
+            assertThat(with("{" + mistral + ", \"sliding_window\": " + none + "}")
+                            .windows())
+                    .containsOnly(0);
+            assertThat(with("{" + qwen + ", \"max_window_layers\": 0, \"sliding_window\": " + none + "}")
+                            .windows())
+                    .containsOnly(0);
+        }
+        assertThat(with("{" + mistral + ", \"sliding_window\": 1, \"use_sliding_window\": false}")
+                        .windows())
+                .containsOnly(1);
+        assertThat(with("{" + mistral + ", \"sliding_window\": 8, \"layer_types\": [\"full_attention\","
+                                + " \"sliding_attention\", \"full_attention\"]}")
+                        .windows())
+                .as("as transformers does, by its class Ministral")
+                .containsExactly(0, 8, 0);
+        assertThat(with("{" + qwen + ", \"max_window_layers\": 1}").windows()).containsExactly(0, 4096, 4096);
+        assertThat(with("{" + qwen + ", \"max_window_layers\": -1, \"sliding_window\": 8}")
+                        .windows())
+                .containsOnly(8);
+        assertThat(with("{" + qwen + ", \"sliding_window\": 8}").windows())
+                .as("from layer 28 on")
+                .containsOnly(0);
+        assertThat(with("{" + qwen.replace("true", "false")
+                                + ", \"sliding_window\": 8, \"layer_types\": [\"sliding_attention\"]}")
+                        .windows())
+                .containsOnly(0);
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> with("{" + qwen + ", \"sliding_window\": 8, \"layer_types\": []}"))
+                .withMessageContaining("layer_types: found [], expected one entry for each of the 3 layers");
+    }
+
+    @Test
+    void windowsFollowTheFamily() {
+        String mistral = "\"architectures\": [\"MistralForCausalLM\"]";
+        String qwen = "\"architectures\": [\"Qwen2ForCausalLM\"]";
+        assertThat(with("{\"sliding_window\": 5}").windows()).containsOnly(0);
+        assertThat(with("{" + mistral + ", \"sliding_window\": 5}").windows()).containsExactly(5, 5, 5);
+        assertThat(with("{" + mistral + ", \"sliding_window\": null}").windows())
+                .containsOnly(0);
+        assertThat(with("{" + mistral + "}").windows()).containsOnly(4096);
+        assertThat(with("{" + qwen + ", \"sliding_window\": 5, \"max_window_layers\": 1}")
+                        .windows())
+                .containsOnly(0);
+        assertThat(with("{" + qwen + ", \"use_sliding_window\": true, \"sliding_window\": 5, \"max_window_layers\": 1}")
+                        .windows())
+                .containsExactly(0, 5, 5);
+        assertThat(with("{" + qwen
+                                + ", \"use_sliding_window\": true, \"sliding_window\": 5, \"layer_types\":"
+                                + " [\"sliding_attention\", \"full_attention\", \"sliding_attention\"]}")
+                        .windows())
+                .containsExactly(5, 0, 5);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{'hidden_size': 'REMOVE'}              | config.json: hidden_size is missing, expected a whole number",
+                "{'hidden_size': -4}                    | hidden_size: found -4, expected a whole number from 1",
+                "{'hidden_size': 64.5}                  | hidden_size: found 64.5",
+                "{'hidden_size': 4294967360}            | hidden_size: found 4294967360",
+                "{'vocab_size': 0}                      | vocab_size: found 0",
+                "{'vocab_size': true}                   | vocab_size: found true",
+                "{'num_hidden_layers': 1000000}         | num_hidden_layers: found 1000000",
+                "{'num_attention_heads': 5}             | num_attention_heads: found 5, expected a divisor of hidden_size 64",
+                "{'num_key_value_heads': 3}             | num_key_value_heads: found 3, expected a divisor of num_attention_heads 4",
+                "{'head_dim': 7}                        | head_dim: found 7, expected an even number",
+                "{'hidden_act': 'gelu'}                 | hidden_act: found \"gelu\", expected \"silu\"",
+                "{'rms_norm_eps': 0}                    | rms_norm_eps: found 0",
+                "{'rope_theta': -1}                     | rope_theta: found -1",
+                "{'rope_scaling': {'type': 'mrope'}}    | rope_scaling.type: found \"mrope\", expected \"default\", \"linear\",",
+                "{'rope_scaling': {'type': 'yarn'}}     | rope_scaling.factor is missing",
+                "{'rope_scaling': {'type': 'linear'}}   | rope_scaling.factor is missing",
+                "{'rope_scaling': 3}                    | rope_scaling: found 3, expected an object",
+                "{'rope_theta': 5, 'rope_parameters': {'rope_theta': 6}} | rope_parameters.rope_theta: found 6, expected the same",
+                "{'partial_rotary_factor': 0.5}         | partial_rotary_factor: found 0.5, expected 1",
+                "{'tie_word_embeddings': 'yes'}         | tie_word_embeddings: found \"yes\", expected true or false",
+                "{'eos_token_id': '7'}                  | eos_token_id: found \"7\", expected whole numbers",
+                "{'bos_token_id': true}                 | bos_token_id: found true, expected whole numbers",
+                "{'eos_token_id': [1, 2.5]}             | eos_token_id: found 2.5, expected whole numbers",
+                "{'architectures': 'Llama'}             | architectures: found \"Llama\", expected a list of texts",
+            })
+    void saysWhatIsWrong(String changes, String message) {
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> with(changes.replace('\'', '"')))
+                .withMessageStartingWith("config.json: ")
+                .withMessageContaining(message);
+    }
+
+    @Test
+    void listsTheKnownArchitectures() {
+        assertThatExceptionOfType(UnsupportedModelException.class)
+                .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
+                .withMessage("config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
+                        + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
+        assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
+                        .family())
+                .isEqualTo(ModelFamily.QWEN3);
+    }
+
+    @ParameterizedTest
+    @FieldSource("MODELS")
+    void groupsAddUpToTheConfiguration(String name) {
+        ModelConfig c = ModelDirectory.open(TinyModels.directory(name)).config();
+        BlockPlan block = c.plan().block(1);
+        LinearGroup qkv = block.groups().get(0);
+        assertThat(qkv.outputs()).isEqualTo((c.heads() + 2 * c.keyValueHeads()) * c.headDim());
+        assertThat(block.groups().get(1).inputs()).isEqualTo(c.heads() * c.headDim());
+        assertThat(block.groups().get(2).parts())
+                .containsExactly(
+                        new LinearGroup.Part("model.layers.1.mlp.up_proj", c.intermediateSize()),
+                        new LinearGroup.Part("model.layers.1.mlp.gate_proj", c.intermediateSize()));
+        assertThat(block.groups().get(3).outputs()).isEqualTo(c.hiddenSize());
+        assertThat(qkv.name()).isEqualTo("model.layers.1.self_attn.qkv_proj");
+        assertThat(qkv.parts().getLast().bias())
+                .isEqualTo(new TensorPlan(
+                        "model.layers.1.self_attn.v_proj.bias", "bias", List.of((long) c.keyValueSize())));
+        assertThat(block.groups().stream().map(LinearGroup::hessian)).containsExactly("1_qkv", "1_o", "1_up", "1_down");
+    }
+}
