@@ -1,6 +1,7 @@
 package dev.gosset.llm.cpu;
 
 import dev.gosset.core.memory.Dtype;
+import dev.gosset.llm.cache.BlockTable;
 import dev.gosset.llm.plan.ModelConfig;
 import java.lang.foreign.MemorySegment;
 

@@ -6,6 +6,7 @@ import dev.gosset.core.kernel.dense.VectorAttention;
 import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.LazyMemory;
+import dev.gosset.llm.cache.BlockPool;
 import dev.gosset.llm.plan.ModelConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import dev.gosset.core.memory.Dtype;
+import dev.gosset.llm.cache.BlockPool;
+import dev.gosset.llm.cache.BlockTable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

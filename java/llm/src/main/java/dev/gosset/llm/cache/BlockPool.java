@@ -1,4 +1,4 @@
-package dev.gosset.llm.model;
+package dev.gosset.llm.cache;
 
 import java.util.Arrays;
 import java.util.HashMap;

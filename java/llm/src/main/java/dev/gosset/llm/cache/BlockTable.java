@@ -1,4 +1,4 @@
-package dev.gosset.llm.model;
+package dev.gosset.llm.cache;
 
 import java.util.Arrays;
 
@@ -31,7 +31,7 @@ public final class BlockTable implements AutoCloseable {
     }
 
     /** A table of a sequence that has a memory to itself, its blocks from number 0 on. */
-    static BlockTable alone(int capacity) {
+    public static BlockTable alone(int capacity) {
         int[] blocks = new int[BlockPool.blocksFor(capacity)];
         Arrays.setAll(blocks, i -> i);
         return new BlockTable(null, blocks, new int[0], 0, capacity, null);
@@ -58,7 +58,7 @@ public final class BlockTable implements AutoCloseable {
     }
 
     /** Forgets all tokens from position {@code length} on; for a sequence that has a memory to itself. */
-    void truncate(int length) {
+    public void truncate(int length) {
         if (pool != null) {
             throw new IllegalStateException("a cache whose blocks others may read is not cut");
         }
