@@ -91,10 +91,6 @@ public final class TransformerBlock {
      */
     static TransformerBlock over(
             BlockPlan plan, WeightSource source, Preparation preparation, Map<PositionPlan, RotaryTable> tables) {
-        Map<LinearGroup, Linear> linears = new HashMap<>();
-        for (LinearGroup group : plan.groups()) {
-            linears.put(group, preparation.linear(source, group));
-        }
         Function<NormPlan, FloatMatrix> load = norm -> preparation.vector(List.of(source.tensor(norm.weight())));
         NormsBefore order = switch (plan.order()) {
             case NormsBefore before -> before;
@@ -107,6 +103,10 @@ public final class TransformerBlock {
                 heads.queryNorm().map(load).orElse(null),
                 heads.keyNorm().map(load).orElse(null),
                 load.apply(order.feedForward()));
+        Map<LinearGroup, Linear> linears = new HashMap<>();
+        for (LinearGroup group : plan.groups()) {
+            linears.put(group, preparation.linear(source, group));
+        }
         RotaryTable rotary = switch (heads.position()) {
             case Rotary turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned));
         };
