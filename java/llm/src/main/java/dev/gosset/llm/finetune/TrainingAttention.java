@@ -6,7 +6,7 @@ import dev.gosset.core.kernel.dense.VectorGradients;
 import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -14,17 +14,14 @@ import java.lang.foreign.MemorySegment;
  * row's sum, from which they come again. One head is one task.
  *
  * @param window positions that a token sees, itself included; 0 for all before it
+ * @param scale of the scores
  */
-record TrainingAttention(int heads, int keyValueHeads, int dim, int window) {
+record TrainingAttention(int heads, int keyValueHeads, int dim, int window, double scale) {
     /** Queries of a tile. */
     private static final int TILE = 64;
 
-    TrainingAttention(ModelConfig config, int layer) {
-        this(
-                config.heads(),
-                config.keyValueHeads(),
-                config.headDim(),
-                config.windows().get(layer));
+    TrainingAttention(Grouped plan) {
+        this(plan.heads(), plan.keyValueHeads(), plan.headDim(), plan.window(), plan.scale());
     }
 
     private int width() {
@@ -53,7 +50,6 @@ record TrainingAttention(int heads, int keyValueHeads, int dim, int window) {
      */
     void forward(FloatMatrix qkv, int tokens, FloatMatrix mixed, FloatMatrix logs, Workspace workspace) {
         int sequences = qkv.rows() / tokens;
-        double scale = 1 / Math.sqrt(dim);
         workspace.run(sequences * heads, 4L * TILE * tokens, (task, scratch) -> {
             int sequence = task / heads;
             int head = task % heads;
@@ -106,7 +102,6 @@ record TrainingAttention(int heads, int keyValueHeads, int dim, int window) {
             throw new IllegalArgumentException("the gradient is " + dQkv.cols() + " wide, expected " + width());
         }
         int sequences = qkv.rows() / tokens;
-        double scale = 1 / Math.sqrt(dim);
         int group = heads / keyValueHeads;
         workspace.run(sequences * keyValueHeads, 8L * TILE * tokens, (task, scratch) -> {
             int sequence = task / keyValueHeads;

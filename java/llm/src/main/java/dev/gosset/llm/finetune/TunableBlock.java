@@ -5,20 +5,26 @@ import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.finetune.Parameters.Parameter;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.RotaryTable;
+import dev.gosset.llm.plan.AttentionPlan.Grouped;
+import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.FeedForwardPlan.Gated;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.plan.OrderPlan.NormsBefore;
+import dev.gosset.llm.plan.RotaryTable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A block with its way back, over several whole sequences of one length at once. Its own forward pass keeps what the way back
  * needs and forms the rest again. Source: spec/fine-tuning.md, section 3.
  */
 final class TunableBlock {
-    private final ModelConfig config;
+    private final NormsBefore order;
+    private final Grouped heads;
+    private final Gated mlp;
     private final Norms norms;
     private final Map<LinearGroup, TunableLinear> linears;
     private final RotaryTable rotary;
@@ -29,13 +35,48 @@ final class TunableBlock {
     /** The weights of a block's norms; query and key are null where the family has none. */
     record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {}
 
-    TunableBlock(
-            ModelConfig config, int layer, Norms norms, Map<LinearGroup, TunableLinear> linears, RotaryTable rotary) {
-        this.config = config;
+    /**
+     * @param plan of a block; a kind that has no way back does not compile here
+     */
+    TunableBlock(BlockPlan plan, Norms norms, Map<LinearGroup, TunableLinear> linears, RotaryTable rotary) {
+        this.order = order(plan);
+        this.heads = heads(plan);
+        this.mlp = mlp(plan);
         this.norms = norms;
-        this.linears = new EnumMap<>(linears);
+        this.linears = Map.copyOf(linears);
         this.rotary = rotary;
-        this.attention = new TrainingAttention(config, layer);
+        this.attention = new TrainingAttention(heads);
+    }
+
+    private static NormsBefore order(BlockPlan plan) {
+        return switch (plan.order()) {
+            case NormsBefore before -> before;
+        };
+    }
+
+    private static Grouped heads(BlockPlan plan) {
+        return switch (plan.attention()) {
+            case Grouped grouped -> grouped;
+        };
+    }
+
+    private static Gated mlp(BlockPlan plan) {
+        return switch (plan.feedForward()) {
+            case Gated gated ->
+                switch (gated.activation()) {
+                    case SILU -> gated;
+                };
+        };
+    }
+
+    private static float epsilon(Optional<NormPlan> plan) {
+        return epsilon(plan.orElseThrow());
+    }
+
+    private static float epsilon(NormPlan plan) {
+        return switch (plan) {
+            case NormPlan.Rms rms -> rms.epsilon();
+        };
     }
 
     /** What a forward pass leaves for the way back, for at most so many rows. */
@@ -50,17 +91,18 @@ final class TunableBlock {
         private final FloatMatrix upGateProduct;
         private final FloatMatrix downProduct;
 
-        Kept(ModelConfig config, int rows, Arena arena) {
-            int width = config.hiddenSize();
-            int qkvWidth = LinearGroup.QKV.outputs(config);
+        Kept(BlockPlan plan, int rows, Arena arena) {
+            Grouped heads = heads(plan);
+            int width = heads.input().inputs();
+            int qkvWidth = heads.input().outputs();
             x = FloatMatrix.allocate(arena, rows, width);
             qkvProduct = FloatMatrix.allocate(arena, rows, qkvWidth);
             qkv = FloatMatrix.allocate(arena, rows, qkvWidth);
-            mixed = FloatMatrix.allocate(arena, rows, config.querySize());
-            logs = FloatMatrix.allocate(arena, config.heads(), rows);
+            mixed = FloatMatrix.allocate(arena, rows, heads.output().inputs());
+            logs = FloatMatrix.allocate(arena, heads.heads(), rows);
             oProduct = FloatMatrix.allocate(arena, rows, width);
             middle = FloatMatrix.allocate(arena, rows, width);
-            upGateProduct = FloatMatrix.allocate(arena, rows, 2 * config.intermediateSize());
+            upGateProduct = FloatMatrix.allocate(arena, rows, mlp(plan).input().outputs());
             downProduct = FloatMatrix.allocate(arena, rows, width);
         }
 
@@ -81,13 +123,14 @@ final class TunableBlock {
         }
 
         /** Bytes for one row. */
-        static long bytesPerRow(ModelConfig config) {
+        static long bytesPerRow(BlockPlan plan) {
+            Grouped heads = heads(plan);
             return 4L
-                    * (4L * config.hiddenSize()
-                            + 2L * LinearGroup.QKV.outputs(config)
-                            + config.querySize()
-                            + config.heads()
-                            + 2L * config.intermediateSize());
+                    * (4L * heads.input().inputs()
+                            + 2L * heads.input().outputs()
+                            + heads.output().inputs()
+                            + heads.heads()
+                            + mlp(plan).input().outputs());
         }
     }
 
@@ -99,29 +142,28 @@ final class TunableBlock {
      * @param kept of as many rows, written
      */
     void forward(FloatMatrix hidden, int tokens, Kept kept, Workspace workspace) {
-        float epsilon = config.normEpsilon();
         kept.x.data().copyFrom(hidden.data());
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix h = frame.matrix(hidden.rows(), hidden.cols());
-            Rows.normalize(hidden, norms.input.value(), epsilon, h, workspace);
-            TunableLinear linear = linears.get(LinearGroup.QKV);
+            Rows.normalize(hidden, norms.input.value(), epsilon(order.attention()), h, workspace);
+            TunableLinear linear = linears.get(heads.input());
             linear.multiply(h, kept.qkvProduct, workspace);
             linear.finish(kept.qkvProduct, kept.qkv, workspace);
             turn(kept.qkv, tokens, workspace);
             attention.forward(kept.qkv, tokens, kept.mixed, kept.logs, workspace);
-            addOutput(LinearGroup.O, kept.mixed, kept.oProduct, hidden, h, workspace);
+            addOutput(heads.output(), kept.mixed, kept.oProduct, hidden, h, workspace);
             kept.middle.data().copyFrom(hidden.data());
-            Rows.normalize(hidden, norms.postAttention.value(), epsilon, h, workspace);
-            linears.get(LinearGroup.UP_GATE).multiply(h, kept.upGateProduct, workspace);
+            Rows.normalize(hidden, norms.postAttention.value(), epsilon(order.feedForward()), h, workspace);
+            linears.get(mlp.input()).multiply(h, kept.upGateProduct, workspace);
         }
         try (Workspace.Frame frame = workspace.frame()) {
-            int f = config.intermediateSize();
+            int f = mlp.width();
             FloatMatrix upGate = frame.matrix(hidden.rows(), 2 * f);
             FloatMatrix gated = frame.matrix(hidden.rows(), f);
             FloatMatrix y = frame.matrix(hidden.rows(), hidden.cols());
-            linears.get(LinearGroup.UP_GATE).finish(kept.upGateProduct, upGate, workspace);
+            linears.get(mlp.input()).finish(kept.upGateProduct, upGate, workspace);
             gate(upGate, gated, workspace);
-            addOutput(LinearGroup.DOWN, gated, kept.downProduct, hidden, y, workspace);
+            addOutput(mlp.output(), gated, kept.downProduct, hidden, y, workspace);
         }
     }
 
@@ -149,16 +191,22 @@ final class TunableBlock {
 
     /** Queries and keys normalized, where the family does that, and turned. */
     private void turn(FloatMatrix qkv, int tokens, Workspace workspace) {
-        int dim = config.headDim();
+        int dim = heads.headDim();
         RotaryTable.Angles angles = rotary.angles(0, tokens, tokens);
         Rows.run(qkv.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
                 long at = 4L * t * qkv.cols();
-                for (int h = 0; h < config.heads() + config.keyValueHeads(); h++, at += 4L * dim) {
-                    Parameter norm = h < config.heads() ? norms.query : norms.key;
+                for (int h = 0; h < heads.heads() + heads.keyValueHeads(); h++, at += 4L * dim) {
+                    Parameter norm = h < heads.heads() ? norms.query : norms.key;
                     if (norm != null) {
                         VectorMath.rmsNorm(
-                                qkv.data(), at, norm.value().data(), config.normEpsilon(), qkv.data(), at, dim);
+                                qkv.data(),
+                                at,
+                                norm.value().data(),
+                                epsilon(h < heads.heads() ? heads.queryNorm() : heads.keyNorm()),
+                                qkv.data(),
+                                at,
+                                dim);
                     }
                     VectorMath.rotate(qkv.data(), at, dim / 2, angles.cos(), angles.sin(), angles.at(t % tokens));
                 }
@@ -175,19 +223,18 @@ final class TunableBlock {
     void backward(FloatMatrix gradient, int tokens, Kept kept, Workspace workspace) {
         int rows = gradient.rows();
         int width = gradient.cols();
-        int f = config.intermediateSize();
-        float epsilon = config.normEpsilon();
+        int f = mlp.width();
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix upGate = frame.matrix(rows, 2 * f);
             FloatMatrix gated = frame.matrix(rows, f);
             FloatMatrix dGated = frame.matrix(rows, f);
             FloatMatrix h = frame.matrix(rows, width);
             FloatMatrix d = frame.matrix(rows, width);
-            TunableLinear up = linears.get(LinearGroup.UP_GATE);
+            TunableLinear up = linears.get(mlp.input());
             up.finish(kept.upGateProduct, upGate, workspace);
             gate(upGate, gated, workspace);
             d.data().copyFrom(gradient.data());
-            linears.get(LinearGroup.DOWN).backward(gated, kept.downProduct, d, dGated, workspace);
+            linears.get(mlp.output()).backward(gated, kept.downProduct, d, dGated, workspace);
             Rows.run(rows, workspace, (from, to) -> {
                 for (int t = from; t < to; t++) {
                     long u = 8L * t * f;
@@ -196,28 +243,29 @@ final class TunableBlock {
                             both, u, both, u + 4L * f, dGated.data(), 4L * t * f, both, u, both, u + 4L * f, f);
                 }
             });
-            Rows.normalize(kept.middle, norms.postAttention.value(), epsilon, h, workspace);
+            Rows.normalize(kept.middle, norms.postAttention.value(), epsilon(order.feedForward()), h, workspace);
             up.backward(h, kept.upGateProduct, upGate, d, workspace);
-            Rows.normalizeGradient(kept.middle, norms.postAttention, epsilon, d, 1, gradient, workspace);
+            Rows.normalizeGradient(
+                    kept.middle, norms.postAttention, epsilon(order.feedForward()), d, 1, gradient, workspace);
         }
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix dMixed = frame.matrix(rows, config.querySize());
+            FloatMatrix dMixed = frame.matrix(rows, heads.output().inputs());
             FloatMatrix dQkv = frame.matrix(rows, kept.qkv.cols());
             FloatMatrix h = frame.matrix(rows, width);
             FloatMatrix d = frame.matrix(rows, width);
             d.data().copyFrom(gradient.data());
-            linears.get(LinearGroup.O).backward(kept.mixed, kept.oProduct, d, dMixed, workspace);
+            linears.get(heads.output()).backward(kept.mixed, kept.oProduct, d, dMixed, workspace);
             attention.backward(kept.qkv, tokens, kept.mixed, kept.logs, dMixed, dQkv, workspace);
             turnBack(dQkv, tokens, kept, workspace);
-            Rows.normalize(kept.x, norms.input.value(), epsilon, h, workspace);
-            linears.get(LinearGroup.QKV).backward(h, kept.qkvProduct, dQkv, d, workspace);
-            Rows.normalizeGradient(kept.x, norms.input, epsilon, d, 1, gradient, workspace);
+            Rows.normalize(kept.x, norms.input.value(), epsilon(order.attention()), h, workspace);
+            linears.get(heads.input()).backward(h, kept.qkvProduct, dQkv, d, workspace);
+            Rows.normalizeGradient(kept.x, norms.input, epsilon(order.attention()), d, 1, gradient, workspace);
         }
     }
 
     private void turnBack(FloatMatrix dQkv, int tokens, Kept kept, Workspace workspace) {
-        int dim = config.headDim();
-        int turned = config.heads() + config.keyValueHeads();
+        int dim = heads.headDim();
+        int turned = heads.heads() + heads.keyValueHeads();
         RotaryTable.Angles angles = rotary.angles(0, tokens, tokens);
         if (backTokens != tokens) {
             backSines = angles.sin().clone();
@@ -243,13 +291,13 @@ final class TunableBlock {
             FloatMatrix before = frame.matrix(rows, dQkv.cols());
             FloatMatrix after = frame.matrix(rows, dQkv.cols());
             FloatMatrix r = frame.matrix(turned, rows);
-            linears.get(LinearGroup.QKV).finish(kept.qkvProduct, before, workspace);
+            linears.get(heads.input()).finish(kept.qkvProduct, before, workspace);
             after.data().copyFrom(dQkv.data());
             Rows.run(rows, workspace, (from, to) -> {
                 for (int t = from; t < to; t++) {
                     long at = 4L * t * dQkv.cols();
                     for (int h = 0; h < turned; h++, at += 4L * dim) {
-                        Parameter norm = h < config.heads() ? norms.query : norms.key;
+                        Parameter norm = h < heads.heads() ? norms.query : norms.key;
                         r.set(
                                 h,
                                 t,
@@ -257,7 +305,7 @@ final class TunableBlock {
                                         before.data(),
                                         at,
                                         norm.value().data(),
-                                        config.normEpsilon(),
+                                        epsilon(h < heads.heads() ? heads.queryNorm() : heads.keyNorm()),
                                         after.data(),
                                         at,
                                         0,
@@ -269,7 +317,7 @@ final class TunableBlock {
             });
             long stride = 4L * dQkv.cols();
             for (int h = 0; h < turned; h++) {
-                Parameter norm = h < config.heads() ? norms.query : norms.key;
+                Parameter norm = h < heads.heads() ? norms.query : norms.key;
                 if (norm.isTuned()) {
                     VectorGradients.addColumnProducts(
                             before.data(),

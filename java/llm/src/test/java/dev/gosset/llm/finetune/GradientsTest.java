@@ -12,16 +12,18 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.finetune.Parameters.Parameter;
 import dev.gosset.llm.finetune.Parameters.Stored;
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
-import dev.gosset.llm.model.ModelFamily;
-import dev.gosset.llm.model.RotaryScaling;
-import dev.gosset.llm.model.RotaryTable;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.ModelFamily;
+import dev.gosset.llm.plan.PositionPlan;
+import dev.gosset.llm.plan.RotaryScaling;
+import dev.gosset.llm.plan.RotaryTable;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -55,11 +57,11 @@ class GradientsTest {
     /** A block's numbers in float64, and which linears are quantized. */
     private static final class Numbers {
         final ModelConfig config;
-        final Set<LinearGroup> quantized;
+        final Set<BlockLinears> quantized;
         final Map<String, double[]> values = new LinkedHashMap<>();
-        final Map<LinearGroup, double[]> matrices = new EnumMap<>(LinearGroup.class);
+        final Map<BlockLinears, double[]> matrices = new EnumMap<>(BlockLinears.class);
 
-        Numbers(ModelConfig config, Set<LinearGroup> quantized) {
+        Numbers(ModelConfig config, Set<BlockLinears> quantized) {
             this.config = config;
             this.quantized = quantized;
         }
@@ -73,16 +75,16 @@ class GradientsTest {
 
         Tuned tuned(Arena arena, RotaryTable rotary) {
             Tuned out = new Tuned();
-            Map<LinearGroup, TunableLinear> linears = new EnumMap<>(LinearGroup.class);
-            for (LinearGroup group : LinearGroup.values()) {
-                String name = group.hessianTag();
+            Map<LinearGroup, TunableLinear> linears = new HashMap<>();
+            for (BlockLinears group : BlockLinears.values()) {
+                String name = group.tag();
                 int m = group.outputs(config);
                 int n = group.inputs(config);
                 double[] bias = values.get(name + ".bias");
                 FloatMatrix floatBias = bias == null ? null : FloatMatrix.copyOf(arena, 1, m, floats(bias));
                 if (quantized.contains(group)) {
                     linears.put(
-                            group,
+                            group.of(config),
                             TunableLinear.quantized(
                                     FloatMatrix.copyOf(arena, m, n, floats(matrices.get(group))),
                                     out.factors(name + ".SU", values),
@@ -95,12 +97,12 @@ class GradientsTest {
                             5e-5,
                             Stored.AS_IT_IS);
                     out.parameters.put(name + ".W", weight);
-                    linears.put(group, TunableLinear.dense(weight, floatBias));
+                    linears.put(group.of(config), TunableLinear.dense(weight, floatBias));
                 }
             }
             TunableBlock.Norms norms = new TunableBlock.Norms(
                     out.norm("n1", values), out.norm("qn", values), out.norm("kn", values), out.norm("n2", values));
-            out.block = new TunableBlock(config, 0, norms, linears, rotary);
+            out.block = new TunableBlock(config.plan().block(0), norms, linears, rotary);
             return out;
         }
     }
@@ -203,7 +205,7 @@ class GradientsTest {
         FloatMatrix hidden = FloatMatrix.copyOf(arena, rows, width, floats(x));
         FloatMatrix goal = FloatMatrix.copyOf(arena, rows, width, floats(target));
         // Room for more rows than there are, as the last batch of an epoch has.
-        TunableBlock.Kept kept = new TunableBlock.Kept(numbers.config, rows + tokens, arena).rows(rows);
+        TunableBlock.Kept kept = new TunableBlock.Kept(numbers.config.plan().block(0), rows + tokens, arena).rows(rows);
         tuned.set.zeroGradients(team);
         tuned.block.forward(hidden, tokens, kept, workspace);
         loss[0] = SquaredLoss.apply(hidden, goal, 1.0 / x.length, workspace) / x.length;
@@ -237,15 +239,19 @@ class GradientsTest {
                 List.of());
     }
 
+    private static RotaryTable table(ModelConfig config) {
+        return new RotaryTable(new PositionPlan.Rotary(config.headDim(), config.rotaryTheta(), config.rotaryScaling()));
+    }
+
     private static Golden golden() {
         return Golden.read(Golden.shared().resolve("spec/golden-finetune/finetune.safetensors"));
     }
 
     private static Numbers goldenNumbers(Golden golden, String name) {
-        Set<LinearGroup> quantized = EnumSet.allOf(LinearGroup.class);
-        for (LinearGroup group : LinearGroup.values()) {
+        Set<BlockLinears> quantized = EnumSet.allOf(BlockLinears.class);
+        for (BlockLinears group : BlockLinears.values()) {
             boolean has = switch (name) {
-                case "qkv" -> group == LinearGroup.QKV;
+                case "qkv" -> group == BlockLinears.QKV;
                 case "qkv_o" -> group.ordinal() < 2;
                 case "qkv_o_up" -> group.ordinal() < 3;
                 default -> true;
@@ -255,8 +261,8 @@ class GradientsTest {
             }
         }
         Numbers numbers = new Numbers(config(ModelFamily.LLAMA, 64, 192, 2, 1, 32, 0, false), quantized);
-        for (LinearGroup group : LinearGroup.values()) {
-            String tag = group.hessianTag();
+        for (BlockLinears group : BlockLinears.values()) {
+            String tag = group.tag();
             int m = group.outputs(numbers.config);
             int n = group.inputs(numbers.config);
             if (!quantized.contains(group)) {
@@ -268,7 +274,7 @@ class GradientsTest {
             double[] scales = golden.get("p." + tag + ".scale").doubles();
             int at = 0;
             for (int p = 0; p < scales.length; p++) {
-                for (int i = 0; i < group.parts(numbers.config).get(p).rows() * n; i++) {
+                for (int i = 0; i < group.of(numbers.config).parts().get(p).rows() * n; i++) {
                     matrix[at++] *= scales[p];
                 }
             }
@@ -324,7 +330,7 @@ class GradientsTest {
         assertThat(loss / expectedLoss).isCloseTo(1, within(FLOAT64));
         double[] dx = golden.get(name + ".grad.x").doubles();
         assertClose("x", inputGradient(tape, inputs), dx, FLOAT64);
-        try (Tuned tuned = numbers.tuned(arena, new RotaryTable(numbers.config))) {
+        try (Tuned tuned = numbers.tuned(arena, table(numbers.config))) {
             double[] found = new double[1];
             assertClose("x in float32", floatLoss(tuned, numbers, x, target, 12, found), dx, FLOAT32);
             assertThat(found[0] / expectedLoss).isCloseTo(1, within(FLOAT32));
@@ -343,7 +349,7 @@ class GradientsTest {
         Golden golden = golden();
         Numbers numbers = goldenNumbers(golden, "qkv_o_up");
         double[] losses = golden.get("adam3.losses").doubles();
-        try (Tuned tuned = numbers.tuned(arena, new RotaryTable(numbers.config))) {
+        try (Tuned tuned = numbers.tuned(arena, table(numbers.config))) {
             double[] found = new double[1];
             for (double loss : losses) {
                 floatLoss(
@@ -373,14 +379,14 @@ class GradientsTest {
         int rows = 24;
         int vocabulary = 96;
         double[] logits = golden.get("teacher_logits").doubles();
-        try (Tuned tuned = numbers.tuned(arena, new RotaryTable(numbers.config))) {
+        try (Tuned tuned = numbers.tuned(arena, table(numbers.config))) {
             Parameter norm = tuned.set.vector("norm", golden.get("p.norm").floats(), 1e-4, Stored.AS_IT_IS);
             FloatMatrix headValue = FloatMatrix.copyOf(
                     arena, vocabulary, 64, golden.get("p.head").floats());
             Parameter head = tuned.set.weights("head", headValue, 1e-4, Stored.AS_IT_IS);
             FloatMatrix hidden =
                     FloatMatrix.copyOf(arena, rows, 64, golden.get("x").floats());
-            TunableBlock.Kept kept = new TunableBlock.Kept(numbers.config, rows, arena);
+            TunableBlock.Kept kept = new TunableBlock.Kept(numbers.config.plan().block(0), rows, arena);
             // Teacher logits of any kind come from a head that is the identity.
             FloatMatrix teacher = FloatMatrix.copyOf(arena, rows, vocabulary, floats(logits));
             FloatMatrix identity = FloatMatrix.allocate(arena, vocabulary, vocabulary);
@@ -449,9 +455,9 @@ class GradientsTest {
     void everyFamily(Form form) {
         ModelConfig config = config(form.family, 24, 40, 4, 2, 8, form.window, form.bias);
         Random random = new Random(form.ordinal());
-        Numbers numbers = new Numbers(config, EnumSet.of(LinearGroup.QKV, LinearGroup.UP_GATE));
-        for (LinearGroup group : LinearGroup.values()) {
-            String tag = group.hessianTag();
+        Numbers numbers = new Numbers(config, EnumSet.of(BlockLinears.QKV, BlockLinears.UP));
+        for (BlockLinears group : BlockLinears.values()) {
+            String tag = group.tag();
             int m = group.outputs(config);
             int n = group.inputs(config);
             if (numbers.quantized.contains(group)) {
@@ -461,7 +467,7 @@ class GradientsTest {
             } else {
                 numbers.values.put(tag + ".W", gaussian(random, m * n, 1 / Math.sqrt(n)));
             }
-            if (group.hasBias(config)) {
+            if (group.of(config).biased()) {
                 numbers.values.put(tag + ".bias", gaussian(random, m, 0.5));
             }
         }
@@ -480,7 +486,7 @@ class GradientsTest {
         List<int[]> inputs = new ArrayList<>();
         double loss = oracleLoss(tape, oracle, x, target, tokens, inputs);
         differenceQuotients(numbers, oracle, x, target, tokens, random);
-        try (Tuned tuned = numbers.tuned(arena, new RotaryTable(config))) {
+        try (Tuned tuned = numbers.tuned(arena, table(config))) {
             double[] found = new double[1];
             double[] dx = floatLoss(tuned, numbers, x, target, tokens, found);
             assertThat(found[0] / loss).isCloseTo(1, within(FLOAT32));
@@ -494,7 +500,7 @@ class GradientsTest {
             // The same bits again, alone.
             try (ThreadTeam one = new ThreadTeam(1);
                     Workspace alone = new Workspace(one)) {
-                TunableBlock.Kept kept = new TunableBlock.Kept(config, 2 * tokens, arena);
+                TunableBlock.Kept kept = new TunableBlock.Kept(config.plan().block(0), 2 * tokens, arena);
                 FloatMatrix hidden = FloatMatrix.copyOf(arena, 2 * tokens, 24, floats(x));
                 FloatMatrix goal = FloatMatrix.copyOf(arena, 2 * tokens, 24, floats(target));
                 tuned.set.zeroGradients(one);

@@ -1,7 +1,6 @@
 package dev.gosset.llm.finetune;
 
-import dev.gosset.llm.model.LinearGroup;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -11,7 +10,7 @@ final class OracleBlock {
     private final ModelConfig config;
     private final int window;
     private final Map<String, int[]> parameters = new LinkedHashMap<>();
-    private final Map<LinearGroup, double[]> matrices = new LinkedHashMap<>();
+    private final Map<BlockLinears, double[]> matrices = new LinkedHashMap<>();
 
     OracleBlock(Tape tape, ModelConfig config, int layer) {
         this.tape = tape;
@@ -26,7 +25,7 @@ final class OracleBlock {
     }
 
     /** The decoded matrix of a quantized linear, a constant. */
-    OracleBlock matrix(LinearGroup group, double[] m) {
+    OracleBlock matrix(BlockLinears group, double[] m) {
         matrices.put(group, m);
         return this;
     }
@@ -53,7 +52,7 @@ final class OracleBlock {
         int dim = config.headDim();
         int[][] qkv = new int[tokens][];
         for (int t = 0; t < tokens; t++) {
-            qkv[t] = linear(LinearGroup.QKV, norm(x[t], parameters.get("n1")));
+            qkv[t] = linear(BlockLinears.QKV, norm(x[t], parameters.get("n1")));
             for (int h = 0; h < config.heads() + config.keyValueHeads(); h++) {
                 int[] head = part(qkv[t], h * dim, dim);
                 int[] weight = parameters.get(h < config.heads() ? "qn" : "kn");
@@ -85,8 +84,8 @@ final class OracleBlock {
                     mixed[h * dim + i] = tape.times(tape.dot(weights, column), share);
                 }
             }
-            int[] middle = sum(x[t], linear(LinearGroup.O, mixed));
-            int[] upGate = linear(LinearGroup.UP_GATE, norm(middle, parameters.get("n2")));
+            int[] middle = sum(x[t], linear(BlockLinears.O, mixed));
+            int[] upGate = linear(BlockLinears.UP, norm(middle, parameters.get("n2")));
             int f = config.intermediateSize();
             int[] gated = new int[f];
             for (int i = 0; i < f; i++) {
@@ -95,13 +94,13 @@ final class OracleBlock {
                 int sigmoid = tape.power(tape.plus(e, tape.leaf(1)), -1);
                 gated[i] = tape.times(tape.times(upGate[i], gate), sigmoid);
             }
-            y[t] = sum(middle, linear(LinearGroup.DOWN, gated));
+            y[t] = sum(middle, linear(BlockLinears.DOWN, gated));
         }
         return y;
     }
 
-    private int[] linear(LinearGroup group, int[] x) {
-        String name = group.hessianTag();
+    private int[] linear(BlockLinears group, int[] x) {
+        String name = group.tag();
         int m = group.outputs(config);
         int[] y = new int[m];
         double[] matrix = matrices.get(group);
