@@ -6,7 +6,6 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.Device;
-import dev.gosset.llm.cpu.StorageOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;

@@ -6,7 +6,7 @@ import dev.gosset.llm.evaluate.Divergence;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.evaluate.Perplexity;
 import dev.gosset.llm.io.TextFile;
-import dev.gosset.llm.model.ModelConfig;
+import dev.gosset.llm.plan.ModelConfig;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;

@@ -1,7 +1,6 @@
 package dev.gosset.llm.cpu;
 
 import dev.gosset.core.kernel.dense.ByteProduct;
-import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
