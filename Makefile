@@ -22,8 +22,8 @@ test: jdk ## build, check the format, run every test
 	$(MVN) verify
 	.ci/launcher
 
-fuzz: jdk ## fuzz the readers of files, SECONDS=10 each (READER=name: one alone)
-	java/fuzz/run $(or $(SECONDS),10) $(READER)
+fuzz: jdk ## fuzz the readers of files, SECONDS=10 each (READER=name: one alone, SEED=n)
+	SEED=$(SEED) java/fuzz/run $(or $(SECONDS),10) $(READER)
 
 kill-test: jdk ## kill real quantizations at KILLS random moments (default 200), resume, compare the bytes
 	$(MVN) -q -pl java/cli -am test -Dtest=KillTest -Dsurefire.failIfNoSpecifiedTests=false -Dgosset.kills=$(or $(KILLS),200)
