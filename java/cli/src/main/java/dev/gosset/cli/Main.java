@@ -34,6 +34,7 @@ import picocli.CommandLine.Command;
             DemoCommand.class,
             QuantizeCommand.class,
             HessianCommand.class,
+            FinetuneCommand.class,
             EvalCommand.class,
             GenerateCommand.class,
             ChatCommand.class,

@@ -118,6 +118,11 @@ public final class CalibrationActivations implements AutoCloseable {
         }
     }
 
+    /** The hidden states of a sequence, tokens x hidden size. */
+    public FloatMatrix sequence(int index) {
+        return hidden[index];
+    }
+
     /** The most tokens of a sequence. */
     public int longest() {
         return Arrays.stream(hidden).mapToInt(FloatMatrix::rows).max().orElse(0);

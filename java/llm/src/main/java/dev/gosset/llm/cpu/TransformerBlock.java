@@ -128,6 +128,11 @@ public final class TransformerBlock {
         return linears.get(group);
     }
 
+    /** By what queries and keys are turned. */
+    public RotaryTable rotary() {
+        return rotary;
+    }
+
     /** The weights of its norms. */
     public Norms norms() {
         return norms;

@@ -1,13 +1,21 @@
 package dev.gosset.llm.finetune;
 
 import dev.gosset.core.kernel.dense.VectorGradients;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.WeightFile;
+import dev.gosset.core.memory.WeightFileWriter;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /**
  * Tensors that are tuned together, with gradients, Adam's moments and the best state so far, in memory of their own until closed.
@@ -78,6 +86,24 @@ final class Parameters implements AutoCloseable {
 
         boolean isTuned() {
             return gradient != null;
+        }
+
+        private Map<String, FloatMatrix> state() {
+            Map<String, FloatMatrix> state = new LinkedHashMap<>();
+            state.put("", latent);
+            state.put(".m", first);
+            state.put(".v", second);
+            state.put(".best", best);
+            return state;
+        }
+
+        /** The value in float16, little-endian. */
+        byte[] halves() {
+            ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(2 * count())).order(ByteOrder.LITTLE_ENDIAN);
+            for (long i = 0; i < count(); i++) {
+                bytes.putShort(Float.floatToFloat16(value.data().getAtIndex(FLOAT, i)));
+            }
+            return bytes.array();
         }
 
         private long count() {
@@ -230,6 +256,42 @@ final class Parameters implements AutoCloseable {
         for (Parameter p : all) {
             if (p.isTuned()) {
                 p.latent.data().copyFrom(p.best.data());
+            }
+        }
+        refresh(team);
+    }
+
+    /** Writes what a run needs to go on: what Adam moves, its moments, and the best state. */
+    void write(WeightFileWriter writer) {
+        for (Parameter p : all) {
+            if (p.isTuned()) {
+                p.state()
+                        .forEach((kind, matrix) -> writer.add(
+                                p.name + kind,
+                                "state",
+                                Dtype.F32,
+                                List.of((long) matrix.rows(), (long) matrix.cols()),
+                                Optional.empty(),
+                                matrix.data()));
+            }
+        }
+    }
+
+    /**
+     * Takes up what {@link #write} wrote.
+     *
+     * @param steps that were taken
+     */
+    void read(WeightFile file, int steps, ThreadTeam team) {
+        this.steps = steps;
+        for (Parameter p : all) {
+            if (p.isTuned()) {
+                p.state()
+                        .forEach((kind, matrix) -> file.get(p.name + kind)
+                                .requireIntact()
+                                .tensor()
+                                .requireShape(matrix.rows(), matrix.cols())
+                                .toFloats(matrix.data()));
             }
         }
         refresh(team);

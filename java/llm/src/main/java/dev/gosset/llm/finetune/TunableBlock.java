@@ -4,6 +4,7 @@ import dev.gosset.core.kernel.dense.VectorGradients;
 import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.llm.cpu.TransformerBlock;
 import dev.gosset.llm.finetune.Parameters.Parameter;
 import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import dev.gosset.llm.plan.BlockPlan;
@@ -33,7 +34,26 @@ final class TunableBlock {
     private float[] backSines;
 
     /** The weights of a block's norms; query and key are null where the family has none. */
-    record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {}
+    record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {
+        /** Those of a block of the model, tuned by their relative change, under the names that they have in weight files. */
+        static Norms of(BlockPlan plan, TransformerBlock.Norms stored, Parameters parameters, double rate) {
+            return new Norms(
+                    of(order(plan).attention(), stored.input(), parameters, rate),
+                    heads(plan)
+                            .queryNorm()
+                            .map(n -> of(n, stored.query(), parameters, rate))
+                            .orElse(null),
+                    heads(plan)
+                            .keyNorm()
+                            .map(n -> of(n, stored.key(), parameters, rate))
+                            .orElse(null),
+                    of(order(plan).feedForward(), stored.postAttention(), parameters, rate));
+        }
+
+        private static Parameter of(NormPlan plan, FloatMatrix weight, Parameters parameters, double rate) {
+            return parameters.factors(plan.weight().name(), weight.toArray(), rate, Parameters.Stored.FLOAT16);
+        }
+    }
 
     /**
      * @param plan of a block; a kind that has no way back does not compile here

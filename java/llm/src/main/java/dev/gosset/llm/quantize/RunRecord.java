@@ -57,15 +57,9 @@ record RunRecord(Map<String, Object> fields) {
         fields.put("precision", rounding.precision().name());
         fields.put("seed", settings.seed());
         if (settings.hessians() == null) {
-            CRC32C crc = new CRC32C();
-            for (int[] sequence : sequences) {
-                ByteBuffer bytes = ByteBuffer.allocate(4 * sequence.length);
-                bytes.asIntBuffer().put(sequence);
-                crc.update(bytes);
-            }
             fields.put("calibration_sequences", sequences.size());
             fields.put("calibration_context", settings.calibration().contextFor(config));
-            fields.put("calibration_tokens_crc32c", Checksum.text(crc.getValue()));
+            fields.put("calibration_tokens_crc32c", checksum(sequences));
         } else {
             fields.put(HESSIANS, hessians);
         }
@@ -78,6 +72,17 @@ record RunRecord(Map<String, Object> fields) {
         computedWith.put("blas", Blas.build());
         fields.put(COMPUTED_WITH, computedWith);
         return new RunRecord(fields);
+    }
+
+    /** The checksum of tokens. */
+    static String checksum(List<int[]> sequences) {
+        CRC32C crc = new CRC32C();
+        for (int[] sequence : sequences) {
+            ByteBuffer bytes = ByteBuffer.allocate(4 * sequence.length);
+            bytes.asIntBuffer().put(sequence);
+            crc.update(bytes);
+        }
+        return Checksum.text(crc.getValue());
     }
 
     /** The checksum of a Hessian. */
