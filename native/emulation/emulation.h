@@ -136,6 +136,12 @@ const void *lane_operand(int lane);
 int lane();
 [[noreturn]] void fail(const char *what, Place place);
 
+/* The float next to a double on the side of 0. */
+static inline float truncate(double x) {
+    float f = static_cast<float>(x);
+    return std::isfinite(f) && fabs(static_cast<double>(f)) > fabs(x) ? nextafterf(f, 0.0f) : f;
+}
+
 /* Runs the grid, `cluster` blocks (next to each other in x) at a time. */
 void launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
             std::function<void()> thread);
@@ -235,6 +241,7 @@ static inline void multiply_tile(int32_t (&d)[4], const uint32_t (&a)[4], const 
     }
 }
 
+/* Eight products at a time are added to the sum, and what a float cannot hold of it is cut off: so devices are said to do it. */
 template <class Widen>
 static inline void multiply_floats(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Widen widen,
                                    const char *operation, emulation::Place place) {
@@ -247,13 +254,15 @@ static inline void multiply_floats(float (&d)[4], const uint32_t (&a)[4], const 
     int g = emulation::lane() / 4, t = emulation::lane() % 4;
     for (int i = 0; i < 4; i++) {
         int row = g + (i & 2 ? 8 : 0), col = 2 * t + (i & 1);
-        double sum = 0;
-        for (int k = 0; k < 16; k++) {
-            auto *x = static_cast<const Operand *>(emulation::lane_operand(row % 8 * 4 + k % 8 / 2));
-            auto *y = static_cast<const Operand *>(emulation::lane_operand(col * 4 + k % 8 / 2));
-            sum += static_cast<double>(widen(x->a[k / 8 * 4 + row / 8 * 2 + k % 2])) * widen(y->b[k / 8 * 2 + k % 2]);
+        for (int half = 0; half < 2; half++) {
+            double sum = d[i];
+            for (int k = 8 * half; k < 8 * half + 8; k++) {
+                auto *x = static_cast<const Operand *>(emulation::lane_operand(row % 8 * 4 + k % 8 / 2));
+                auto *y = static_cast<const Operand *>(emulation::lane_operand(col * 4 + k % 8 / 2));
+                sum += static_cast<double>(widen(x->a[half * 4 + row / 8 * 2 + k % 2])) * widen(y->b[half * 2 + k % 2]);
+            }
+            d[i] = emulation::truncate(sum);
         }
-        d[i] += static_cast<float>(sum);
     }
 }
 static inline void multiply_halves(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], GOSSET_PLACE) {

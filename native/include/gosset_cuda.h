@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Raised by one whenever a signature or the meaning of an argument changes. */
-#define GOSSET_ABI_VERSION 2
+#define GOSSET_ABI_VERSION 3
 
 /* Statuses. */
 #define GOSSET_OK 0
@@ -75,6 +75,9 @@ extern "C" {
 
 /* The most vectors that one gosset_matvec or gosset_dense multiplies. */
 #define GOSSET_MAX_BATCH 16
+
+/* Positions of a block of the key-value cache. */
+#define GOSSET_CACHE_BLOCK 64
 
 /* Bytes of one row's settings of gosset_sample. */
 #define GOSSET_SAMPLING_BYTES 40
@@ -243,19 +246,22 @@ GOSSET_API int32_t gosset_between(int32_t kind, gosset_address z, int32_t m, int
 /* ------------------------------------------------------------------------------------------------- the decoder */
 
 /*
- * The rest of a decoder-only transformer. A row is one token: in decoding row r is the next token of sequence r, in
- * prefill the rows are tokens of one sequence in order. What changes from step to step lies in device memory, so that a step
- * can be recorded once as a graph and launched again and again:
+ * The rest of a decoder-only transformer. A row is one token: in decoding the rows are the next tokens of different sequences, in
+ * prefill they are tokens of one sequence in order. What changes from step to step lies in device memory, so that a step
+ * can be recorded once as a graph and launched again and again, whoever takes part in it:
  *
- *   sequences   rows int32: whose row it is, a place in the cache; or 0: row r belongs to sequence r
+ *   sequences   rows int32: whose row it is, a line of tables; or 0: row r belongs to sequence r
  *   positions   rows int32: the row's position in its sequence, from 0. Negative: the row is idle, and nothing of it is
  *               read or written
+ *   tables      sequences x (capacity / GOSSET_CACHE_BLOCK) int32: where each sequence has its blocks of the cache
  *
- * The key-value cache of one layer is two buffers, keys (after rotation) and values, each sequences x kv_heads x capacity x
- * dim half. A position of capacity or more counts as idle: nothing is ever written beyond the cache. What sequences says is
- * not checked. heads is a multiple of kv_heads; query head h reads key head h / (heads / kv_heads). Arrays of int32 and the
+ * The key-value cache of one layer is two buffers, keys (after rotation) and values, each blocks x kv_heads x
+ * GOSSET_CACHE_BLOCK x dim half. Position p of a sequence is row p % GOSSET_CACHE_BLOCK of the block that its table names at p /
+ * GOSSET_CACHE_BLOCK. capacity, the longest sequence, is a multiple of GOSSET_CACHE_BLOCK. A position of capacity or more counts as
+ * idle. What sequences and tables say is not checked. heads is a multiple of kv_heads; query head h reads key head h / (heads / kv_heads). Arrays of int32 and the
  * settings of gosset_sample need only the alignment of their elements (4 and 8 bytes), so that one row of them may be given.
- * Nothing here waits, allocates, or depends on the order in which the device works.
+ * Nothing here waits, allocates, or depends on the order in which the device works. What is computed for a row has the same bits
+ * whatever the other rows are and however many.
  */
 
 /*
@@ -292,15 +298,23 @@ GOSSET_API int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_
  * q_norm    dim float each, the weights of the norms of query and key heads, with epsilon; both or neither 0
  * k_norm
  * angles    capacity x dim / 2 x 2 float: cosine and sine for each position and pair
+ * tables    0: keys and values are sequences x kv_heads x capacity x dim, any capacity, as a GEMM wants them
  * queries   rows x heads x dim of query_type: F32 for gosset_attention, F16 for a GEMM; not qkv
  * dim       at most 256, a multiple of 8
  */
 GOSSET_API int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm,
                                        gosset_address k_norm, float epsilon, gosset_address angles,
-                                       gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads,
-                                       int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries,
-                                       int32_t query_type, gosset_address keys, gosset_address values,
-                                       gosset_stream *stream);
+                                       gosset_address sequences, gosset_address positions, gosset_address tables,
+                                       int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity,
+                                       gosset_address queries, int32_t query_type, gosset_address keys,
+                                       gosset_address values, gosset_stream *stream);
+
+/*
+ * Positions from .. from + count - 1 of one sequence's keys, or values, of a layer as a GEMM wants them: head kv in rows of
+ * dim half at out + kv * step elements. table: the blocks of the sequence. step: a multiple of 8, at least count * dim.
+ */
+GOSSET_API int32_t gosset_collect(gosset_address cache, gosset_address table, int32_t kv_heads, int32_t dim, int32_t from,
+                                  int32_t count, int64_t step, gosset_address out, gosset_stream *stream);
 
 /*
  * Attention for few rows, each over its own sequence's cache: out[r][h] = softmax(scale q k^T) v over the positions
@@ -314,19 +328,19 @@ GOSSET_API int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, 
  * dim       at most 256, a multiple of 8
  */
 GOSSET_API int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values,
-                                    gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads,
-                                    int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale,
-                                    int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream);
+                                    gosset_address sequences, gosset_address positions, gosset_address tables,
+                                    int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity,
+                                    int32_t window, float scale, int32_t splits, gosset_address work,
+                                    gosset_address out, gosset_stream *stream);
 
 /* Bytes of work that gosset_attention needs: 0 for one split, negative where an argument is wrong. */
 GOSSET_API int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits);
 
 /*
- * *splits = how many splits fill the current device when `visible` positions (the capacity, or the window where that is
- * less) are there for each row.
+ * *splits = how many splits fill the current device with one row when `visible` positions (the capacity, or the window where
+ * that is less) are there: the number for up to GOSSET_MAX_BATCH rows, since a row's sums are cut by it.
  */
-GOSSET_API int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible,
-                                           int32_t *splits);
+GOSSET_API int32_t gosset_attention_splits(int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits);
 
 /*
  * The middle of attention over many tokens of one sequence, between the two products of cuBLAS: softmax over the visible
@@ -383,7 +397,7 @@ GOSSET_API int32_t gosset_quantize_rows(int32_t type, int32_t m, int32_t n, goss
  *             the position of the row that the first token is drawn from, int32 limit, the most tokens of the sequence,
  *             prompt included, int32 0
  * end_tokens  end_count int32; 0 where end_count is 0
- * history     rows x capacity int32; a token beyond capacity is not written
+ * history     rows x capacity int32; a token beyond capacity is not written. Or 0
  * work        gosset_sample_work(vocabulary, rows) bytes
  */
 GOSSET_API int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, gosset_address settings,

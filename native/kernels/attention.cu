@@ -23,6 +23,7 @@ constexpr float kLog2E = 1.44269504f;
 /* Below every score; finite, so that differences of it are no NaN. */
 constexpr float kLowest = -1e30f;
 constexpr int kSoftmaxThreads = 256;
+constexpr int kMaxRows = 16;
 
 /* Query heads that one block serves: a power of two up to 8. */
 int heads_per_block(int share) { return share >= 5 ? 8 : share >= 3 ? 4 : share; }
@@ -89,21 +90,24 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
         return;
     }
     int low = a.window > 0 && position >= a.window ? position - a.window + 1 : 0;
-    int visible = position + 1 - low;
+    /* From the beginning of a block of the cache, so that what a warp reads at a time lies in one of them. */
+    int begin = low & ~(kCacheBlock - 1), visible = position + 1 - begin;
     int part = ((visible + a.splits - 1) / a.splits + kStep - 1) / kStep * kStep;
     int active = (visible + part - 1) / part;
     if (split >= active) {
         return;
     }
-    int from = low + split * part, to = from + part < position + 1 ? from + part : position + 1;
+    int from = begin + split * part, to = from + part < position + 1 ? from + part : position + 1;
 
     int thread = static_cast<int>(threadIdx.x), lane = thread % kLanes, warp = thread / kLanes;
     int d = 8 * (lane % L);
     bool inside = d < a.dim;
     int64_t sequence = a.sequences == nullptr ? row : a.sequences[row];
+    const int32_t *table = a.tables + sequence * (a.capacity / kCacheBlock);
     /* A lane beyond the head reads what the first one reads: its queries are 0, and nobody looks at its values. */
-    int64_t base = (sequence * a.kv_heads + kv) * a.capacity * static_cast<int64_t>(a.dim) + (inside ? d : 0);
+    int64_t base = static_cast<int64_t>(kv) * kCacheBlock * a.dim + (inside ? d : 0);
     const __half *keys = a.keys + base, *values = a.values + base;
+    int64_t block_size = static_cast<int64_t>(a.kv_heads) * kCacheBlock * a.dim;
 
     float q[H][8];
     Partial state[H];
@@ -124,12 +128,20 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
     for (int j = 0; j < kUnroll; j++) {
         owner[j] = lane / L * L + (j & 2 ? L / 2 : 0) + (j & 1 ? L / 4 : 0);
     }
-    for (int at = from + warp * kPositions * kUnroll; at < to; at += kStep) {
+    int at = from + warp * kPositions * kUnroll;
+    int block = at < to ? table[at / kCacheBlock] : 0;
+    for (; at < to; at += kStep) {
         uint4 key[kUnroll], value[kUnroll];
+        int64_t start = block * block_size;
+        /* One step ahead: reading keys must not wait for it. */
+        block = at + kStep < to ? table[(at + kStep) / kCacheBlock] : 0;
 #pragma unroll
         for (int j = 0; j < kUnroll; j++) {
             int where = at + j * kPositions + lane / L;
-            int64_t offset = static_cast<int64_t>(where < to ? where : to - 1) * a.dim;
+            where = where < to ? where : to - 1;
+            /* Nothing of what is out of sight: it need not be a number. */
+            where = where > low ? where : low;
+            int64_t offset = start + static_cast<int64_t>(where % kCacheBlock) * a.dim;
             key[j] = load_once(reinterpret_cast<const uint4 *>(keys + offset));
             value[j] = load_once(reinterpret_cast<const uint4 *>(values + offset));
         }
@@ -148,7 +160,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
                 score[h][j] = dot;
             }
         }
-        bool counts = at + own * kPositions + lane / L < to;
+        int owned = at + own * kPositions + lane / L;
+        bool counts = owned >= low && owned < to;
 #pragma unroll
         for (int h = 0; h < H; h++) {
             float mine = spread_sums<L>(score[h], lane);
@@ -338,13 +351,13 @@ int64_t attention_work_bytes(int rows, int heads, int dim, int splits) {
     return 4 * kAttentionCounters + 4 * static_cast<int64_t>(rows) * heads * splits * (dim + 2);
 }
 
-int attention_splits(int rows, int heads, int kv_heads, int visible, const Limits &limits) {
-    if (static_cast<int64_t>(rows) * heads > kAttentionCounters) {
+int attention_splits(int heads, int kv_heads, int visible, const Limits &limits) {
+    if (static_cast<int64_t>(kMaxRows) * heads > kAttentionCounters) {
         return 1;
     }
-    /* As many blocks as are at work at a time, by the registers of each, and no fewer than 64 positions for each. */
+    /* As many blocks as one row keeps at work, by the registers of each, and no fewer than 64 positions for each. */
     int share = heads_per_block(heads / kv_heads), resident = share == 8 ? 2 : share == 4 ? 3 : 4;
-    int wanted = resident * limits.multiprocessors / (rows * groups_of(heads, kv_heads));
+    int wanted = resident * limits.multiprocessors / groups_of(heads, kv_heads);
     int most = (visible + 63) / 64;
     int splits = wanted < most ? wanted : most;
     return splits < 1 ? 1 : splits > kMaxSplits ? kMaxSplits : splits;

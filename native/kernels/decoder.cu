@@ -112,7 +112,12 @@ __global__ void __launch_bounds__(kThreads) rotate_store_kernel(RotateStore p) {
             int64_t sequence = p.sequences == nullptr ? row : p.sequences[row];
             to = is_value ? p.values : p.keys;
             type = kF16;
-            at = ((sequence * p.kv_heads + kv) * p.capacity + position) * p.dim;
+            if (p.tables == nullptr) {
+                at = ((sequence * p.kv_heads + kv) * p.capacity + position) * p.dim;
+            } else {
+                int64_t block = p.tables[sequence * (p.capacity / kCacheBlock) + position / kCacheBlock];
+                at = ((block * p.kv_heads + kv) * kCacheBlock + position % kCacheBlock) * p.dim;
+            }
         }
 #pragma unroll
         for (int j = 0; j < kPairs; j++) {
@@ -129,6 +134,20 @@ __global__ void __launch_bounds__(kThreads) rotate_store_kernel(RotateStore p) {
                 store_element(to, type, at + i + half, y);
             }
         }
+    }
+}
+
+/* 16 bytes per thread; a head of keys or values per blockIdx.y. */
+__global__ void __launch_bounds__(kThreads)
+    collect_kernel(const uint4 *__restrict__ cache, const int32_t *__restrict__ table, int kv_heads, int pieces, int from,
+                   int count, int64_t step, uint4 *__restrict__ out) {
+    int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    int kv = static_cast<int>(blockIdx.y);
+    if (i < static_cast<int64_t>(count) * pieces) {
+        int position = from + static_cast<int>(i / pieces);
+        int64_t block = table[position / kCacheBlock];
+        int64_t row = (block * kv_heads + kv) * kCacheBlock + position % kCacheBlock;
+        out[kv * step + i] = cache[row * pieces + i % pieces];
     }
 }
 
@@ -165,6 +184,17 @@ cudaError_t rotate_store(const RotateStore &r, cudaStream_t stream) {
     RotateStore copy = r;
     int64_t units = r.heads + int64_t{2} * r.kv_heads;
     GOSSET_LAUNCH(rotate_store_kernel, dim3(blocks_for(units * kLanes), grid_rows(r.rows)), kThreads, 0, stream, copy);
+    return cudaGetLastError();
+}
+
+cudaError_t collect(const __half *cache, const int32_t *table, int kv_heads, int dim, int from, int count,
+                    int64_t step, __half *out, cudaStream_t stream) {
+    int pieces = dim / 8;
+    int64_t apart = step / 8;
+    const uint4 *source = reinterpret_cast<const uint4 *>(cache);
+    uint4 *to = reinterpret_cast<uint4 *>(out);
+    GOSSET_LAUNCH(collect_kernel, dim3(blocks_for(static_cast<int64_t>(count) * pieces), static_cast<unsigned>(kv_heads)),
+                  kThreads, 0, stream, source, table, kv_heads, pieces, from, count, apart, to);
     return cudaGetLastError();
 }
 

@@ -1,11 +1,12 @@
 /*
  * y = W x for weights that are not quantized to 2, 3 or 4 bits: the head of a model, mostly. Reading the weights is what it
- * costs, so each is read once, in 16-byte pieces, for all of up to 16 rows of x.
+ * costs, so each is read once, in 16-byte pieces, for all of up to 16 rows of x. The tensor cores do it (dense_batch.cu), except
+ * for F32 and for rows of W that are not made of whole pieces. A row's sums are the same whatever the other rows are: which kernel runs, and
+ * in which rounds, does not depend on how many there are.
  *
  * A warp takes kHeight rows of W and walks along them, two pieces of each under way; the block keeps its columns of x in
  * shared memory, in the order in which lanes need them. Blocks stay and go from tile to tile. Where x does not fit, the
- * columns are taken in several rounds and y is added up. From 5 rows on multiplying would take longer than reading: then the
- * tensor cores do it (dense_batch.cu), except for F32 and for rows of W that are not made of whole pieces.
+ * columns are taken in several rounds and y is added up.
  */
 #include "elements.h"
 #include "kernels.h"
@@ -225,7 +226,7 @@ template <int type, int R, bool whole = true>
 cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
     constexpr int kStep = kLanes * kElementsOf<type>;
     int room = limits.shared_bytes < kShared ? limits.shared_bytes : kShared;
-    int most = room / (4 * R) / kStep * kStep, all = (d.n + kStep - 1) / kStep * kStep;
+    int most = room / (4 * kMaxRows) / kStep * kStep, all = (d.n + kStep - 1) / kStep * kStep;
     int columns = all < most ? all : most;
     size_t shared = 4 * static_cast<size_t>(R) * static_cast<size_t>(columns);
     auto kernel = dense_kernel<type, R, whole>;
@@ -244,19 +245,17 @@ cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
 
 template <int type>
 cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
-    if (d.n % kElementsOf<type> != 0) {
-        /* Hardly ever, and slow. */
-        return launch<type, kMaxRows, false>(d, limits, stream);
-    }
     if constexpr (type == kF32) {
-        /* The others take more than 4 rows to the tensor cores. */
-        if (d.rows > 4) {
-            return d.rows <= 8 ? launch<type, 8>(d, limits, stream) : launch<type, kMaxRows>(d, limits, stream);
+        if (d.n % kElementsOf<type> == 0) {
+            return d.rows == 1   ? launch<type, 1>(d, limits, stream)
+                   : d.rows == 2 ? launch<type, 2>(d, limits, stream)
+                   : d.rows <= 4 ? launch<type, 4>(d, limits, stream)
+                   : d.rows <= 8 ? launch<type, 8>(d, limits, stream)
+                                 : launch<type, kMaxRows>(d, limits, stream);
         }
     }
-    return d.rows == 1   ? launch<type, 1>(d, limits, stream)
-           : d.rows == 2 ? launch<type, 2>(d, limits, stream)
-                         : launch<type, 4>(d, limits, stream);
+    /* Hardly ever, and slow. */
+    return launch<type, kMaxRows, false>(d, limits, stream);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 /*
- * y = W x for 5 to 16 rows of x on the tensor cores, W in F16, BF16 or int8, with the precision of float activations: x is cut
+ * y = W x for 1 to 16 rows of x on the tensor cores, W in F16, BF16 or int8, with the precision of float activations: x is cut
  * into two halves (22 bits; scaled by a power of two, so that none of them is lost below 2^-24) or three bfloat16 (24 bits), each
- * multiplied by the exact weights, and everything is added in float.
+ * multiplied by the exact weights, and everything is added in float. Tensor cores cut off what they add to, instead of
+ * rounding it, so that they add up a step's products only; the steps are added by the general units.
  *
  * A warp takes 16 rows of W. Lane 4 g + t reads 16 bytes of row g and of row g + 8 at a time, kDepth steps ahead. The tensor
  * cores do not mind in which order columns come as long as A and B agree, so the 8 (16) columns that a lane has read are
@@ -153,6 +154,7 @@ __global__ void __launch_bounds__(kThreads, 1) dense_batch_kernel(Dense p, int c
                     uint4 piece[2] = {ahead[d][0], ahead[d][1]};
                     load(first + d + kDepth, ahead[d]);
                     const uint4 *at = xs + g * stride + ((first + d) * kStepColumns<type> + t * kElements) / 8;
+                    float products[T][4] = {};
 #pragma unroll
                     for (int part = 0; part < kParts; part += 2) {
                         uint32_t a[2][4];
@@ -170,12 +172,19 @@ __global__ void __launch_bounds__(kThreads, 1) dense_batch_kernel(Dense p, int c
 #pragma unroll
                                 for (int k = 0; k < 2; k++) {
                                     if (type == kBF16) {
-                                        multiply_bfloat16(sums[v], a[k], b[k]);
+                                        multiply_bfloat16(products[v], a[k], b[k]);
                                     } else {
-                                        multiply_halves(sums[v], a[k], b[k]);
+                                        multiply_halves(products[v], a[k], b[k]);
                                     }
                                 }
                             }
+                        }
+                    }
+#pragma unroll
+                    for (int v = 0; v < T; v++) {
+#pragma unroll
+                        for (int k = 0; k < 4; k++) {
+                            sums[v][k] += products[v][k];
                         }
                     }
                 }
@@ -200,7 +209,8 @@ __global__ void __launch_bounds__(kThreads, 1) dense_batch_kernel(Dense p, int c
 template <int type, int T>
 cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
     constexpr int kFixed = 4 * (kLanes + kMaxVectors);
-    int room = (limits.shared_bytes - kFixed) / (16 * kPieces<type> * T * kVectors);
+    /* As many columns at a time as most vectors allow, whatever their number: sums are cut by it. */
+    int room = (limits.shared_bytes - kFixed) / (16 * kPieces<type> * kMaxVectors);
     int most = (room - 4) * 8 / kRound<type> * kRound<type>;
     int all = (d.n + kRound<type> - 1) / kRound<type> * kRound<type>;
     /* Rounds of equal length, as few as fit. */
@@ -227,7 +237,7 @@ cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
 }  // namespace
 
 bool takes_dense_batch(const Dense &d) {
-    return d.rows > 4 && d.type != kF32 && d.n % (d.type == kI8 ? 16 : 8) == 0;
+    return d.type != kF32 && d.n % (d.type == kI8 ? 16 : 8) == 0;
 }
 
 cudaError_t dense_batch(const Dense &d, const Limits &limits, cudaStream_t stream) {

@@ -85,6 +85,8 @@ cudaError_t column_sums(const float *x, int rows, int n, double *sums, cudaStrea
 cudaError_t transpose(const float *x, int rows, int columns, float *out, cudaStream_t stream);
 
 /* decoder.cu */
+/* Positions of a block of the key-value cache, a power of two. */
+constexpr int kCacheBlock = 64;
 constexpr int kMaxHeads = 4096;
 constexpr int kMaxDim = 256;
 cudaError_t embed(const void *table, int table_type, int vocabulary, int n, const int32_t *tokens,
@@ -102,6 +104,7 @@ struct RotateStore {
     const float *angles;
     const int32_t *sequences;
     const int32_t *positions;
+    const int32_t *tables;
     int rows;
     int heads;
     int kv_heads;
@@ -113,6 +116,8 @@ struct RotateStore {
     __half *values;
 };
 cudaError_t rotate_store(const RotateStore &r, cudaStream_t stream);
+cudaError_t collect(const __half *cache, const int32_t *table, int kv_heads, int dim, int from, int count,
+                    int64_t step, __half *out, cudaStream_t stream);
 
 /* attention.cu */
 constexpr int kMaxSplits = 256;
@@ -124,6 +129,7 @@ struct Attention {
     const __half *values;
     const int32_t *sequences;
     const int32_t *positions;
+    const int32_t *tables;
     int rows;
     int heads;
     int kv_heads;
@@ -136,7 +142,7 @@ struct Attention {
     float *out;
 };
 int64_t attention_work_bytes(int rows, int heads, int dim, int splits);
-int attention_splits(int rows, int heads, int kv_heads, int visible, const Limits &limits);
+int attention_splits(int heads, int kv_heads, int visible, const Limits &limits);
 cudaError_t attention(const Attention &a, cudaStream_t stream);
 cudaError_t causal_softmax(const float *scores, __half *probabilities, int planes, int rows, int columns, int stride,
                            int first, int window, float scale, cudaStream_t stream);
@@ -154,7 +160,7 @@ struct Dense {
     float *y;
 };
 cudaError_t dense(const Dense &d, const Limits &limits, cudaStream_t stream);
-/* dense_batch.cu: more rows than a few, and rows of W made of whole 16-byte pieces. */
+/* dense_batch.cu: 16-bit and int8 weights, and rows of W made of whole 16-byte pieces. */
 bool takes_dense_batch(const Dense &d);
 cudaError_t dense_batch(const Dense &d, const Limits &limits, cudaStream_t stream);
 cudaError_t quantize_rows(const void *w, int type, int m, int n, int8_t *out, float *scales, cudaStream_t stream);

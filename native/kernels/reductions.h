@@ -29,7 +29,7 @@ GOSSET_DEVICE float block_max(float v, float *box) {
         box[thread / kLanes] = v;
     }
     __syncthreads();
-    v = thread % kLanes < static_cast<int>(blockDim.x) / kLanes ? box[thread % kLanes] : 0.0f;
+    v = thread % kLanes < static_cast<int>(blockDim.x) / kLanes ? box[thread % kLanes] : -INFINITY;
     v = warp_max(v);
     __syncthreads();
     return v;

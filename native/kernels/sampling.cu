@@ -431,7 +431,7 @@ __global__ void __launch_bounds__(kFinalThreads) sample_draw_kernel(Sample s, in
             ends = ends || s.end_tokens[i] == token;
         }
         s.tokens[row] = token;
-        if (next < s.capacity) {
+        if (s.history != nullptr && next < s.capacity) {
             s.history[static_cast<int64_t>(row) * s.capacity + next] = token;
         }
         s.positions[row] = ends ? -(position + 2) : next;

@@ -20,6 +20,8 @@ bool good_heads(int heads, int kv_heads) {
     return kv_heads >= 1 && heads >= kv_heads && heads % kv_heads == 0 && heads <= kMaxHeads;
 }
 bool good_dim(int dim) { return dim >= 8 && dim <= kMaxDim && dim % 8 == 0; }
+/* Blocks of the cache are whole. */
+bool good_capacity(int capacity, bool blocks) { return capacity >= 1 && (!blocks || capacity % kCacheBlock == 0); }
 
 }  // namespace
 
@@ -75,16 +77,16 @@ int32_t gosset_add_bias(gosset_address x, gosset_address bias, int32_t n, int32_
 
 int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm,
                             float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions,
-                            int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity,
-                            gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values,
-                            gosset_stream *stream) {
-    REQUIRE(good_heads(heads, kv_heads) && good_dim(dim) && good_rows(rows) && capacity >= 1 && computed(query_type) &&
-                epsilon >= 0,
+                            gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim,
+                            int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys,
+                            gosset_address values, gosset_stream *stream) {
+    REQUIRE(good_heads(heads, kv_heads) && good_dim(dim) && good_rows(rows) && good_capacity(capacity, tables != 0) &&
+                computed(query_type) && epsilon >= 0,
             "gosset_rotate_store: %d rows, %d and %d heads of %d, capacity %d, query type %d, epsilon %g", rows, heads,
             kv_heads, dim, capacity, query_type, static_cast<double>(epsilon));
     REQUIRE(aligned(qkv) && aligned_or_none(bias) && aligned_or_none(q_norm) && aligned_or_none(k_norm) &&
                 aligned(angles) && aligned(queries) && aligned(keys) && aligned(values) && words_or_none(sequences) &&
-                words(positions),
+                words(positions) && words_or_none(tables),
             "gosset_rotate_store: a buffer is missing or not aligned");
     REQUIRE((q_norm == 0) == (k_norm == 0) && qkv != queries && keys != values,
             "gosset_rotate_store: one norm without the other, or the same buffer twice");
@@ -99,6 +101,7 @@ int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_addr
                      pointer<float>(angles),
                      pointer<int32_t>(sequences),
                      pointer<int32_t>(positions),
+                     pointer<int32_t>(tables),
                      rows,
                      heads,
                      kv_heads,
@@ -111,6 +114,22 @@ int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_addr
     return checked(rotate_store(r, native(stream)), "gosset_rotate_store");
 }
 
+int32_t gosset_collect(gosset_address cache, gosset_address table, int32_t kv_heads, int32_t dim, int32_t from,
+                       int32_t count, int64_t step, gosset_address out, gosset_stream *stream) {
+    REQUIRE(kv_heads >= 1 && kv_heads <= kMaxHeads && good_dim(dim) && from >= 0 && count >= 0 && from < kLargest &&
+                count <= 1 << 24 && step >= static_cast<int64_t>(count) * dim && step % 8 == 0,
+            "gosset_collect: %d positions from %d of %d heads of %d, %lld apart", count, from, kv_heads, dim,
+            static_cast<long long>(step));
+    REQUIRE(aligned(cache) && words(table) && aligned(out) && cache != out,
+            "gosset_collect: cache, table or out is missing or not aligned");
+    if (count == 0) {
+        return GOSSET_OK;
+    }
+    return checked(collect(pointer<__half>(cache), pointer<int32_t>(table), kv_heads, dim, from, count, step,
+                           pointer<__half>(out), native(stream)),
+                   "gosset_collect");
+}
+
 int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t splits) {
     if (!good_rows(rows) || heads < 1 || heads > kMaxHeads || !good_dim(dim) || splits < 1 || splits > kMaxSplits ||
         (splits > 1 && static_cast<int64_t>(rows) * heads > kAttentionCounters)) {
@@ -119,30 +138,31 @@ int64_t gosset_attention_work(int32_t rows, int32_t heads, int32_t dim, int32_t 
     return splits == 1 ? 0 : attention_work_bytes(rows, heads, dim, splits);
 }
 
-int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits) {
-    REQUIRE(splits != nullptr && good_heads(heads, kv_heads) && rows >= 1 && good_rows(rows) && visible >= 1,
-            "gosset_attention_splits: %d rows of %d and %d heads, %d visible positions", rows, heads, kv_heads, visible);
+int32_t gosset_attention_splits(int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits) {
+    REQUIRE(splits != nullptr && good_heads(heads, kv_heads) && visible >= 1,
+            "gosset_attention_splits: %d and %d heads, %d visible positions", heads, kv_heads, visible);
     Limits limits;
     int32_t status = current_limits(&limits);
     if (status == GOSSET_OK) {
-        *splits = attention_splits(rows, heads, kv_heads, visible, limits);
+        *splits = attention_splits(heads, kv_heads, visible, limits);
     }
     return status;
 }
 
 int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences,
-                         gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim,
-                         int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work,
-                         gosset_address out, gosset_stream *stream) {
-    REQUIRE(good_heads(heads, kv_heads) && good_dim(dim) && good_rows(rows) && capacity >= 1 && window >= 0,
-            "gosset_attention: %d rows, %d and %d heads of %d, capacity %d, window %d", rows, heads, kv_heads, dim,
-            capacity, window);
+                         gosset_address positions, gosset_address tables, int32_t rows, int32_t heads,
+                         int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits,
+                         gosset_address work, gosset_address out, gosset_stream *stream) {
+    REQUIRE(good_heads(heads, kv_heads) && good_dim(dim) && good_rows(rows) && good_capacity(capacity, true) &&
+                window >= 0,
+            "gosset_attention: %d rows, %d and %d heads of %d, capacity %d (a multiple of %d), window %d", rows, heads,
+            kv_heads, dim, capacity, kCacheBlock, window);
     REQUIRE(static_cast<int64_t>(rows) * heads < kLargest, "gosset_attention: %d rows of %d heads at once", rows, heads);
     int64_t work_bytes = gosset_attention_work(rows, heads, dim, splits);
     REQUIRE(work_bytes >= 0, "gosset_attention: %d splits of %d rows of %d heads; at most %d, and 1 above %d rows of heads",
             splits, rows, heads, kMaxSplits, kAttentionCounters);
     REQUIRE(aligned(queries) && aligned(keys) && aligned(values) && aligned(out) && words_or_none(sequences) &&
-                words(positions) && (work_bytes == 0 || aligned(work)),
+                words(positions) && words(tables) && (work_bytes == 0 || aligned(work)),
             "gosset_attention: a buffer is missing or not aligned; work needs %lld bytes",
             static_cast<long long>(work_bytes));
     if (rows == 0) {
@@ -153,6 +173,7 @@ int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_add
                    pointer<__half>(values),
                    pointer<int32_t>(sequences),
                    pointer<int32_t>(positions),
+                   pointer<int32_t>(tables),
                    rows,
                    heads,
                    kv_heads,
@@ -227,7 +248,7 @@ int32_t gosset_sample(gosset_address logits, int32_t vocabulary, int32_t rows, g
             "gosset_sample: %d rows of %d logits (at most %d), %d end tokens, capacity %d", rows, vocabulary,
             kMaxVocabulary, end_count, capacity);
     REQUIRE(words(logits) && settings != 0 && settings % 8 == 0 && words_or_none(end_tokens) &&
-                (end_tokens != 0 || end_count == 0) && words(tokens) && words(positions) && words(history) &&
+                (end_tokens != 0 || end_count == 0) && words(tokens) && words(positions) && words_or_none(history) &&
                 aligned(work),
             "gosset_sample: a buffer is missing or not aligned; work needs %lld bytes",
             static_cast<long long>(gosset_sample_work(vocabulary, rows)));

@@ -120,30 +120,37 @@ void bench_attention(gosset_address memory, int64_t bytes_there, double copy) {
     bool first = true;
     for (Shape s : shapes) {
         for (int rows : {1, 4, 16}) {
-            int64_t cache = int64_t{2} * rows * s.kv_heads * s.context * s.dim;
+            int context = (s.context + 63) / 64 * 64;
+            int64_t cache = int64_t{2} * rows * s.kv_heads * context * s.dim;
             /* Several layers one after the other. */
             int layers = static_cast<int>(std::min<int64_t>(32, bytes_there / (2 * cache)));
             if (layers == 0) {
                 continue;
             }
             int32_t splits;
-            OK(gosset_attention_splits(rows, s.heads, s.kv_heads, s.context, &splits));
+            OK(gosset_attention_splits(s.heads, s.kv_heads, s.context, &splits));
             int64_t work_bytes = gosset_attention_work(rows, s.heads, s.dim, splits);
             gosset_address q = normals(int64_t{rows} * s.heads * s.dim), out = room(int64_t{4} * rows * s.heads * s.dim);
             gosset_address work = room(std::max<int64_t>(256, work_bytes));
             gosset_address positions = values(std::vector<int32_t>(rows, s.context - 1));
+            /* Blocks in the opposite order: far from what is next to them in the sequence. */
+            std::vector<int32_t> table;
+            for (int i = rows * context / 64; i > 0; i--) {
+                table.push_back(i - 1);
+            }
+            gosset_address tables = values(table);
             OK(gosset_fill(work, 0, std::max<int64_t>(256, work_bytes), stream));
             double t = time_graph(std::max(layers, 8), [&](int i) {
                 gosset_address keys = memory + i % layers * 2 * cache;
-                OK(gosset_attention(q, keys, keys + cache, 0, positions, rows, s.heads, s.kv_heads, s.dim, s.context, 0, 0.1f,
-                                    splits, work_bytes > 0 ? work : 0, out, stream));
+                OK(gosset_attention(q, keys, keys + cache, 0, positions, tables, rows, s.heads, s.kv_heads, s.dim, context, 0,
+                                    0.1f, splits, work_bytes > 0 ? work : 0, out, stream));
             });
             double rate = 2.0 * static_cast<double>(cache) / t / 1e3;
             printf("%s\n  {\"heads\": %d, \"kv_heads\": %d, \"dim\": %d, \"context\": %d, \"rows\": %d, \"splits\": %d, \"us\": "
                    "%.2f, \"gb_per_s\": %.0f, \"of_copy\": %.3f}",
                    first ? "" : ",", s.heads, s.kv_heads, s.dim, s.context, rows, splits, t, rate, rate / copy);
             first = false;
-            for (gosset_address f : {q, out, work, positions}) {
+            for (gosset_address f : {q, out, work, positions, tables}) {
                 OK(gosset_free(f));
             }
         }

@@ -2,18 +2,20 @@ package dev.gosset.bench;
 
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.cpu.StorageOptions;
-import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -46,6 +48,7 @@ import org.openjdk.jmh.annotations.Warmup;
 public class DecodeBenchmark {
     private static final int STEPS = 16;
     private static final int PROMPT = 8;
+    private static final int CONTEXT = 512;
 
     /** {@code 1B}, {@code 7B}, or hidden x intermediate x layers. */
     @Param({"1B"})
@@ -67,7 +70,9 @@ public class DecodeBenchmark {
     private Model model;
     private ThreadTeam team;
     private LoadedModel loaded;
-    private Decoder decoder;
+    private Batch sequences;
+    private final List<Batch.Sequence> running = new ArrayList<>();
+    private int left;
 
     /** Writes and loads the model. */
     @Setup(Level.Trial)
@@ -80,17 +85,33 @@ public class DecodeBenchmark {
         loaded = backend == null
                 ? new CpuModel(model.transformer(), team)
                 : backend.load(model, device.index(), StorageOptions.defaults(), team);
-        decoder = loaded.decoder(batch, PROMPT + STEPS);
+        sequences = loaded.batch(batch, CONTEXT);
+    }
+
+    /** Every sequence has run its prompt and has room for what is drawn; few of its tokens are there. */
+    @Setup(Level.Iteration)
+    public void begin() {
+        running.forEach(sequences::release);
+        running.clear();
         for (int s = 0; s < batch; s++) {
-            decoder.append(s, new int[] {3, 4, 5, 6, 7, 8, 9, 10 + s});
+            int[] prompt = {3, 4, 5, 6, 7, 8, 9, 10 + s};
+            running.add(sequences
+                    .admit(prompt, new Sampler(Sampling.greedy()), CONTEXT - PROMPT)
+                    .orElseThrow());
+        }
+        Set<Batch.Sequence> waiting = new HashSet<>(running);
+        left = CONTEXT - PROMPT;
+        while (!waiting.isEmpty()) {
+            sequences.step().forEach(d -> waiting.remove(d.sequence()));
+            left--;
         }
     }
 
     /** Ends everything and deletes the model. */
     @TearDown(Level.Trial)
     public void close() throws IOException {
-        if (decoder != null) {
-            decoder.close();
+        if (sequences != null) {
+            sequences.close();
             loaded.close();
         }
         if (model != null) {
@@ -106,16 +127,16 @@ public class DecodeBenchmark {
         }
     }
 
-    /** The last token of each prompt and what is sampled after it. */
+    /** Some steps. */
     @Benchmark
     @OperationsPerInvocation(STEPS)
     public void run() {
-        List<Decoder.Continuation> continuations = new ArrayList<>();
-        for (int s = 0; s < batch; s++) {
-            decoder.truncate(s, PROMPT - 1);
-            decoder.append(s, new int[] {10 + s});
-            continuations.add(new Decoder.Continuation(s, Sampling.greedy(), STEPS));
+        if (left < STEPS) {
+            begin();
         }
-        decoder.decode(continuations, Set.of(), (sequence, token) -> true);
+        for (int i = 0; i < STEPS; i++) {
+            sequences.step();
+        }
+        left -= STEPS;
     }
 }

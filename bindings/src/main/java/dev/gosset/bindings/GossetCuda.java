@@ -23,10 +23,10 @@ public class GossetCuda extends GossetCuda$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int GOSSET_ABI_VERSION = (int)2L;
+    private static final int GOSSET_ABI_VERSION = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define GOSSET_ABI_VERSION 2
+     * #define GOSSET_ABI_VERSION 3
      * }
      */
     public static int GOSSET_ABI_VERSION() {
@@ -274,6 +274,15 @@ public class GossetCuda extends GossetCuda$shared {
      */
     public static int GOSSET_MAX_BATCH() {
         return GOSSET_MAX_BATCH;
+    }
+    private static final int GOSSET_CACHE_BLOCK = (int)64L;
+    /**
+     * {@snippet lang=c :
+     * #define GOSSET_CACHE_BLOCK 64
+     * }
+     */
+    public static int GOSSET_CACHE_BLOCK() {
+        return GOSSET_CACHE_BLOCK;
     }
     private static final int GOSSET_SAMPLING_BYTES = (int)40L;
     /**
@@ -3053,6 +3062,7 @@ public class GossetCuda extends GossetCuda$shared {
             GossetCuda.C_LONG,
             GossetCuda.C_LONG,
             GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
             GossetCuda.C_INT,
             GossetCuda.C_INT,
             GossetCuda.C_INT,
@@ -3073,7 +3083,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
      * }
      */
     public static FunctionDescriptor gosset_rotate_store$descriptor() {
@@ -3083,7 +3093,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
      * }
      */
     public static MethodHandle gosset_rotate_store$handle() {
@@ -3093,7 +3103,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
      * }
      */
     public static MemorySegment gosset_rotate_store$address() {
@@ -3102,16 +3112,84 @@ public class GossetCuda extends GossetCuda$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
+     * int32_t gosset_rotate_store(gosset_address qkv, gosset_address bias, gosset_address q_norm, gosset_address k_norm, float epsilon, gosset_address angles, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, gosset_address queries, int32_t query_type, gosset_address keys, gosset_address values, gosset_stream *stream)
      * }
      */
-    public static int gosset_rotate_store(long qkv, long bias, long q_norm, long k_norm, float epsilon, long angles, long sequences, long positions, int rows, int heads, int kv_heads, int dim, int capacity, long queries, int query_type, long keys, long values, MemorySegment stream) {
+    public static int gosset_rotate_store(long qkv, long bias, long q_norm, long k_norm, float epsilon, long angles, long sequences, long positions, long tables, int rows, int heads, int kv_heads, int dim, int capacity, long queries, int query_type, long keys, long values, MemorySegment stream) {
         var mh$ = gosset_rotate_store.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("gosset_rotate_store", qkv, bias, q_norm, k_norm, epsilon, angles, sequences, positions, rows, heads, kv_heads, dim, capacity, queries, query_type, keys, values, stream);
+                traceDowncall("gosset_rotate_store", qkv, bias, q_norm, k_norm, epsilon, angles, sequences, positions, tables, rows, heads, kv_heads, dim, capacity, queries, query_type, keys, values, stream);
             }
-            return (int)mh$.invokeExact(qkv, bias, q_norm, k_norm, epsilon, angles, sequences, positions, rows, heads, kv_heads, dim, capacity, queries, query_type, keys, values, stream);
+            return (int)mh$.invokeExact(qkv, bias, q_norm, k_norm, epsilon, angles, sequences, positions, tables, rows, heads, kv_heads, dim, capacity, queries, query_type, keys, values, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class gosset_collect {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_INT,
+            GossetCuda.C_LONG,
+            GossetCuda.C_LONG,
+            GossetCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("gosset_collect");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t gosset_collect(gosset_address cache, gosset_address table, int32_t kv_heads, int32_t dim, int32_t from, int32_t count, int64_t step, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static FunctionDescriptor gosset_collect$descriptor() {
+        return gosset_collect.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t gosset_collect(gosset_address cache, gosset_address table, int32_t kv_heads, int32_t dim, int32_t from, int32_t count, int64_t step, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MethodHandle gosset_collect$handle() {
+        return gosset_collect.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t gosset_collect(gosset_address cache, gosset_address table, int32_t kv_heads, int32_t dim, int32_t from, int32_t count, int64_t step, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static MemorySegment gosset_collect$address() {
+        return gosset_collect.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gosset_collect(gosset_address cache, gosset_address table, int32_t kv_heads, int32_t dim, int32_t from, int32_t count, int64_t step, gosset_address out, gosset_stream *stream)
+     * }
+     */
+    public static int gosset_collect(long cache, long table, int kv_heads, int dim, int from, int count, long step, long out, MemorySegment stream) {
+        var mh$ = gosset_collect.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("gosset_collect", cache, table, kv_heads, dim, from, count, step, out, stream);
+            }
+            return (int)mh$.invokeExact(cache, table, kv_heads, dim, from, count, step, out, stream);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -3122,6 +3200,7 @@ public class GossetCuda extends GossetCuda$shared {
     private static class gosset_attention {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             GossetCuda.C_INT,
+            GossetCuda.C_LONG,
             GossetCuda.C_LONG,
             GossetCuda.C_LONG,
             GossetCuda.C_LONG,
@@ -3148,7 +3227,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
      * }
      */
     public static FunctionDescriptor gosset_attention$descriptor() {
@@ -3158,7 +3237,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
      * }
      */
     public static MethodHandle gosset_attention$handle() {
@@ -3168,7 +3247,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
      * }
      */
     public static MemorySegment gosset_attention$address() {
@@ -3177,16 +3256,16 @@ public class GossetCuda extends GossetCuda$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
+     * int32_t gosset_attention(gosset_address queries, gosset_address keys, gosset_address values, gosset_address sequences, gosset_address positions, gosset_address tables, int32_t rows, int32_t heads, int32_t kv_heads, int32_t dim, int32_t capacity, int32_t window, float scale, int32_t splits, gosset_address work, gosset_address out, gosset_stream *stream)
      * }
      */
-    public static int gosset_attention(long queries, long keys, long values, long sequences, long positions, int rows, int heads, int kv_heads, int dim, int capacity, int window, float scale, int splits, long work, long out, MemorySegment stream) {
+    public static int gosset_attention(long queries, long keys, long values, long sequences, long positions, long tables, int rows, int heads, int kv_heads, int dim, int capacity, int window, float scale, int splits, long work, long out, MemorySegment stream) {
         var mh$ = gosset_attention.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("gosset_attention", queries, keys, values, sequences, positions, rows, heads, kv_heads, dim, capacity, window, scale, splits, work, out, stream);
+                traceDowncall("gosset_attention", queries, keys, values, sequences, positions, tables, rows, heads, kv_heads, dim, capacity, window, scale, splits, work, out, stream);
             }
-            return (int)mh$.invokeExact(queries, keys, values, sequences, positions, rows, heads, kv_heads, dim, capacity, window, scale, splits, work, out, stream);
+            return (int)mh$.invokeExact(queries, keys, values, sequences, positions, tables, rows, heads, kv_heads, dim, capacity, window, scale, splits, work, out, stream);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -3263,7 +3342,6 @@ public class GossetCuda extends GossetCuda$shared {
             GossetCuda.C_INT,
             GossetCuda.C_INT,
             GossetCuda.C_INT,
-            GossetCuda.C_INT,
             GossetCuda.C_POINTER
         );
 
@@ -3275,7 +3353,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * int32_t gosset_attention_splits(int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
      * }
      */
     public static FunctionDescriptor gosset_attention_splits$descriptor() {
@@ -3285,7 +3363,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * int32_t gosset_attention_splits(int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
      * }
      */
     public static MethodHandle gosset_attention_splits$handle() {
@@ -3295,7 +3373,7 @@ public class GossetCuda extends GossetCuda$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * int32_t gosset_attention_splits(int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
      * }
      */
     public static MemorySegment gosset_attention_splits$address() {
@@ -3304,16 +3382,16 @@ public class GossetCuda extends GossetCuda$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t gosset_attention_splits(int32_t rows, int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
+     * int32_t gosset_attention_splits(int32_t heads, int32_t kv_heads, int32_t visible, int32_t *splits)
      * }
      */
-    public static int gosset_attention_splits(int rows, int heads, int kv_heads, int visible, MemorySegment splits) {
+    public static int gosset_attention_splits(int heads, int kv_heads, int visible, MemorySegment splits) {
         var mh$ = gosset_attention_splits.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("gosset_attention_splits", rows, heads, kv_heads, visible, splits);
+                traceDowncall("gosset_attention_splits", heads, kv_heads, visible, splits);
             }
-            return (int)mh$.invokeExact(rows, heads, kv_heads, visible, splits);
+            return (int)mh$.invokeExact(heads, kv_heads, visible, splits);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -4,7 +4,7 @@ import dev.gosset.core.DeviceException;
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.cpu.StorageOptions;
-import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.DeviceBackend;
 import dev.gosset.llm.device.LoadedModel;
@@ -12,8 +12,10 @@ import dev.gosset.llm.generate.CpuModel;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.model.ModelSummary;
 import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -29,6 +31,8 @@ final class ModelBenchmark {
     private static final int SHORT_PROMPT = 16;
     private static final int LONG_PROMPT = 512;
     private static final int TOKENS = 32;
+    /** Steps that may pass until the last of many sequences has begun. */
+    private static final int BEGINNING = 128;
 
     private final Device asked;
     private final Model model;
@@ -189,39 +193,45 @@ final class ModelBenchmark {
     /** Tokens of a prompt a second, to the first sampled token; the faster of two. */
     private double prefillRate(LoadedModel loaded, int length) {
         double best = 0;
-        try (Decoder decoder = loaded.decoder(1, length)) {
+        try (Batch batch = loaded.batch(1, length)) {
             for (int round = 0; round < 2; round++) {
-                decoder.truncate(0, 0);
                 long start = System.nanoTime();
-                decoder.append(0, prompt(length, round));
-                decoder.decode(
-                        List.of(new Decoder.Continuation(0, Sampling.greedy(), 1)), Set.of(), (s, token) -> true);
+                Batch.Sequence sequence = admit(batch, prompt(length, round), 1);
+                while (batch.step().isEmpty()) {
+                    // Pieces of the prompt.
+                }
                 best = Math.max(best, 1e9 * length / (System.nanoTime() - start));
+                batch.release(sequence);
             }
         }
         return best;
     }
 
-    /** Sampled tokens a second, all sequences together, from the first step's to the last; the faster of two. */
-    private double decodeRate(LoadedModel loaded, int batch) {
+    private static Batch.Sequence admit(Batch batch, int[] prompt, int most) {
+        return batch.admit(prompt, new Sampler(Sampling.greedy()), most)
+                .orElseThrow(
+                        () -> new DeviceException("there is no memory for the keys and values of so many sequences"));
+    }
+
+    /** Sampled tokens a second, all sequences together, once all have begun; the faster of two. */
+    private double decodeRate(LoadedModel loaded, int sequences) {
         double best = 0;
-        try (Decoder decoder = loaded.decoder(batch, SHORT_PROMPT + TOKENS)) {
-            for (int round = 0; round < 2; round++) {
-                List<Decoder.Continuation> continuations = new ArrayList<>();
-                for (int s = 0; s < batch; s++) {
-                    decoder.truncate(s, 0);
-                    decoder.append(s, prompt(SHORT_PROMPT, s));
-                    continuations.add(new Decoder.Continuation(s, Sampling.greedy(), TOKENS));
+        int context = SHORT_PROMPT + BEGINNING + TOKENS;
+        for (int round = 0; round < 2; round++) {
+            try (Batch batch = loaded.batch(sequences, context)) {
+                Set<Batch.Sequence> waiting = new HashSet<>();
+                for (int s = 0; s < sequences; s++) {
+                    waiting.add(admit(batch, prompt(SHORT_PROMPT, s), context - SHORT_PROMPT));
                 }
-                long[] times = new long[2];
-                decoder.decode(continuations, Set.of(), (s, token) -> {
-                    times[1] = System.nanoTime();
-                    if (times[0] == 0 && s == batch - 1) {
-                        times[0] = times[1];
-                    }
-                    return true;
-                });
-                best = Math.max(best, 1e9 * batch * (TOKENS - 1) / (times[1] - times[0]));
+                while (!waiting.isEmpty()) {
+                    batch.step().forEach(d -> waiting.remove(d.sequence()));
+                }
+                long start = System.nanoTime();
+                int tokens = 0;
+                for (int i = 0; i < TOKENS; i++) {
+                    tokens += batch.step().size();
+                }
+                best = Math.max(best, 1e9 * tokens / (System.nanoTime() - start));
             }
         }
         return best;

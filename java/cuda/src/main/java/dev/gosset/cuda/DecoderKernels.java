@@ -16,6 +16,9 @@ import java.nio.ByteOrder;
  * sequences and positions are in {@code native/include/gosset_cuda.h}. Thread-safe, allocates nothing on the device.
  */
 public final class DecoderKernels {
+    /** Positions of a block of the key-value cache. */
+    public static final int CACHE_BLOCK = GossetCuda.GOSSET_CACHE_BLOCK();
+
     /** Bytes of work of {@link #attention} that must be zero before its first call. */
     public static final long ATTENTION_ZEROS = 16384;
 
@@ -50,10 +53,12 @@ public final class DecoderKernels {
      * @param heads query heads
      * @param keyValueHeads heads of keys and values, a divisor of {@code heads}
      * @param dim of a head: at most 256, a multiple of 8
-     * @param sequences how many sequences the cache holds
-     * @param capacity positions per sequence
+     * @param blocks of {@link #CACHE_BLOCK} positions that the cache has; 0 where it is the sequences one after the other, which attention does
+     *     not read
+     * @param sequences how many sequences there are tables of
+     * @param capacity positions per sequence; a multiple of {@link #CACHE_BLOCK} where there are blocks
      */
-    public record CacheShape(int heads, int keyValueHeads, int dim, int sequences, int capacity) {
+    public record CacheShape(int heads, int keyValueHeads, int dim, int blocks, int sequences, int capacity) {
         public CacheShape {
             if (heads < 1 || keyValueHeads < 1 || heads % keyValueHeads != 0) {
                 throw new IllegalArgumentException(heads + " query heads cannot share " + keyValueHeads + " key heads");
@@ -62,15 +67,26 @@ public final class DecoderKernels {
                 throw new IllegalArgumentException(
                         "attention on the device needs heads of at most 256, a multiple of 8, found " + dim);
             }
-            if (sequences < 1 || capacity < 1) {
-                throw new IllegalArgumentException(
-                        "a cache of " + sequences + " sequences of " + capacity + " positions");
+            if (sequences < 1 || capacity < 1 || blocks < 0 || (blocks > 0 && capacity % CACHE_BLOCK != 0)) {
+                throw new IllegalArgumentException("a cache of " + blocks + " blocks for " + sequences
+                        + " sequences of " + capacity + " positions");
             }
         }
 
         /** Bytes of the keys of one layer, and of its values. */
         public long cacheBytes() {
-            return 2L * sequences * keyValueHeads * capacity * dim;
+            long positions = blocks > 0 ? (long) blocks * CACHE_BLOCK : (long) sequences * capacity;
+            return 2 * positions * keyValueHeads * dim;
+        }
+
+        /** Bytes of the numbers of each sequence's blocks, int32. */
+        public long tableBytes() {
+            return 4L * sequences * (capacity / CACHE_BLOCK);
+        }
+
+        /** The same for one sequence. */
+        public CacheShape single() {
+            return new CacheShape(heads, keyValueHeads, dim, blocks, 1, capacity);
         }
 
         private long checkedRows(int rows, DeviceMemory sequenceOfRow) {
@@ -213,6 +229,7 @@ public final class DecoderKernels {
      * @param angles capacity x dim/2 x 2 floats: cosine and sine
      * @param sequences rows int32, or null: row r belongs to sequence r
      * @param positions rows int32
+     * @param tables {@link CacheShape#tableBytes}; null where the cache has no blocks
      * @param queries rows x heads x dim: F32 for {@link #attention}, F16 for a product
      * @param keys {@link CacheShape#cacheBytes}
      * @param values {@link CacheShape#cacheBytes}
@@ -228,6 +245,7 @@ public final class DecoderKernels {
             DeviceMemory angles,
             DeviceMemory sequences,
             DeviceMemory positions,
+            DeviceMemory tables,
             int rows,
             DeviceMemory queries,
             CudaKernels.Type queryType,
@@ -243,6 +261,7 @@ public final class DecoderKernels {
                 all(angles, 4L * shape.capacity * shape.dim),
                 shape.checkedRows(rows, sequences),
                 all(positions, 4L * rows),
+                shape.blocks == 0 ? 0 : all(tables, shape.tableBytes()),
                 rows,
                 shape.heads,
                 shape.keyValueHeads,
@@ -255,14 +274,46 @@ public final class DecoderKernels {
                 stream.handle()));
     }
 
-    /** How many parts of the cache fill the current device; {@code window} 0 without one. */
-    public static int attentionSplits(CudaContext context, CacheShape shape, int rows, int window) {
+    /**
+     * Positions {@code from .. from + count - 1} of one sequence's keys, or values, as a product wants them.
+     *
+     * @param cache {@link CacheShape#cacheBytes}
+     * @param table the sequence's blocks, capacity / {@link #CACHE_BLOCK} int32
+     * @param step elements from one head to the next in {@code out}: a multiple of 8, at least count x dim
+     * @param out heads of count x dim halves
+     */
+    public static void collect(
+            CudaStream stream,
+            CacheShape shape,
+            DeviceMemory cache,
+            DeviceMemory table,
+            int from,
+            int count,
+            long step,
+            DeviceMemory out) {
+        if (from < 0 || count < 0 || count > shape.capacity - from) {
+            throw new IllegalArgumentException(
+                    count + " positions from " + from + " of a sequence of at most " + shape.capacity);
+        }
+        CudaLibrary.check(GossetCuda.gosset_collect(
+                all(cache, shape.cacheBytes()),
+                all(table, 4L * (shape.capacity / CACHE_BLOCK)),
+                shape.keyValueHeads,
+                shape.dim,
+                from,
+                count,
+                step,
+                all(out, 2 * (step * (shape.keyValueHeads - 1) + (long) count * shape.dim)),
+                stream.handle()));
+    }
+
+    /** How many parts of the cache fill the current device, for any number of rows; {@code window} 0 without one. */
+    public static int attentionSplits(CudaContext context, CacheShape shape, int window) {
         context.select();
         int visible = window == 0 ? shape.capacity : Math.min(window, shape.capacity);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment splits = arena.allocate(ValueLayout.JAVA_INT);
-            CudaLibrary.check(
-                    GossetCuda.gosset_attention_splits(rows, shape.heads, shape.keyValueHeads, visible, splits));
+            CudaLibrary.check(GossetCuda.gosset_attention_splits(shape.heads, shape.keyValueHeads, visible, splits));
             return splits.get(ValueLayout.JAVA_INT, 0);
         }
     }
@@ -283,6 +334,7 @@ public final class DecoderKernels {
      * @param queries rows x heads x dim floats
      * @param sequences rows int32, or null: row r belongs to sequence r
      * @param positions rows int32
+     * @param tables {@link CacheShape#tableBytes}
      * @param window how many positions a row sees, 0 for all
      * @param splits of the cache, walked side by side
      * @param work {@link #attentionWorkBytes}, its first {@link #ATTENTION_ZEROS} bytes zero; null where that is 0
@@ -296,6 +348,7 @@ public final class DecoderKernels {
             DeviceMemory values,
             DeviceMemory sequences,
             DeviceMemory positions,
+            DeviceMemory tables,
             int rows,
             int window,
             float scale,
@@ -310,6 +363,7 @@ public final class DecoderKernels {
                 all(values, shape.cacheBytes()),
                 shape.checkedRows(rows, sequences),
                 all(positions, 4L * rows),
+                all(tables, shape.tableBytes()),
                 rows,
                 shape.heads,
                 shape.keyValueHeads,
@@ -431,7 +485,7 @@ public final class DecoderKernels {
      * @param capacity tokens per row of the history
      * @param tokens rows int32, written
      * @param positions rows int32: p becomes p + 1, or -(p + 2) where the row has ended
-     * @param history rows x capacity int32: place p + 1 is written
+     * @param history rows x capacity int32: place p + 1 is written; null where nobody wants it
      * @param work {@link #sampleWorkBytes}
      */
     public static void sample(
@@ -457,7 +511,7 @@ public final class DecoderKernels {
                 capacity,
                 all(tokens, 4L * rows),
                 all(positions, 4L * rows),
-                all(history, 4L * rows * capacity),
+                orNull(history, 4L * rows * capacity),
                 all(work, sampleWorkBytes(vocabulary, rows)),
                 stream.handle()));
     }

@@ -212,10 +212,10 @@ class DecoderKernelsTest {
     /** A step of two rows: rotation by nothing, then attention over what lies in the cache. */
     @Test
     void attentionSeesWhatRotationStored() {
-        CacheShape shape = new CacheShape(4, 2, 16, 3, 40);
+        CacheShape shape = new CacheShape(4, 2, 16, 5, 3, 128);
         int rows = 2;
         int width = (4 + 2 * 2) * 16;
-        float[] angles = new float[40 * 16];
+        float[] angles = new float[128 * 16];
         for (int i = 0; i < angles.length; i += 2) {
             angles[i] = 1;
         }
@@ -225,12 +225,13 @@ class DecoderKernelsTest {
         DeviceBuffer queries = room(4L * rows * 4 * 16);
         DeviceBuffer out = room(4L * rows * 4 * 16);
         DeviceBuffer sequences = ints(2, 0);
+        DeviceBuffer tables = ints(3, 0, -1, -1, 4, 1);
         int splits = 2;
         DeviceBuffer work = room(DecoderKernels.attentionWorkBytes(shape, rows, splits));
         work.fill(0, stream);
         List<float[]> steps = new ArrayList<>();
         float scale = 0.25f;
-        for (int p = 0; p < 36; p++) {
+        for (int p = 0; p < 70; p++) {
             float[] qkv = normal(rows * width);
             steps.add(qkv);
             DeviceBuffer positions = ints(p, p);
@@ -245,13 +246,15 @@ class DecoderKernelsTest {
                     table,
                     sequences,
                     positions,
+                    tables,
                     rows,
                     queries,
                     Type.F32,
                     keys,
                     values);
             DecoderKernels.attention(
-                    stream, shape, queries, keys, values, sequences, positions, rows, 0, scale, splits, work, out);
+                    stream, shape, queries, keys, values, sequences, positions, tables, rows, 0, scale, splits, work,
+                    out);
         }
         float[] found = floats(out, rows * 64);
         float[] last = steps.getLast();
@@ -286,13 +289,16 @@ class DecoderKernelsTest {
     void sizesAreChecked() {
         DeviceBuffer small = room(256);
         DeviceBuffer other = room(256);
-        CacheShape shape = new CacheShape(2, 1, 8, 1, 4);
+        CacheShape shape = new CacheShape(2, 1, 8, 0, 1, 4);
         assertThat(shape.cacheBytes()).isEqualTo(64);
-        assertThatThrownBy(() -> new CacheShape(3, 2, 8, 1, 4)).hasMessage("3 query heads cannot share 2 key heads");
-        assertThatThrownBy(() -> new CacheShape(2, 1, 260, 1, 4)).hasMessageContaining("found 260");
+        assertThat(new CacheShape(2, 1, 8, 3, 5, 128).cacheBytes()).isEqualTo(3 * 64 * 8 * 2);
+        assertThat(new CacheShape(2, 1, 8, 3, 5, 128).tableBytes()).isEqualTo(5 * 2 * 4);
+        assertThatThrownBy(() -> new CacheShape(2, 1, 8, 3, 5, 100)).hasMessageContaining("of 100 positions");
+        assertThatThrownBy(() -> new CacheShape(3, 2, 8, 0, 1, 4)).hasMessage("3 query heads cannot share 2 key heads");
+        assertThatThrownBy(() -> new CacheShape(2, 1, 260, 0, 1, 4)).hasMessageContaining("found 260");
         assertThatThrownBy(() -> new Sampling(Double.NaN, 0, 1, 0, 0, 1)).hasMessageContaining("temperature NaN");
         assertThatThrownBy(() -> DecoderKernels.attention(
-                        stream, shape, small, small, small, null, small, 2, 0, 1, 1, null, small))
+                        stream, shape, small, small, small, null, small, small, 2, 0, 1, 1, null, small))
                 .hasMessage("2 rows, each its own sequence, in a cache of 1");
         assertThatThrownBy(() -> DecoderKernels.attentionWorkBytes(shape, 1, 300))
                 .hasMessageContaining("300 splits");
@@ -305,7 +311,7 @@ class DecoderKernelsTest {
                 .hasMessageContaining("524289 logits");
         assertThatThrownBy(() -> small.slice(250, 10)).isInstanceOf(IndexOutOfBoundsException.class);
         assertThatThrownBy(() -> small.slice(16, 16).address(8, 16)).isInstanceOf(IndexOutOfBoundsException.class);
-        assertThat(DecoderKernels.attentionSplits(context, shape, 1, 0)).isEqualTo(1);
+        assertThat(DecoderKernels.attentionSplits(context, shape, 0)).isEqualTo(1);
     }
 
     @Test

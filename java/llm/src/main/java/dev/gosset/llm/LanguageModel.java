@@ -210,8 +210,7 @@ public final class LanguageModel implements AutoCloseable {
         life.writeLock().lock();
         try {
             if (shared == null) {
-                shared = newGenerator(
-                        loaded.device().isCpu() ? SEQUENCES : 1, Math.min(DEFAULT_CONTEXT, config().maxPositions()));
+                shared = newGenerator(SEQUENCES, Math.min(DEFAULT_CONTEXT, config().maxPositions()));
             }
             return shared;
         } finally {

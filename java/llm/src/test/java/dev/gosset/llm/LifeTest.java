@@ -20,11 +20,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Eight threads generate, give up and close the same models for {@code -Dgosset.test.life=SECONDS}, 6 by default. */
-class LifeTest {
+public class LifeTest {
     private static final int THREADS = 8;
 
     @TempDir
     Path temporary;
+
+    /** On the backend that is tested. */
+    protected LanguageModel open(Path directory) {
+        return LanguageModel.open(directory);
+    }
 
     private static final class SinkFailure extends RuntimeException {
         private static final long serialVersionUID = 1;
@@ -65,7 +70,7 @@ class LifeTest {
     }
 
     private void round(Path directory, String expected, SplittableRandom random) throws InterruptedException {
-        LanguageModel model = LanguageModel.open(directory);
+        LanguageModel model = open(directory);
         List<Thread> threads = new ArrayList<>();
         for (int t = 0; t < THREADS; t++) {
             SplittableRandom own = random.split();
@@ -132,8 +137,8 @@ class LifeTest {
         return model.generate("w3 w4 w5", options, sink);
     }
 
-    private static String text(Path directory) {
-        try (LanguageModel model = LanguageModel.open(directory)) {
+    private String text(Path directory) {
+        try (LanguageModel model = open(directory)) {
             return generate(model, piece -> {}).text();
         }
     }

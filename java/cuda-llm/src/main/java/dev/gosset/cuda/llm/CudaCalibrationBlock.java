@@ -108,7 +108,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
         int widest = block.groups().stream().mapToInt(LinearGroup::inputs).max().orElseThrow();
         int outputs =
                 block.groups().stream().mapToInt(LinearGroup::outputs).max().orElseThrow();
-        shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), 1, longest);
+        shape = new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), 0, 1, longest);
         long row = (long) group() * padded(longest);
         scoreCount = Math.max(row, Math.min(ATTENTION_BYTES / SCORE_BYTES, row * longest));
         try (Construction construction = new Construction(owned::close)) {
@@ -163,7 +163,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
             return;
         }
         try (Arena arena = Arena.ofConfined()) {
-            angles.copyFrom(CudaCache.pairs(rotary.angles(0, length, length), 0, length, arena), 0, stream);
+            angles.copyFrom(CudaPool.pairs(rotary.angles(0, length, length), 0, length, arena), 0, stream);
             stream.synchronize();
         }
         anglesOf = length;
@@ -223,6 +223,7 @@ final class CudaCalibrationBlock implements CalibrationBlock {
                 angles,
                 sequenceOfRow,
                 positions,
+                null,
                 tokens,
                 queries,
                 Type.F16,

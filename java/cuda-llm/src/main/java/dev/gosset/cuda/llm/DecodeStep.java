@@ -19,9 +19,10 @@ import java.util.HashSet;
 import java.util.Set;
 
 /**
- * One step of decoding for all sequences of a cache: each row's token goes through the model, and the next one is drawn.
- * Everything that changes from step to step (tokens, positions, sampling) lies in device memory, so that {@link #queue} can
- * be recorded as a graph. Rows at a negative position rest.
+ * One step of decoding: each row's token goes through the model, and the next one is drawn.
+ * Everything that changes from step to step (whose row it is, tokens, positions, sampling) lies in device memory, so that {@link #queue} can
+ * be recorded as a graph for each number of rows, and sequences come and go. Rows at a negative position rest. What comes out of a row has the same
+ * bits whatever the others are.
  *
  * <p>Between two quantized linears stands one launch: output transform, residual and norm or gate, input transform and
  * rounding. Where a linear is not quantized, has a bias, or the vectors are too long for that launch, the same happens step
@@ -30,20 +31,21 @@ import java.util.Set;
  * <p>One thread at a time.
  */
 final class DecodeStep implements AutoCloseable {
+    /** Of {@link #state}, for each row. */
+    static final long STATE_BYTES = 12;
+
     private final CudaWeights weights;
     private final ModelConfig config;
     private final CudaStream stream;
-    private final CudaCache cache;
+    private final CudaPool cache;
     private final boolean fuse;
-    private final int rows;
-    private final int historyLength;
+    private final int most;
     private final Resources owned = new Resources();
     private final LinearWork work;
-    /** Tokens, then positions: read by the host together. */
+    /** Tokens, positions, then lines of the tables. */
     private final DeviceBuffer state;
 
     private final DeviceBuffer settings;
-    private final DeviceBuffer history;
     private final DeviceBuffer residual;
     private final DeviceBuffer x;
     private final DeviceBuffer z;
@@ -53,28 +55,30 @@ final class DecodeStep implements AutoCloseable {
     private final DeviceBuffer sampleWork;
     /** What {@code between} has refused: then it is not asked again. */
     private final Set<CudaLinear> tooLong = new HashSet<>();
+    /** Of the step that is being queued. */
+    private int rows;
 
-    DecodeStep(CudaWeights weights, CudaStream stream, CudaCache cache) {
+    /** @param cache a step has at most as many rows as it has sequences */
+    DecodeStep(CudaWeights weights, CudaStream stream, CudaPool cache) {
         this(weights, stream, cache, true);
     }
 
     /**
      * @param fuse whether one launch does what stands between two linears, where it can
      */
-    DecodeStep(CudaWeights weights, CudaStream stream, CudaCache cache, boolean fuse) {
+    DecodeStep(CudaWeights weights, CudaStream stream, CudaPool cache, boolean fuse) {
         this.fuse = fuse;
         this.weights = weights;
         this.config = weights.config();
         this.stream = stream;
         this.cache = cache;
-        this.rows = cache.shape().sequences();
-        this.historyLength = cache.shape().capacity() + 1;
+        this.most = cache.shape().sequences();
+        int rows = most;
         CudaContext context = stream.context();
         try (Construction construction = new Construction(this::close)) {
             work = owned.own(new LinearWork(stream, weights.plan(rows)));
-            state = owned.own(context.allocate(8L * rows, "tokens and positions"));
+            state = owned.own(context.allocate(STATE_BYTES * rows, "the rows of a step"));
             settings = owned.own(context.allocate((long) DecoderKernels.Sampling.BYTES * rows, "sampling settings"));
-            history = owned.own(context.allocate(4L * rows * historyLength, "sampled tokens"));
             residual = owned.own(context.allocate(4L * rows * config.hiddenSize(), "the residual stream"));
             x = owned.own(context.allocate(4L * rows * weights.widestInput(), "inputs of linears"));
             z = owned.own(context.allocate(4L * rows * weights.widestOutput(), "outputs of linears"));
@@ -85,7 +89,7 @@ final class DecodeStep implements AutoCloseable {
             sampleWork = owned.own(context.allocate(
                     DecoderKernels.sampleWorkBytes(config.vocabularySize(), rows), "work of sampling"));
             // Rows that rest are computed too and nothing of them is kept, but they must be numbers.
-            for (DeviceBuffer buffer : new DeviceBuffer[] {residual, x, z, queries, logits, attentionWork, history}) {
+            for (DeviceBuffer buffer : new DeviceBuffer[] {residual, x, z, queries, logits, attentionWork}) {
                 buffer.fill(0, stream);
             }
             construction.done();
@@ -100,27 +104,32 @@ final class DecodeStep implements AutoCloseable {
         return weights.plan(shape.sequences()).bytes()
                 + DecoderKernels.sampleWorkBytes(config.vocabularySize(), shape.sequences())
                 + attentionWorkBytes(context, weights, shape)
-                + (8 + DecoderKernels.Sampling.BYTES) * rows
-                + 4 * rows * (floats + config.vocabularySize() + shape.capacity() + 1);
+                + (STATE_BYTES + DecoderKernels.Sampling.BYTES) * rows
+                + 4 * rows * (floats + config.vocabularySize());
     }
 
     /** The work of attention in the layer that needs most of it. */
     private static long attentionWorkBytes(CudaContext context, CudaWeights weights, CacheShape shape) {
         long most = DecoderKernels.ATTENTION_ZEROS;
         for (BlockWeights block : weights.blocks()) {
-            int splits = DecoderKernels.attentionSplits(context, shape, shape.sequences(), block.window());
+            int splits = DecoderKernels.attentionSplits(context, shape, block.window());
             most = Math.max(most, DecoderKernels.attentionWorkBytes(shape, shape.sequences(), splits));
         }
         return most;
     }
 
     private int splits(int window) {
-        return DecoderKernels.attentionSplits(stream.context(), cache.shape(), rows, window);
+        return DecoderKernels.attentionSplits(stream.context(), cache.shape(), window);
     }
 
-    /** Tokens (rows int32), then positions (rows int32). */
+    /** Tokens, then positions, then lines of the tables: as many int32 of each as there are rows at the most. */
     DeviceBuffer state() {
         return state;
+    }
+
+    /** The most rows. */
+    int most() {
+        return most;
     }
 
     /** The sampling settings of each row. */
@@ -139,9 +148,10 @@ final class DecodeStep implements AutoCloseable {
     /**
      * Queues one step.
      *
-     * @param endTokens {@code endCount} int32, or null where that is 0
+     * @param count rows, of {@link #state} and {@link #settings} the first so many; at least 1
      */
-    void queue(DeviceBuffer endTokens, int endCount) {
+    void queue(int count) {
+        rows = count;
         DeviceBuffer table = weights.embedding().weights();
         DecoderKernels.embed(
                 stream,
@@ -171,17 +181,21 @@ final class DecodeStep implements AutoCloseable {
                 config.vocabularySize(),
                 rows,
                 settings,
-                endTokens,
-                endCount,
-                historyLength,
+                null,
+                0,
+                1,
                 state.slice(0, 4L * rows),
                 positions(),
-                history,
+                null,
                 sampleWork);
     }
 
     private DeviceMemory positions() {
-        return state.slice(4L * rows, 4L * rows);
+        return state.slice(4L * most, 4L * rows);
+    }
+
+    private DeviceMemory sequences() {
+        return state.slice(8L * most, 4L * rows);
     }
 
     private void attend(int layer, BlockWeights block, Outputs outputs) {
@@ -195,8 +209,9 @@ final class DecodeStep implements AutoCloseable {
                 block.keyNorm(),
                 weights.plan().epsilon(),
                 cache.angles(),
-                null,
+                sequences(),
                 positions(),
+                cache.tables(),
                 rows,
                 queries,
                 Type.F32,
@@ -208,8 +223,9 @@ final class DecodeStep implements AutoCloseable {
                 queries,
                 cache.keys(layer),
                 cache.values(layer),
-                null,
+                sequences(),
                 positions(),
+                cache.tables(),
                 rows,
                 block.window(),
                 block.scale(),

@@ -21,7 +21,8 @@ import java.lang.foreign.ValueLayout;
 /**
  * Runs consecutive tokens of one sequence through the model, at most {@link #rows} at a time, so that memory is bounded
  * whatever the length of a prompt: linears through F16 tiles and cuBLAS, attention as two batched products of cuBLAS around a
- * softmax, a bounded number of heads and tokens at a time. The residual stream is float32.
+ * softmax, a bounded number of heads and tokens at a time, over keys and values that are collected from their blocks. The residual
+ * stream is float32. Results depend on where a piece begins and ends, and on the tokens up to its end.
  *
  * <p>One thread at a time.
  */
@@ -59,6 +60,9 @@ final class Prefill implements AutoCloseable {
     private final DeviceBuffer queries;
     private final DeviceBuffer scores;
     private final DeviceBuffer probabilities;
+    private final DeviceBuffer keys;
+    private final DeviceBuffer values;
+    private final int longest;
     private final long scoreCount;
     private int turn;
 
@@ -78,6 +82,7 @@ final class Prefill implements AutoCloseable {
         this.config = weights.config();
         this.stream = stream;
         this.rows = rows;
+        this.longest = longest;
         this.scoreCount = scoreCount(config, rows, longest, attentionBytes);
         CudaContext context = stream.context();
         try (Construction construction = new Construction(this::close)) {
@@ -96,6 +101,8 @@ final class Prefill implements AutoCloseable {
             queries = owned.own(context.allocate(2L * rows * config.querySize(), "queries of a prompt"));
             scores = owned.own(context.allocate(4 * scoreCount, "attention scores"));
             probabilities = owned.own(context.allocate(2 * scoreCount, "attention probabilities"));
+            keys = owned.own(context.allocate(2L * config.keyValueSize() * longest, "keys of a prompt"));
+            values = owned.own(context.allocate(2L * config.keyValueSize() * longest, "values of a prompt"));
             construction.done();
         }
     }
@@ -106,6 +113,7 @@ final class Prefill implements AutoCloseable {
         long floats = (long) config.hiddenSize() + weights.widestInput() + weights.widestOutput();
         return weights.plan(rows).bytes()
                 + rows * (12 + 4 * floats + 2L * config.querySize())
+                + 4L * config.keyValueSize() * longest
                 + SCORE_BYTES * scoreCount(config, rows, longest, ATTENTION_BYTES);
     }
 
@@ -141,8 +149,9 @@ final class Prefill implements AutoCloseable {
      * @param first the position of the first
      * @param length tokens that the sequence is known to have
      */
-    void run(CudaCache cache, int sequence, int first, int[] ids, int from, int count, int length) {
+    void run(CudaPool cache, int sequence, int first, int[] ids, int from, int count, int length) {
         stage(ids, from, first, count);
+        CacheShape shape = cache.shape().single();
         boolean ownAngles = cache.prefillFrom(first, first + count, length);
         DecoderKernels.embed(
                 stream,
@@ -160,11 +169,9 @@ final class Prefill implements AutoCloseable {
             norm(added, block.inputNorm(), count);
             BlockWeights.Projection qkv = block.qkv();
             qkv.linear().apply(x, z, count, work);
-            DeviceMemory keys = cache.of(sequence, cache.keys(layer));
-            DeviceMemory values = cache.of(sequence, cache.values(layer));
             DecoderKernels.rotateStore(
                     stream,
-                    cache.single(),
+                    shape,
                     z,
                     qkv.bias(),
                     block.queryNorm(),
@@ -173,12 +180,19 @@ final class Prefill implements AutoCloseable {
                     cache.angles(),
                     sequenceOfRow,
                     positions,
+                    cache.table(sequence),
                     count,
                     queries,
                     Type.F16,
-                    keys,
-                    values);
-            attend(cache.single(), keys, values, first, count, block);
+                    cache.keys(layer),
+                    cache.values(layer));
+            int low = lowest(first, block.window());
+            long step = (long) longest * shape.dim();
+            DeviceMemory table = cache.table(sequence);
+            int seen = first + count - low;
+            DecoderKernels.collect(stream, shape, cache.keys(layer), table, low, seen, step, keys);
+            DecoderKernels.collect(stream, shape, cache.values(layer), table, low, seen, step, values);
+            attend(first, count, block);
             project(block.output(), count);
             norm(z, block.postNorm(), count);
             project(block.upGate(), count);
@@ -239,11 +253,9 @@ final class Prefill implements AutoCloseable {
     }
 
     /** Attention of the queries of the last tokens over the cache, into {@link #x}. */
-    private void attend(
-            CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, int count, BlockWeights block) {
-        int window = block.window();
+    private void attend(int first, int count, BlockWeights block) {
         for (int row = 0; row < count; ) {
-            int low = window == 0 ? 0 : Math.max(0, first + row - window + 1);
+            int low = lowest(first + row, block.window());
             // As many tokens, then as many heads, as the scores have room for.
             int height = (int) Math.max(
                     1, Math.min(Math.min(ATTENTION_ROWS, count - row), scoreCount / padded(first + count - low)));
@@ -253,7 +265,7 @@ final class Prefill implements AutoCloseable {
             for (int head = 0; head < config.heads(); ) {
                 // Query heads that share a key head go together, or key heads that nobody shares.
                 int together = Math.min(planes, (head / planes(config) + 1) * planes(config) - head);
-                attend(shape, keys, values, first, block, new Tile(row, height, low, columns, head, together));
+                attend(first, block, new Tile(row, height, low, columns, head, together));
                 head += together;
             }
             row += height;
@@ -268,15 +280,20 @@ final class Prefill implements AutoCloseable {
      */
     private record Tile(int row, int height, int low, int columns, int head, int heads) {}
 
-    private void attend(
-            CacheShape shape, DeviceMemory keys, DeviceMemory values, int first, BlockWeights block, Tile tile) {
-        int dim = shape.dim();
+    /** The first position that a token sees. */
+    private static int lowest(int position, int window) {
+        return window == 0 ? 0 : Math.max(0, position - window + 1);
+    }
+
+    private void attend(int first, BlockWeights block, Tile tile) {
+        int dim = config.headDim();
         int width = config.querySize();
         int stride = padded(tile.columns());
         long step = (long) tile.height() * stride;
         int keyHead = tile.head() / group(config);
-        long keyStep = group(config) == 1 ? (long) shape.capacity() * dim : 0;
-        long at = 2L * dim * ((long) keyHead * shape.capacity() + tile.low());
+        long keyStep = group(config) == 1 ? (long) longest * dim : 0;
+        // What was collected begins with the first position that the piece sees.
+        long at = 2L * dim * ((long) keyHead * longest + tile.low() - lowest(first, block.window()));
         long bytes = 2 * (keyStep * (tile.heads() - 1) + (long) dim * tile.columns());
         long place = (long) tile.row() * width + (long) tile.head() * dim;
         long count = (long) (tile.height() - 1) * width + (long) tile.heads() * dim;

@@ -7,17 +7,17 @@ import dev.gosset.core.DeviceException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels.CacheShape;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.cpu.StorageOptions;
-import dev.gosset.llm.device.Decoder;
+import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.device.LoadedModelContract;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
-import java.util.List;
-import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -46,25 +46,31 @@ class CudaModelTest extends LoadedModelContract {
             Emulation.memoryBytes(loaded.peakDeviceBytes() + (20L << 20));
             try {
                 // 2 layers, keys and values of 4 heads of 8 halves: 256 bytes a token.
-                assertThatThrownBy(() -> loaded.decoder(2, 1 << 20))
+                assertThatThrownBy(() -> loaded.batch(2, 1 << 20))
                         .isInstanceOf(DeviceException.class)
-                        .hasMessageContaining("2 sequence(s) of 1048576 tokens needs")
+                        .hasMessageContaining("a sequence of 1048576 tokens needs")
                         .hasMessageMatching(".* of cuda:0, .* MiB are free beside the weights: .*");
                 // What is said to fit does, prompts and steps too.
-                int asked = 40_000;
+                int asked = 60_000;
                 int fits = asked;
-                try (Decoder decoder = loaded.decoder(1, asked)) {
-                    assertThat(decoder.context()).isEqualTo(asked);
+                try (Batch batch = loaded.batch(1, asked)) {
+                    assertThat(batch.context()).isEqualTo(asked);
                 } catch (DeviceException e) {
                     String words = e.getMessage().replaceAll(".*a context of (\\d+) or less fits", "$1");
                     fits = Integer.parseInt(words);
                 }
                 assertThat(fits).isBetween(1000, asked - 1);
-                try (Decoder decoder = loaded.decoder(1, fits)) {
-                    decoder.append(0, new int[70]);
-                    decoder.decode(
-                            List.of(new Decoder.Continuation(0, Sampling.greedy(), 2)), Set.of(), (s, token) -> true);
-                    assertThat(decoder.length(0)).isEqualTo(71);
+                try (Batch batch = loaded.batch(16, fits)) {
+                    assertThat(batch.admit(new int[70], new Sampler(Sampling.greedy()), 2))
+                            .isPresent();
+                    int drawn = 0;
+                    while (drawn < 2) {
+                        drawn += batch.step().size();
+                    }
+                    assertThat(batch.admit(new int[fits], new Sampler(Sampling.greedy()), 1))
+                            .as("all blocks of one context are there, and two are in use")
+                            .isEmpty();
+                    assertThat(batch.inUse()).isEqualTo(2);
                 }
             } finally {
                 Emulation.memoryBytes(MEMORY);
@@ -81,18 +87,43 @@ class CudaModelTest extends LoadedModelContract {
                 CudaContext context = CudaContext.open(0);
                 CudaStream stream = context.stream();
                 CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team)) {
-            for (int[] shape : new int[][] {{1, 64}, {16, 2000}, {3, 9000}}) {
-                try (CudaCache cache = new CudaCache(weights, stream, shape[0], shape[1], c -> 0)) {
+            for (int[] size : new int[][] {{1, 64}, {16, 2000}, {3, 9000}}) {
+                CacheShape shape = CudaPool.shape(weights.config(), 200, size[0], size[1]);
+                long empty = context.freeBytes();
+                try (CudaPool cache = new CudaPool(weights, stream, shape, 64)) {
+                    assertThat(CudaPool.bytes(weights.config(), shape)).isEqualTo(empty - context.freeBytes());
                     long before = context.freeBytes();
                     try (DecodeStep step = new DecodeStep(weights, stream, cache)) {
                         long taken = before - context.freeBytes();
                         assertThat(DecodeStep.bytes(context, weights, cache.shape()))
-                                .as(shape[0] + " x " + shape[1])
+                                .as(size[0] + " x " + size[1])
                                 .isBetween(taken - 4096, taken + 4096);
                         assertThat(step.logits()).isNotNull();
                     }
                 }
             }
+        }
+    }
+
+    /** Batches that nobody has closed go with the model, and know it. */
+    @Test
+    void closingTheModelClosesItsBatches() {
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("llama"), team)) {
+            LoadedModel loaded = load(model, team);
+            Batch batch = loaded.batch(2, 100);
+            assertThat(batch.admit(new int[70], new Sampler(Sampling.greedy()), 9))
+                    .isPresent();
+            batch.step();
+            batch.step();
+            loaded.close();
+            assertThat(Emulation.live()).isZero();
+            assertThatThrownBy(batch::step)
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessage("the model is closed");
+            assertThatThrownBy(() -> loaded.batch(1, 10)).hasMessage("the model is closed");
+            batch.close();
+            loaded.close();
         }
     }
 

@@ -91,11 +91,14 @@ class DecodeStepTest {
                     CudaStream stream = context.stream();
                     CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
                     // The third sequence rests.
-                    CudaCache cache = new CudaCache(weights, stream, 3, 8, c -> 0);
+                    CudaPool cache = new CudaPool(weights, stream, CudaPool.shape(weights.config(), 4, 3, 8), 64);
                     DecodeStep step = new DecodeStep(weights, stream, cache, fuse);
                     ExactModel exact = new ExactModel(directory, team, CudaLinear.FEW_ROWS_ERROR, true);
                     Arena arena = Arena.ofConfined()) {
-                MemorySegment state = arena.allocate(24, 16);
+                MemorySegment state = arena.allocate(3 * DecodeStep.STATE_BYTES, 16);
+                for (int place : new int[] {2, 0}) {
+                    cache.place(place, cache.book().reserve(new int[1], 8).orElseThrow());
+                }
                 MemorySegment settings = arena.allocate(3L * DecoderKernels.Sampling.BYTES, 16);
                 FloatMatrix found =
                         FloatMatrix.allocate(arena, 3, model.config().vocabularySize());
@@ -107,9 +110,10 @@ class DecodeStepTest {
                     for (int r = 0; r < 3; r++) {
                         state.setAtIndex(ValueLayout.JAVA_INT, r, r < 2 ? tokens[r][t] : 0);
                         state.setAtIndex(ValueLayout.JAVA_INT, 3 + r, r < 2 ? t : -1);
+                        state.setAtIndex(ValueLayout.JAVA_INT, 6 + r, r == 0 ? 2 : 0);
                     }
                     step.state().copyFrom(state, 0, stream);
-                    step.queue(null, 0);
+                    step.queue(3);
                     step.logits().copyTo(found.data(), 0, stream);
                     step.state().copyTo(state, 0, stream);
                     stream.synchronize();

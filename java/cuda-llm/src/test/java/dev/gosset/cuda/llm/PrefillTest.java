@@ -10,6 +10,7 @@ import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceLinear;
 import dev.gosset.cuda.Emulation;
 import dev.gosset.llm.TinyModels;
+import dev.gosset.llm.cache.BlockTable;
 import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.device.ExactModel;
 import dev.gosset.llm.model.Model;
@@ -42,9 +43,13 @@ class PrefillTest {
                 CudaContext context = CudaContext.open(0);
                 CudaStream stream = context.stream();
                 CudaWeights weights = new CudaWeights(model, StorageOptions.defaults(), stream, team);
-                CudaCache cache = new CudaCache(weights, stream, 2, 64, c -> 0);
+                CudaPool cache = new CudaPool(weights, stream, CudaPool.shape(weights.config(), 3, 2, 64), 64);
+                BlockTable other = cache.book().reserve(tokens, 64).orElseThrow();
+                BlockTable table = cache.book().reserve(tokens, 64).orElseThrow();
                 Prefill prefill = new Prefill(weights, stream, rows, 64, attentionBytes);
                 Arena arena = Arena.ofConfined()) {
+            cache.place(0, other);
+            cache.place(1, table);
             int vocabulary = model.config().vocabularySize();
             FloatMatrix found = FloatMatrix.allocate(arena, TOKENS, vocabulary);
             try (DeviceBuffer logits = context.allocate(found.data().byteSize(), "logits")) {

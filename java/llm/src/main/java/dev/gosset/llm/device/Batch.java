@@ -32,6 +32,7 @@ public interface Batch extends AutoCloseable {
      * @param sampler of this sequence alone
      * @param most the most tokens that will be drawn; prompt and all but the last of them are no more than the context
      * @return empty where there is no room now
+     * @throws IllegalArgumentException where a token is none of the vocabulary
      */
     Optional<Sequence> admit(int[] prompt, Sampler sampler, int most);
 

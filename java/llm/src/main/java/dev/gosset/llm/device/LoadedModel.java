@@ -22,33 +22,13 @@ public interface LoadedModel extends AutoCloseable {
     long peakDeviceBytes();
 
     /**
-     * Sequences that grow token by token, with key-value caches for all of them.
-     *
-     * @param sequences at least 1; a backend may have a most
-     * @param context the most tokens of each
-     * @throws dev.gosset.core.DeviceException where the caches do not fit into the device's memory
-     */
-    Decoder decoder(int sequences, int context);
-
-    /**
      * Sequences that come and go.
      *
-     * @param sequences the most at a time; fewer where the device has no memory for so many
+     * @param sequences the most at a time; fewer where the backend or the device's memory ends before
      * @param context the most tokens of each
-     * @throws dev.gosset.core.DeviceException where not even one fits into the device's memory
+     * @throws DeviceException where not even one fits into the device's memory
      */
-    default Batch batch(int sequences, int context) {
-        for (int n = sequences; ; n /= 2) {
-            try {
-                return new DecoderBatch(
-                        decoder(n, context), config().rotaryScaling().fixedLength());
-            } catch (DeviceException e) {
-                if (n == 1) {
-                    throw e;
-                }
-            }
-        }
-    }
+    Batch batch(int sequences, int context);
 
     /** The logits of rows of a sequence; see {@link #logits}. */
     @FunctionalInterface

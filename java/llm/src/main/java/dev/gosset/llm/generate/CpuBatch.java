@@ -85,6 +85,12 @@ final class CpuBatch implements Batch {
 
     @Override
     public Optional<Sequence> admit(int[] prompt, Sampler sampler, int most) {
+        for (int token : prompt) {
+            if (token < 0 || token >= model.config().vocabularySize()) {
+                throw new IllegalArgumentException("the prompt has token " + token + ", expected ids from 0 to "
+                        + (model.config().vocabularySize() - 1));
+            }
+        }
         if (running.size() == sequences) {
             return Optional.empty();
         }

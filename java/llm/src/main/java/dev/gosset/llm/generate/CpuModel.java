@@ -7,7 +7,6 @@ import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.cpu.KeyValuePool;
 import dev.gosset.llm.cpu.Transformer;
 import dev.gosset.llm.device.Batch;
-import dev.gosset.llm.device.Decoder;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.device.LoadedModel;
 import dev.gosset.llm.plan.ModelConfig;
@@ -50,11 +49,6 @@ public final class CpuModel implements LoadedModel {
     @Override
     public long peakDeviceBytes() {
         return 0;
-    }
-
-    @Override
-    public Decoder decoder(int sequences, int context) {
-        return new CpuDecoder(transformer, team, sequences, context);
     }
 
     /** For as many sequences as a quarter of the machine's memory holds, and at least one. */

@@ -1,88 +1,90 @@
 package dev.gosset.cuda.llm;
 
-import dev.gosset.core.DeviceException;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaStream;
+import dev.gosset.cuda.DecoderKernels;
 import dev.gosset.cuda.DecoderKernels.CacheShape;
 import dev.gosset.cuda.DeviceBuffer;
 import dev.gosset.cuda.DeviceMemory;
 import dev.gosset.cuda.Resources;
+import dev.gosset.llm.cache.BlockPool;
+import dev.gosset.llm.cache.BlockTable;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.plan.RotaryTable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Locale;
-import java.util.function.IntPredicate;
-import java.util.function.IntToLongFunction;
 
 /**
- * The key-value cache of some sequences in float16, and the angles of their positions. All of it is allocated at once, so
- * that a request which does not fit is refused before any work is done.
+ * Memory of the device for keys and values in float16, in the blocks of a {@link BlockPool}; the tables that say which
+ * sequence has which; and the angles of all positions. A sequence has a line of the tables while it is there. All of it is allocated at once.
+ *
+ * <p>One thread at a time.
  */
-final class CudaCache implements AutoCloseable {
-    /** For small things, and for what allocations are rounded up to. */
-    private static final long SLACK = 4L << 20;
-
+final class CudaPool implements AutoCloseable {
     private final CacheShape shape;
+    private final BlockPool book;
     private final Resources owned = new Resources();
     private final DeviceBuffer memory;
+    private final DeviceBuffer tables;
     private final DeviceBuffer angles;
     private final RotaryTable rotary;
     private final CudaStream stream;
 
     /**
-     * @param reserve bytes that must be left free for what works on a cache of a given capacity
-     * @throws DeviceException where it does not fit; the message says what would
+     * @param shape as {@link #shape} makes it
+     * @param unit positions of a piece of a prompt: a multiple of a block
      */
-    CudaCache(CudaWeights weights, CudaStream stream, int sequences, int capacity, IntToLongFunction reserve) {
+    CudaPool(CudaWeights weights, CudaStream stream, CacheShape shape, int unit) {
         CudaContext context = stream.context();
         ModelConfig config = weights.config();
         this.stream = stream;
+        this.shape = shape;
         rotary = new RotaryTable(weights.plan().rotary());
-        shape = shape(config, sequences, capacity);
-        long bytes = 2L * config.layers() * shape.cacheBytes();
-        long free = context.freeBytes();
-        IntToLongFunction needed = c -> c * (bytes / capacity + 4L * config.headDim()) + reserve.applyAsLong(c) + SLACK;
-        if (needed.applyAsLong(capacity) > free) {
-            int fits = largest(capacity, c -> needed.applyAsLong(c) <= free);
-            throw new DeviceException(String.format(
-                    Locale.ROOT,
-                    "the key-value cache of %d sequence(s) of %d tokens needs %d MiB of cuda:%d, with what works on it, and %d"
-                            + " MiB are free beside the weights: %s",
-                    sequences,
-                    capacity,
-                    needed.applyAsLong(capacity) >> 20,
-                    context.device().index(),
-                    free >> 20,
-                    fits < 2 ? "a larger device or the cpu is needed" : "a context of " + fits + " or less fits"));
-        }
+        book = new BlockPool(shape.blocks(), unit, rotary.fixedLength());
         try (Construction construction = new Construction(this::close)) {
-            memory = owned.own(context.allocate(bytes, "the key-value cache"));
-            angles = owned.own(context.allocate(4L * capacity * config.headDim(), "rotary angles"));
-            decodeFrom(0, capacity);
+            memory = owned.own(context.allocate(2L * config.layers() * shape.cacheBytes(), "keys and values"));
+            tables = owned.own(context.allocate(shape.tableBytes(), "the blocks of sequences"));
+            angles = owned.own(context.allocate(4L * shape.capacity() * config.headDim(), "rotary angles"));
+            tables.fill(0, stream);
+            decodeFrom(0, shape.capacity());
             construction.done();
         }
     }
 
-    /** The shape of a model's cache. */
-    static CacheShape shape(ModelConfig config, int sequences, int capacity) {
-        return new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), sequences, capacity);
+    /**
+     * The shape of a model's pool.
+     *
+     * @param capacity the longest sequence, rounded up to whole blocks
+     */
+    static CacheShape shape(ModelConfig config, int blocks, int sequences, int capacity) {
+        int whole = Math.multiplyExact(BlockPool.blocksFor(capacity), DecoderKernels.CACHE_BLOCK);
+        return new CacheShape(config.heads(), config.keyValueHeads(), config.headDim(), blocks, sequences, whole);
     }
 
-    /** The largest number below {@code high} that fits, or 0. */
-    private static int largest(int high, IntPredicate fits) {
-        int low = 0;
-        while (high - low > 1) {
-            int middle = (low + high) >>> 1;
-            if (fits.test(middle)) {
-                low = middle;
-            } else {
-                high = middle;
+    /** Bytes of device memory that a pool takes. */
+    static long bytes(ModelConfig config, CacheShape shape) {
+        return 2L * config.layers() * shape.cacheBytes()
+                + shape.tableBytes()
+                + 4L * shape.capacity() * config.headDim();
+    }
+
+    /** Which blocks are whose. */
+    BlockPool book() {
+        return book;
+    }
+
+    /** Queues the blocks of a sequence as line {@code sequence} of the tables. */
+    void place(int sequence, BlockTable table) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment line = arena.allocate(4L * table.blocks(), 16);
+            for (int i = 0; i < table.blocks(); i++) {
+                line.setAtIndex(ValueLayout.JAVA_INT, i, table.block(i));
             }
+            // From memory that is not page-locked: read when the call returns.
+            tables.copyFrom(line, sequence * shape.single().tableBytes(), stream);
         }
-        return low;
     }
 
     /**
@@ -128,11 +130,6 @@ final class CudaCache implements AutoCloseable {
         return shape;
     }
 
-    /** The shape of one layer with one sequence alone. */
-    CacheShape single() {
-        return new CacheShape(shape.heads(), shape.keyValueHeads(), shape.dim(), 1, shape.capacity());
-    }
-
     DeviceMemory keys(int layer) {
         return memory.slice(2L * layer * shape.cacheBytes(), shape.cacheBytes());
     }
@@ -141,10 +138,15 @@ final class CudaCache implements AutoCloseable {
         return memory.slice((2L * layer + 1) * shape.cacheBytes(), shape.cacheBytes());
     }
 
-    /** The part of {@link #keys} or {@link #values} that belongs to one sequence. */
-    DeviceMemory of(int sequence, DeviceMemory layer) {
-        long bytes = single().cacheBytes();
-        return layer.slice(sequence * bytes, bytes);
+    /** The blocks of all sequences. */
+    DeviceMemory tables() {
+        return tables;
+    }
+
+    /** The blocks of one sequence. */
+    DeviceMemory table(int sequence) {
+        long bytes = shape.single().tableBytes();
+        return tables.slice(sequence * bytes, bytes);
     }
 
     DeviceMemory angles() {
