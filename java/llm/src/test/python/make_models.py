@@ -22,6 +22,8 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 COMMON = dict(
@@ -154,6 +156,18 @@ MODELS = {
         old_spelling=False,
         shards=1,
         steps=True,
+    ),
+    # A layer without rotary embedding and with a window, and one with the embedding and none; grouped queries, biases, BF16.
+    "smollm3": dict(
+        model=SmolLM3ForCausalLM,
+        config=SmolLM3Config(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=56, num_attention_heads=6, num_key_value_heads=2,
+            attention_bias=True, no_rope_layers=[0, 1], use_sliding_window=True, sliding_window=13,
+            layer_types=["sliding_attention", "full_attention"],
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
     ),
 }
 

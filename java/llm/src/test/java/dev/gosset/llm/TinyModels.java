@@ -35,6 +35,13 @@ public final class TinyModels {
             "qwen3",
             "qwen3-longrope");
 
+    /** Those with kinds of parts that a device may refuse. */
+    public static final List<String> NOT_EVERYWHERE = List.of("smollm3");
+
+    /** What the processor runs. */
+    public static final List<String> ALL =
+            Stream.concat(NAMES.stream(), NOT_EVERYWHERE.stream()).toList();
+
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private TinyModels() {}

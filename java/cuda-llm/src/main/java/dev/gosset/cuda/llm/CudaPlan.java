@@ -166,6 +166,7 @@ record CudaPlan(
                     }
                     rotary = own;
                 }
+                case PositionPlan.None() -> throw unknown("layers without a rotary embedding", "layers with one");
             }
         }
     }

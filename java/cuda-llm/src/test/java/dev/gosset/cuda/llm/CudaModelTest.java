@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gosset.core.DeviceException;
+import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.cuda.CudaContext;
 import dev.gosset.cuda.CudaStream;
@@ -75,6 +76,22 @@ class CudaModelTest extends LoadedModelContract {
             } finally {
                 Emulation.memoryBytes(MEMORY);
             }
+        }
+    }
+
+    /** Before anything is allocated: there is no memory to have. */
+    @Test
+    void aKindThatTheDeviceDoesNotKnowIsRefusedByName() {
+        Emulation.requireNoDevice();
+        Emulation.memoryBytes(1 << 10);
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("smollm3"), team)) {
+            assertThatThrownBy(() -> load(model, team))
+                    .isInstanceOf(UnsupportedModelException.class)
+                    .hasMessageEndingWith(
+                            ": has layers without a rotary embedding; the device runs layers with one; the cpu runs any");
+        } finally {
+            Emulation.memoryBytes(MEMORY);
         }
     }
 

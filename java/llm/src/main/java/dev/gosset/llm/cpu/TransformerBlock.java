@@ -109,6 +109,7 @@ public final class TransformerBlock {
         }
         RotaryTable rotary = switch (heads.position()) {
             case Rotary turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned));
+            case PositionPlan.None _ -> null;
         };
         return new TransformerBlock(plan, norms, linears, rotary);
     }
@@ -164,7 +165,9 @@ public final class TransformerBlock {
             int[] positions = new int[tokens];
             Arrays.setAll(positions, t -> t);
             RotaryTable.Angles[] angles = new RotaryTable.Angles[tokens];
-            Arrays.fill(angles, rotary.angles(0, tokens, tokens));
+            if (rotary != null) {
+                Arrays.fill(angles, rotary.angles(0, tokens, tokens));
+            }
             run(hidden, true, tap, workspace, (qkv, mixed) -> {
                 rotate(qkv, positions, angles, workspace, (t, head, key, value) -> {
                     long row = 4L * dim * ((long) head * tokens + t);
@@ -192,7 +195,7 @@ public final class TransformerBlock {
             KeyValueCache[] caches,
             Workspace workspace) {
         RotaryTable.Angles[] angles = new RotaryTable.Angles[positions.length];
-        for (Attention.Span span : spans) {
+        for (Attention.Span span : rotary == null ? List.<Attention.Span>of() : spans) {
             int end = span.first() + span.to() - span.from();
             Arrays.fill(
                     angles,
@@ -319,7 +322,7 @@ public final class TransformerBlock {
         int dim = heads.headDim();
         int queries = heads.heads();
         long values = 4L * heads.keyValueHeads() * dim;
-        int half = rotary.half();
+        int half = rotary == null ? 0 : rotary.half();
         NormPlan queryNorm = heads.queryNorm().orElse(null);
         NormPlan keyNorm = heads.keyNorm().orElse(null);
         MemorySegment data = qkv.data();
@@ -331,7 +334,9 @@ public final class TransformerBlock {
                     if (norm != null) {
                         normalize(norm, data, at, h < queries ? norms.query() : norms.key(), data, at);
                     }
-                    VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
+                    if (rotary != null) {
+                        VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
+                    }
                     if (h >= queries) {
                         store.store(t, h - queries, at, at + values);
                     }

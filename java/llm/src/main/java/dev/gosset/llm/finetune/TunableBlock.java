@@ -1,5 +1,6 @@
 package dev.gosset.llm.finetune;
 
+import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.kernel.dense.VectorGradients;
 import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
@@ -12,6 +13,7 @@ import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.NormPlan;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
+import dev.gosset.llm.plan.PositionPlan;
 import dev.gosset.llm.plan.RotaryTable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -76,7 +78,13 @@ final class TunableBlock {
 
     private static Grouped heads(BlockPlan plan) {
         return switch (plan.attention()) {
-            case Grouped grouped -> grouped;
+            case Grouped grouped ->
+                switch (grouped.position()) {
+                    case PositionPlan.Rotary _ -> grouped;
+                    case PositionPlan.None _ ->
+                        throw new UnsupportedModelException(
+                                "fine-tuning does not know layers without a rotary embedding");
+                };
         };
     }
 

@@ -1,5 +1,6 @@
 package dev.gosset.llm.plan;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
@@ -33,6 +34,7 @@ import java.util.function.Function;
  * @param rotaryTheta base of the rotary frequencies
  * @param rotaryScaling what becomes of them
  * @param windows for each layer how many positions a token attends to, itself included; 0 for all
+ * @param turned for each layer whether queries and keys are turned by their positions
  * @param tiedEmbeddings whether the head is the embedding matrix
  * @param qkvBias whether q, k and v add a bias
  * @param outputBias whether o adds a bias
@@ -54,6 +56,7 @@ public record ModelConfig(
         double rotaryTheta,
         RotaryScaling rotaryScaling,
         List<Integer> windows,
+        List<Boolean> turned,
         boolean tiedEmbeddings,
         boolean qkvBias,
         boolean outputBias,
@@ -71,6 +74,7 @@ public record ModelConfig(
 
     public ModelConfig {
         windows = List.copyOf(windows);
+        turned = List.copyOf(turned);
         eosTokenIds = List.copyOf(eosTokenIds);
     }
 
@@ -153,7 +157,8 @@ public record ModelConfig(
         JsonFile ids = generation.has("eos_token_id") ? generation : json;
         boolean bias = json.flag("attention_bias", false);
         List<Integer> windows = windows(family, json, layers);
-        RotaryParameters rotary = RotaryParameters.parse(json, headDim, positions, layerTypes(windows));
+        RotaryParameters rotary = RotaryParameters.parse(
+                json, headDim, positions, layerTypes(windows), family.defaults().theta());
         return new ModelConfig(
                 family,
                 hidden,
@@ -168,7 +173,8 @@ public record ModelConfig(
                 rotary.theta(),
                 rotary.scaling(),
                 windows,
-                tied(json, stored),
+                turned(family, json, layers),
+                tied(json, stored, family.defaults().tied()),
                 switch (family.attentionBias()) {
                     case NONE -> false;
                     case QKV -> true;
@@ -208,8 +214,8 @@ public record ModelConfig(
     }
 
     /** A head that is stored counts, whatever config.json says of it; one that is not must be the embedding. */
-    private static boolean tied(JsonFile json, Function<String, Optional<Tensor>> stored) {
-        boolean said = json.flag("tie_word_embeddings", false);
+    private static boolean tied(JsonFile json, Function<String, Optional<Tensor>> stored, boolean usual) {
+        boolean said = json.flag("tie_word_embeddings", usual);
         boolean stands = stored.apply("lm_head.weight").isPresent();
         if (!said && !stands && stored.apply(EMBEDDING).isPresent()) {
             throw new FormatException(json.where() + ": tie_word_embeddings: found "
@@ -218,6 +224,30 @@ public record ModelConfig(
                     + " evaluated; expected true where its head is the embedding, or the weights with the head");
         }
         return said && !stands;
+    }
+
+    /** Where config.json names no layers, every fourth is not turned, or as often as it says. */
+    private static List<Boolean> turned(ModelFamily family, JsonFile json, int layers) {
+        if (!family.unturnedLayers()) {
+            return Collections.nCopies(layers, true);
+        }
+        List<Boolean> turned = new ArrayList<>();
+        JsonNode given = json.node().path("no_rope_layers");
+        if (given.isMissingNode() || given.isNull()) {
+            int interval = json.integer("no_rope_layer_interval", 1, MOST_LAYERS, 4);
+            for (int i = 0; i < layers; i++) {
+                turned.add((i + 1) % interval != 0);
+            }
+            return turned;
+        }
+        for (int i = 0; i < layers; i++) {
+            JsonNode flag = given.path(i);
+            if (!given.isArray() || !flag.isInt() || flag.intValue() < 0 || flag.intValue() > 1) {
+                throw json.bad("no_rope_layers", "1 or 0 for each of the " + layers + " layers, 0 where it has none");
+            }
+            turned.add(flag.intValue() == 1);
+        }
+        return turned;
     }
 
     private static Set<String> layerTypes(List<Integer> windows) {
@@ -232,7 +262,7 @@ public record ModelConfig(
         boolean used = switch (family.window()) {
             case NEVER -> false;
             case ALL_LAYERS -> true;
-            case SOME_LAYERS -> json.flag("use_sliding_window", false);
+            case SOME_LAYERS, NAMED_LAYERS -> json.flag("use_sliding_window", false);
         };
         // 0 and -1 mean none; a window that no sequence fills is none either.
         if (!used || window < 1 || window > LONGEST) {
@@ -241,6 +271,9 @@ public record ModelConfig(
         List<String> types = json.texts("layer_types");
         if (json.has("layer_types") && types.size() != layers) {
             throw json.bad("layer_types", "one entry for each of the " + layers + " layers");
+        }
+        if (types.isEmpty() && family.window() == ModelFamily.Window.NAMED_LAYERS) {
+            throw json.bad("layer_types", "one entry for each of the " + layers + " layers beside use_sliding_window");
         }
         int first = family.window() == ModelFamily.Window.ALL_LAYERS
                 ? 0

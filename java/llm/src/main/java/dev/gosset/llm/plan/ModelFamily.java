@@ -19,6 +19,8 @@ import java.util.stream.Collectors;
  * @param configurableMlpBias whether {@code mlp_bias} in config.json is honoured; otherwise there is none
  * @param queryKeyNorm whether queries and keys are RMS-normalized per head before the rotation
  * @param window what a sliding window in config.json applies to
+ * @param unturnedLayers whether {@code no_rope_layers} and {@code no_rope_layer_interval} are honoured: layers whose queries and keys
+ *     are not turned by their positions
  * @param defaults what holds where config.json leaves a key out
  */
 public record ModelFamily(
@@ -29,6 +31,7 @@ public record ModelFamily(
         boolean configurableMlpBias,
         boolean queryKeyNorm,
         Window window,
+        boolean unturnedLayers,
         Defaults defaults) {
     /**
      * What a family's configuration class in transformers 5.18 has for keys that config.json does not mention, as far as
@@ -38,8 +41,14 @@ public record ModelFamily(
      * @param headDim {@code head_dim}; 0 for hidden size / heads
      * @param positions {@code max_position_embeddings}
      * @param window {@code sliding_window}; 0 for none
+     * @param theta {@code rope_theta}
+     * @param tied {@code tie_word_embeddings}
      */
-    public record Defaults(int keyValueHeads, int headDim, int positions, int window) {}
+    public record Defaults(int keyValueHeads, int headDim, int positions, int window, double theta, boolean tied) {
+        Defaults(int keyValueHeads, int headDim, int positions, int window) {
+            this(keyValueHeads, headDim, positions, window, 10_000, false);
+        }
+    }
 
     /** Which of the attention linears add a bias. */
     public enum AttentionBias {
@@ -60,7 +69,9 @@ public record ModelFamily(
          * Where {@code use_sliding_window} is true, the layers that {@code layer_types} names, or those from
          * {@code max_window_layers} on.
          */
-        SOME_LAYERS
+        SOME_LAYERS,
+        /** Where {@code use_sliding_window} is true, the layers that {@code layer_types} must name. */
+        NAMED_LAYERS
     }
 
     /** Llama 1, 2 and 3.x. */
@@ -72,6 +83,7 @@ public record ModelFamily(
             true,
             false,
             Window.NEVER,
+            false,
             new Defaults(0, 0, 2048, 0));
 
     /** Mistral 7B and its kin. */
@@ -83,6 +95,7 @@ public record ModelFamily(
             false,
             false,
             Window.ALL_LAYERS,
+            false,
             new Defaults(8, 0, 131_072, 4096));
 
     /** Qwen 2 and 2.5. */
@@ -94,6 +107,7 @@ public record ModelFamily(
             false,
             false,
             Window.SOME_LAYERS,
+            false,
             new Defaults(32, 0, 32_768, 4096));
 
     /** Qwen 3, dense. */
@@ -105,10 +119,23 @@ public record ModelFamily(
             false,
             true,
             Window.SOME_LAYERS,
+            false,
             new Defaults(32, 128, 32_768, 4096));
 
+    /** SmolLM 3: some layers do not know where tokens stand. */
+    public static final ModelFamily SMOLLM3 = new ModelFamily(
+            "SmolLM3",
+            "SmolLM3ForCausalLM",
+            "smollm3",
+            AttentionBias.CONFIGURED,
+            true,
+            false,
+            Window.NAMED_LAYERS,
+            true,
+            new Defaults(4, 0, 32_768, 0, 2_000_000, true));
+
     /** Every family that Gosset runs. */
-    public static final List<ModelFamily> KNOWN = List.of(LLAMA, MISTRAL, QWEN2, QWEN3);
+    public static final List<ModelFamily> KNOWN = List.of(LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3);
 
     /** The class of a model saved without its head, such as {@code LlamaModel}. */
     private String baseArchitecture() {

@@ -73,7 +73,9 @@ public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan f
                     config.headDim(),
                     perHead ? Optional.of(norm("self_attn.q_norm", config.headDim())) : Optional.empty(),
                     perHead ? Optional.of(norm("self_attn.k_norm", config.headDim())) : Optional.empty(),
-                    new Rotary(config.headDim(), config.rotaryTheta(), config.rotaryScaling()),
+                    config.turned().get(layer)
+                            ? new Rotary(config.headDim(), config.rotaryTheta(), config.rotaryScaling())
+                            : new PositionPlan.None(),
                     config.windows().get(layer),
                     (float) (1 / Math.sqrt(config.headDim())));
         }

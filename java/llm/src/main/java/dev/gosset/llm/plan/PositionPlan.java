@@ -10,4 +10,7 @@ public sealed interface PositionPlan {
      * @param scaling what becomes of them
      */
     record Rotary(int dim, double theta, RotaryScaling scaling) implements PositionPlan {}
+
+    /** It does not, but for what the mask of causal attention shows. */
+    record None() implements PositionPlan {}
 }

@@ -15,9 +15,6 @@ import java.util.Set;
 record RotaryParameters(double theta, RotaryScaling scaling) {
     private static final double LARGEST = 1e9;
 
-    /** Where no base is given, in every known family. */
-    private static final double DEFAULT_THETA = 10_000;
-
     private static final JsonFile NONE = JsonFile.parse("config.json", "{}");
     private static final Set<String> TYPE = Set.of("rope_type", "type");
 
@@ -25,12 +22,14 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
      * @param dim dimension of a head
      * @param positions {@code max_position_embeddings}
      * @param layerTypes what the model's layers are, {@code full_attention} or {@code sliding_attention}
+     * @param usual the base where none is given
      */
-    static RotaryParameters parse(JsonFile json, int dim, int positions, Set<String> layerTypes) {
+    static RotaryParameters parse(JsonFile json, int dim, int positions, Set<String> layerTypes, double usual) {
         JsonFile now = flat(object(json, "rope_parameters"), layerTypes);
         JsonFile old = object(json, "rope_scaling");
         JsonFile rope = now == null ? old : old == null ? now : agreed(json, now, old);
-        return new RotaryParameters(theta(json, now, old), scaling(json, rope == null ? NONE : rope, dim, positions));
+        return new RotaryParameters(
+                theta(json, now, old, usual), scaling(json, rope == null ? NONE : rope, dim, positions));
     }
 
     private static JsonFile object(JsonFile json, String key) {
@@ -80,7 +79,7 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
         return a.isNumber() && b.isNumber() ? a.doubleValue() == b.doubleValue() : a.equals(b);
     }
 
-    private static double theta(JsonFile json, JsonFile now, JsonFile old) {
+    private static double theta(JsonFile json, JsonFile now, JsonFile old, double usual) {
         List<JsonFile> places = new ArrayList<>(List.of(json));
         for (JsonFile place : new JsonFile[] {now, old}) {
             if (place != null) {
@@ -88,14 +87,14 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
             }
         }
         places.removeIf(place -> !place.has("rope_theta"));
-        double theta = places.isEmpty() ? DEFAULT_THETA : places.getFirst().number("rope_theta", 0, 1e15);
+        double theta = places.isEmpty() ? usual : places.getFirst().number("rope_theta", 0, 1e15);
         for (JsonFile place : places) {
             if (place.number("rope_theta", 0, 1e15) != theta) {
                 throw place.bad("rope_theta", "the same as rope_theta elsewhere, " + theta);
             }
         }
         // transformers takes rope_scaling in the place of all of rope_parameters, the base included.
-        if (old != null && now != null && !json.has("rope_theta") && !old.has("rope_theta") && theta != DEFAULT_THETA) {
+        if (old != null && now != null && !json.has("rope_theta") && !old.has("rope_theta") && theta != usual) {
             throw now.bad(
                     "rope_theta",
                     "it in rope_scaling or as rope_theta too: others read nothing of rope_parameters beside rope_scaling");

@@ -231,6 +231,7 @@ class GradientsTest {
                 10_000,
                 new RotaryScaling.None(),
                 List.of(window),
+                List.of(true),
                 false,
                 bias,
                 false,

@@ -35,7 +35,7 @@ class AgreementTest {
     private static final double BYTE_TOLERANCE = 2e-2;
 
     @SuppressWarnings("UnusedVariable")
-    private static final Iterable<String> MODELS = TinyModels.NAMES;
+    private static final Iterable<String> MODELS = TinyModels.ALL;
 
     private final ThreadTeam team = new ThreadTeam(2);
     private final Workspace workspace = new Workspace(team);

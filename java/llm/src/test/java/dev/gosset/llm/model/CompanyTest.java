@@ -51,7 +51,7 @@ class CompanyTest {
 
     @BeforeAll
     void models() throws IOException {
-        for (String name : TinyModels.NAMES) {
+        for (String name : TinyModels.ALL) {
             directories.put(name, TinyModels.directory(name));
         }
         Path text = Files.writeString(temporary.resolve("text.txt"), TinyModels.text(3, 600));

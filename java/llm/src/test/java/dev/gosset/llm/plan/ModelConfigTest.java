@@ -2,6 +2,7 @@ package dev.gosset.llm.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -25,7 +26,7 @@ class ModelConfigTest {
              "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 100, "max_position_embeddings": 512}""";
 
     @SuppressWarnings("UnusedVariable")
-    private static final Iterable<String> MODELS = TinyModels.NAMES;
+    private static final Iterable<String> MODELS = TinyModels.ALL;
 
     /** The configuration with the keys of {@code changes} added or, where null, removed. */
     private static ModelConfig with(String changes, String generation) {
@@ -252,10 +253,35 @@ class ModelConfigTest {
         assertThatExceptionOfType(UnsupportedModelException.class)
                 .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
                 .withMessage("config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
-                        + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
+                        + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM");
         assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
                         .family())
                 .isEqualTo(ModelFamily.QWEN3);
+    }
+
+    /** Which layers of SmolLM 3 do not know where tokens stand. */
+    @Test
+    void layersWithoutRotaryEmbedding() {
+        String smol = "\"architectures\": [\"SmolLM3ForCausalLM\"], \"num_hidden_layers\": 5";
+        ModelConfig usual = with("{" + smol + "}");
+        assertThat(usual.turned()).containsExactly(true, true, true, false, true);
+        assertThat(usual.rotaryTheta()).isEqualTo(2_000_000);
+        assertThat(with("{" + smol + ", \"no_rope_layer_interval\": 2}").turned())
+                .containsExactly(true, false, true, false, true);
+        // As transformers has it, a list may be longer than the model.
+        assertThat(with("{" + smol + ", \"no_rope_layers\": [0, 1, 1, 0, 0, 1]}")
+                        .turned())
+                .containsExactly(false, true, true, false, false);
+        for (String bad : List.of("[0, 1]", "[0, 1, 2, 0, 0]", "[true, 1, 1, 1, 1]", "7")) {
+            assertThatThrownBy(() -> with("{" + smol + ", \"no_rope_layers\": " + bad + "}"))
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining("no_rope_layers: found")
+                    .hasMessageContaining("expected 1 or 0 for each of the 5 layers");
+        }
+        assertThatThrownBy(() -> with("{" + smol + ", \"use_sliding_window\": true, \"sliding_window\": 4}"))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("layer_types");
+        assertThat(with("{\"no_rope_layers\": [0, 0, 0]}").turned()).containsOnly(true);
     }
 
     @ParameterizedTest

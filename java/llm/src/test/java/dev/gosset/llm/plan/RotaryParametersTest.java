@@ -25,7 +25,8 @@ class RotaryParametersTest {
                 JsonFile.parse("config.json", json.replace('\'', '"')),
                 8,
                 POSITIONS,
-                layerTypes.length == 0 ? Set.of("full_attention") : Set.of(layerTypes));
+                layerTypes.length == 0 ? Set.of("full_attention") : Set.of(layerTypes),
+                10_000);
     }
 
     /** Random configurations of every type and family, by make_rotary_cases.py. */
@@ -40,7 +41,7 @@ class RotaryParametersTest {
             JsonFile json = JsonFile.parse("config.json", c.get("config").toString());
             int dim = json.integer("head_dim", 2, 4096);
             RotaryParameters found = RotaryParameters.parse(
-                    json, dim, json.integer("max_position_embeddings", 1, 1 << 20), Set.of("full_attention"));
+                    json, dim, json.integer("max_position_embeddings", 1, 1 << 20), Set.of("full_attention"), 10_000);
             assertThat(found.scaling().attentionFactor())
                     .as("%s", c)
                     .isCloseTo(c.get("attention").doubleValue(), within(1e-12));
