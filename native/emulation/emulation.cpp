@@ -23,6 +23,7 @@ enum class State { kReady, kAtBarrier, kAtWarp, kDone };
 
 constexpr int kOperandBytes = 32;
 constexpr int kMostDevices = 8;
+constexpr size_t kSharedByDefault = 48 << 10;
 thread_local int current_device = 0;
 const char *const kBlockBarrier = "syncthreads";
 const char *const kClusterBarrier = "cluster barrier";
@@ -59,6 +60,8 @@ struct Machine {
     cudaError_t last = cudaSuccess;
     int shared_limit = 232448;
     int64_t memory_bytes = int64_t{8} << 30, live = 0;
+    /* By kernel: the most dynamic shared memory that it was allowed. */
+    std::map<const void *, int> shared_allowed;
     bool absent = false;
     int devices = 1, capability = 9;
     int64_t used_bytes[kMostDevices] = {};
@@ -278,15 +281,17 @@ static void run_cluster(unsigned bx, unsigned by, dim3 grid, dim3 block) {
     running().fiber.resume(m.outside);
 }
 
-static void run(const char *kernel, dim3 grid, dim3 block, size_t shared, unsigned cluster,
+static void run(Kernel launched, dim3 grid, dim3 block, size_t shared, unsigned cluster,
                 const std::function<void()> &body) {
     Machine &m = machine();
     m.block_threads = static_cast<int>(block.x * block.y * block.z);
     m.count = m.block_threads * static_cast<int>(cluster);
+    const char *kernel = launched.name;
     m.kernel = kernel;
     bool good_cluster = cluster == 1 || (cluster <= 8 && m.capability >= 9 && grid.x % cluster == 0 && m.block_threads % 32 == 0);
     if (m.block_threads < 1 || m.block_threads > 1024 || grid.x < 1 || grid.y < 1 || grid.y > 65535 || grid.z != 1 ||
-        !good_cluster || static_cast<int64_t>(shared) > m.shared_limit) {
+        !good_cluster || static_cast<int64_t>(shared) > m.shared_limit ||
+        (shared > kSharedByDefault && static_cast<int64_t>(shared) > m.shared_allowed[launched.key])) {
         snprintf(m.report, sizeof m.report,
                  "kernel %s: invalid launch of %u x %u blocks in clusters of %u, of %d threads with %zu bytes of shared memory",
                  kernel, grid.x, grid.y, cluster, m.block_threads, shared);
@@ -355,10 +360,19 @@ static void queue(cudaStream_t stream, std::function<void()> work) {
     }
 }
 
-void emulation::launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
+void emulation::launch(Kernel kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
                        std::function<void()> thread) {
     Lock lock(machine().mutex);
     queue(stream, [=] { run(kernel, grid, block, shared, cluster, thread); });
+}
+
+cudaError_t gosset_emulation_allow_shared(const void *kernel, int bytes) {
+    Lock lock(machine().mutex);
+    if (bytes > machine().shared_limit) {
+        return cudaErrorInvalidValue;
+    }
+    machine().shared_allowed[kernel] = bytes;
+    return cudaSuccess;
 }
 
 const char *cudaGetErrorString(cudaError_t error) {

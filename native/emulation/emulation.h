@@ -31,9 +31,10 @@
 #define __restrict__ __restrict
 #define GOSSET_SHARED(type, name) type *name = static_cast<type *>(emulation::shared_memory())
 #define GOSSET_LAUNCH(kernel, grid, block, shared, stream, ...)                                                        \
-    emulation::launch(#kernel, (grid), (block), (shared), (stream), 1, [=] { kernel(__VA_ARGS__); })
+    emulation::launch({#kernel, emulation::key(kernel)}, (grid), (block), (shared), (stream), 1, [=] { kernel(__VA_ARGS__); })
 #define GOSSET_LAUNCH_CLUSTERS(cluster, kernel, grid, block, shared, stream, ...)                                      \
-    (emulation::launch(#kernel, (grid), (block), (shared), (stream), (cluster), [=] { kernel(__VA_ARGS__); }),         \
+    (emulation::launch({#kernel, emulation::key(kernel)}, (grid), (block), (shared), (stream), (cluster),              \
+                       [=] { kernel(__VA_ARGS__); }),                                                                  \
      cudaGetLastError())
 
 // ---------------------------------------------------------------------------------------------------- types
@@ -143,7 +144,15 @@ static inline float truncate(double x) {
 }
 
 /* Runs the grid, `cluster` blocks (next to each other in x) at a time. */
-void launch(const char *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
+struct Kernel {
+    const char *name;
+    const void *key;
+};
+template <class Function>
+const void *key(Function *kernel) {
+    return reinterpret_cast<const void *>(kernel);
+}
+void launch(Kernel kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, unsigned cluster,
             std::function<void()> thread);
 
 }  // namespace emulation
@@ -349,9 +358,11 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
+/* What the kernel's launches may ask for from now on; recorded ones too, when they are replayed. Refused beyond what the device offers. */
+cudaError_t gosset_emulation_allow_shared(const void *kernel, int bytes);
 template <class Kernel>
-static inline cudaError_t cudaFuncSetAttribute(Kernel *, cudaFuncAttribute, int) {
-    return cudaSuccess;
+static inline cudaError_t cudaFuncSetAttribute(Kernel *kernel, cudaFuncAttribute, int bytes) {
+    return gosset_emulation_allow_shared(emulation::key(kernel), bytes);
 }
 
 /*

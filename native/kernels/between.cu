@@ -300,16 +300,16 @@ BetweenPlan plan_between(const Between &b, const Limits &limits) {
     int64_t alone = block_bytes(b), shared = cluster_bytes(b);
     bool fits = alone <= limits.shared_bytes;
     bool can_share = limits.major >= 9 && shared <= limits.shared_bytes && shares_of(b).fold > 0;
-    return can_share && (!fits || between_work(b) > kOneBlockWork) ? BetweenPlan{kClusterBlocks, shared}
-                                                                   : BetweenPlan{1, alone};
+    return can_share && (!fits || between_work(b) > kOneBlockWork) ? BetweenPlan{kClusterBlocks, shared, limits.shared_bytes}
+                                                                   : BetweenPlan{1, alone, limits.shared_bytes};
 }
 
 cudaError_t between(const Between &b, const BetweenPlan &plan, cudaStream_t stream) {
     bool cluster = plan.blocks > 1;
     int shared = static_cast<int>(plan.needed), length = between_length(b);
     cudaError_t e =
-        cluster ? cudaFuncSetAttribute(between_cluster_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared)
-                : cudaFuncSetAttribute(between_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+        cluster ? cudaFuncSetAttribute(between_cluster_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.most)
+                : cudaFuncSetAttribute(between_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.most);
     if (e != cudaSuccess) {
         return e;
     }

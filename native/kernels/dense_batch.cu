@@ -218,7 +218,8 @@ cudaError_t launch(const Dense &d, const Limits &limits, cudaStream_t stream) {
     int columns = ((all + rounds - 1) / rounds + kRound<type> - 1) / kRound<type> * kRound<type>;
     int64_t shared = kFixed + int64_t{16} * kPieces<type> * T * kVectors * vector_stride<type>(columns);
     auto kernel = dense_batch_kernel<type, T>;
-    cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    /* It belongs to the kernel, not to the launch: always the same, for other threads and recorded launches have others. */
+    cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
     if (e != cudaSuccess) {
         return e;
     }

@@ -63,6 +63,8 @@ struct Between {
 struct BetweenPlan {
     int blocks;
     int64_t needed;
+    /* The most that any plan on this device needs: what the kernels are allowed, since that belongs to them and not to a launch. */
+    int most;
 };
 /* The plan for this device; more than limits.shared_bytes are needed where there is none. */
 BetweenPlan plan_between(const Between &b, const Limits &limits);

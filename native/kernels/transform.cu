@@ -120,6 +120,10 @@ __global__ void __launch_bounds__(kThreads)
     }
 }
 
+/* A padded vector up to its last element: the longest fits into the 99 KB that a block of any device may have. */
+constexpr int64_t vector_bytes(int64_t n) { return 4 * (n + (n - 1) / 32); }
+static_assert(vector_bytes(kOneBlockTransform) <= 99 << 10, "a transform fits into a block of any device");
+
 unsigned blocks_for(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
 
 }  // namespace
@@ -129,9 +133,9 @@ cudaError_t transform(const void *x, int x_type, void *out, int out_type, int n,
                       cudaStream_t stream) {
     int turn = transpose ? 1 : 0;
     if (work == nullptr) {
-        size_t shared = static_cast<size_t>(padded_bytes(n));
+        size_t shared = static_cast<size_t>(vector_bytes(n));
         cudaError_t e = cudaFuncSetAttribute(transform_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                             static_cast<int>(padded_bytes(kOneBlockTransform)));
+                                             static_cast<int>(vector_bytes(kOneBlockTransform)));
         if (e != cudaSuccess) {
             return e;
         }

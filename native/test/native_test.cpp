@@ -257,6 +257,53 @@ double transform_case(int n, Small s, int rows, bool transpose, int in_type, int
     return relative(y, expected);
 }
 
+/* On a device with 99 KB for a block, the longest that one block transforms too, and the same bits as elsewhere. */
+void test_transform_in_little_memory() {
+    for (int n : {64, 24576}) {
+        /* 24576 = 3 x 8192. */
+        Device<float> x(normals(n)), little(n), much(n), hartley(normals(3));
+#ifndef GOSSET_ON_DEVICE
+        gosset_emulation_shared_bytes(101376);
+#endif
+        OK(gosset_transform(x.address, 0, little.address, 0, n, n == 64 ? 1 : 3, 1, n == 64 ? 0 : 2, hartley.address, 0, 0, 0, 0.1f, 0, nullptr));
+#ifndef GOSSET_ON_DEVICE
+        gosset_emulation_shared_bytes(232448);
+#endif
+        OK(gosset_transform(x.address, 0, much.address, 0, n, n == 64 ? 1 : 3, 1, n == 64 ? 0 : 2, hartley.address, 0, 0, 0, 0.1f, 0, nullptr));
+        std::vector<float> a = little.read(), b = much.read();
+        CHECK(memcmp(a.data(), b.data(), sizeof(float) * n) == 0, "n = %d depends on the shared memory", n);
+    }
+}
+
+/* A graph of a long vector and a short one: what the kernel was allowed when it was last launched must do for both. */
+void test_between_of_two_sizes() {
+    int lengths[2] = {16384, 2048};
+    gosset_stream *stream = nullptr;
+    OK(gosset_stream_create(&stream));
+    {
+        Device<float> z(normals(16384)), v(std::vector<float>(16384, 1.0f)), scale(1);
+        Device<int8_t> a(static_cast<size_t>(gosset_activation_bytes(16384, 1)));
+        auto both = [&] {
+            for (int n : lengths) {
+                OK(gosset_between(GOSSET_BETWEEN_PLAIN, z.address, 0, 1, 0, 0, 0, 0, 0, 0, n, 1, 0, 0, v.address, 1, a.address,
+                                  scale.address, stream));
+            }
+        };
+        OK(gosset_device_synchronize());
+        both();
+        OK(gosset_graph_begin(stream));
+        both();
+        gosset_graph *graph = nullptr;
+        OK(gosset_graph_end(stream, &graph));
+        for (int i = 0; i < 2; i++) {
+            OK(gosset_graph_launch(graph, stream));
+            OK(gosset_stream_synchronize(stream));
+        }
+        OK(gosset_graph_destroy(graph));
+    }
+    OK(gosset_stream_destroy(stream));
+}
+
 void test_transform() {
     struct Case {
         int n, kind, k;
@@ -938,6 +985,8 @@ int main(int argc, char **argv) {
 #endif
         {"runtime", test_runtime},
         {"transform", test_transform},
+        {"transform with 99 KB", test_transform_in_little_memory},
+        {"two sizes in one graph", test_between_of_two_sizes},
         {"activations", test_activations},
         {"matvec", test_matvec},
         {"decode", test_decode},

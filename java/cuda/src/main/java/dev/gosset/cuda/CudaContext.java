@@ -15,6 +15,9 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * <p>Thread-safe.
  */
 public final class CudaContext implements AutoCloseable {
+    /** Of the compute capability: what the kernels are built for. */
+    private static final int OLDEST_MAJOR = 8;
+
     private final CudaDevice device;
     private final Map<String, Long> live = new TreeMap<>();
     private long liveBytes;
@@ -27,7 +30,7 @@ public final class CudaContext implements AutoCloseable {
 
     /**
      * @param index the device's number, from 0
-     * @throws CudaException where there is no such device
+     * @throws CudaException where there is no such device, or it is too old
      */
     public static CudaContext open(int index) {
         int count = CudaLibrary.devices();
@@ -37,7 +40,15 @@ public final class CudaContext implements AutoCloseable {
                     0,
                     "there is no cuda:" + index + ", found " + count + " device(s)");
         }
-        CudaContext context = new CudaContext(CudaDevice.read(index));
+        CudaDevice device = CudaDevice.read(index);
+        if (device.major() < OLDEST_MAJOR) {
+            throw new CudaException(
+                    GossetCuda.GOSSET_UNSUPPORTED(),
+                    0,
+                    "cuda:" + index + " (" + device.name() + ") has compute capability " + device.major() + "."
+                            + device.minor() + ", " + OLDEST_MAJOR + ".0 or later is needed");
+        }
+        CudaContext context = new CudaContext(device);
         context.select();
         return context;
     }

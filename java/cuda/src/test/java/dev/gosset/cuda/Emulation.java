@@ -119,6 +119,11 @@ public final class Emulation {
         call("gosset_emulation_order", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), order);
     }
 
+    /** The major number of the compute capability. */
+    public static void capability(int major) {
+        call("gosset_emulation_capability", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), major);
+    }
+
     /** How many devices are pretended from here on. */
     public static void devices(int count) {
         call("gosset_emulation_devices", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT), count);

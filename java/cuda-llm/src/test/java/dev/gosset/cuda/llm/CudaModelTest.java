@@ -144,6 +144,21 @@ class CudaModelTest extends LoadedModelContract {
         }
     }
 
+    /** Before anything of the model is uploaded. */
+    @Test
+    void aDeviceThatIsTooOldIsRefusedInOneSentence() {
+        Emulation.requireNoDevice();
+        Emulation.capability(7);
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(TinyModels.directory("llama"), team)) {
+            assertThatThrownBy(() -> load(model, team))
+                    .isInstanceOf(DeviceException.class)
+                    .hasMessage("cuda:0 (emulation on the CPU) has compute capability 7.0, 8.0 or later is needed");
+        } finally {
+            Emulation.capability(9);
+        }
+    }
+
     @Test
     void aModelThatDoesNotFitLeavesNothing() {
         Emulation.requireNoDevice();
