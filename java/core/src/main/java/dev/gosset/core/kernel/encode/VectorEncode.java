@@ -59,6 +59,10 @@ public final class VectorEncode implements EncodeKernel {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     private static final MemorySegment ALL = NativeMemory.ALL;
     private static final int LANES = F.length();
+
+    /** 128 bits: what SSE4 and AVX can do. */
+    private static final boolean NARROW = LANES == 4;
+
     private static final int DIMENSION = Codebook.DIMENSION;
     private static final int ROW = PointTables.ROW;
 
@@ -602,6 +606,19 @@ public final class VectorEncode implements EncodeKernel {
         ints(s, r + FLIP).blend(flippedBit, isShell).intoMemorySegment(ALL, s + r + FLIP & NativeMemory.ADDRESS, ORDER);
     }
 
+    /**
+     * Two to the power of each lane, 0 to 8, in its nine lowest bits; the others may be set. Processors without AVX2 shift
+     * all lanes by one count only, so it is read from a float whose exponent is the lane, added to one whose last bit is
+     * worth 1.
+     */
+    private static IntVector powerOfTwo(IntVector exponent) {
+        return exponent.add(127)
+                .lanewise(VectorOperators.LSHL, 23)
+                .reinterpretAsFloats()
+                .add(0x1p23f)
+                .reinterpretAsInts();
+    }
+
     /** The better shift; FOUND receives {@code key << 8 | sign bits}, in the order of the vectors. */
     private static void choose(long s, int end) {
         for (int o = 0; o < end; o += VECTOR) {
@@ -630,7 +647,7 @@ public final class VectorEncode implements EncodeKernel {
         key = key.blend(shell, shell.compare(VectorOperators.NE, 0));
         signs = signs.lanewise(
                 VectorOperators.XOR,
-                IntVector.broadcast(I, 1).lanewise(VectorOperators.LSHL, flip).and(255));
+                (NARROW ? powerOfTwo(flip) : IntVector.broadcast(I, 1).lanewise(VectorOperators.LSHL, flip)).and(255));
         key.lanewise(VectorOperators.LSHL, 8)
                 .or(signs)
                 .rearrange(IN_ORDER)
