@@ -4,9 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gosset.cli.demo.DemoModel;
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -28,6 +33,38 @@ final class ExamplesTest {
         assertThat(bytes.toString(StandardCharsets.UTF_8))
                 .hasSizeGreaterThan(20)
                 .contains(" ");
+    }
+
+    /** A JVM of modules alone, which may call native code only from those that are named. */
+    @Test
+    void bothRunOnTheModulePath() throws Exception {
+        Path model = DemoModel.copyTo(temporary.resolve("model"));
+        assertThat(module("GenerateText", model.toString(), "Once"))
+                .hasSizeGreaterThan(20)
+                .contains(" ");
+        assertThat(module("QuantizeMatrix")).contains("2 bits: relative error 0.", "4 bits: relative error 0.");
+    }
+
+    private static String module(String program, String... arguments) throws Exception {
+        String path = Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+                .filter(p -> !p.contains("test-classes"))
+                .collect(Collectors.joining(File.pathSeparator));
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--add-modules=jdk.incubator.vector",
+                "--enable-native-access=dev.gosset.core,ai.djl.tokenizers,com.sun.jna",
+                "--illegal-native-access=deny",
+                "--module-path",
+                path,
+                "--module",
+                "dev.gosset.examples/dev.gosset.examples." + program));
+        command.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(command)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as(out).isZero();
+        return out;
     }
 
     /** Normal weights and inputs: the relative error is near the root of the codebook's Gaussian error. */

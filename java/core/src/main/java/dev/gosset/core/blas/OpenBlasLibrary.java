@@ -2,10 +2,15 @@ package dev.gosset.core.blas;
 
 import dev.gosset.core.GossetException;
 import dev.gosset.core.library.LibraryFiles;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
+import java.lang.module.ModuleFinder;
+import java.lang.module.ModuleReader;
+import java.lang.module.ModuleReference;
+import java.net.URI;
 import java.net.URL;
 import java.net.URLConnection;
 import java.nio.file.Files;
@@ -15,7 +20,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
+import java.util.stream.Stream;
 
 /**
  * Finds the OpenBLAS of this platform: first inside the {@code org.bytedeco:openblas} jar on the class path, whose
@@ -87,15 +94,15 @@ final class OpenBlasLibrary {
         Platform platform = Platform.of(System.getProperty("os.name"), System.getProperty("os.arch"));
         String resource = "org/bytedeco/openblas/" + platform.directory + "/" + platform.library;
         List<String> tried = new ArrayList<>();
-        if (resource(resource) != null) {
-            try {
+        try {
+            if (resource(resource) != null) {
                 return fromJar(platform);
-            } catch (IOException | IllegalArgumentException | UnsatisfiedLinkError e) {
-                tried.add(resource + " on the class path could not be used (" + e.getMessage() + ")");
             }
-        } else {
-            tried.add(resource + " is not on the class path (add org.bytedeco:openblas with classifier "
+            tried.add(resource
+                    + " is neither on the class path nor on the module path (add org.bytedeco:openblas with classifier "
                     + platform.directory + ")");
+        } catch (IOException | IllegalArgumentException | UnsatisfiedLinkError e) {
+            tried.add(resource + " could not be used (" + e.getMessage() + ")");
         }
         for (String name : platform.systemNames) {
             try {
@@ -147,7 +154,27 @@ final class OpenBlasLibrary {
         return properties.getProperty("version", "unknown");
     }
 
-    private static URL resource(String name) {
-        return OpenBlasLibrary.class.getClassLoader().getResource(name);
+    /**
+     * On the class path, or else on the module path: a program of modules does not require OpenBLAS's, whose name is another one on each
+     * platform, so its loader does not see it.
+     */
+    private static URL resource(String name) throws IOException {
+        URL found = OpenBlasLibrary.class.getClassLoader().getResource(name);
+        String modules = System.getProperty("jdk.module.path");
+        if (found != null || modules == null) {
+            return found;
+        }
+        Path[] path = Stream.of(modules.split(File.pathSeparator)).map(Path::of).toArray(Path[]::new);
+        for (ModuleReference module : ModuleFinder.of(path).findAll()) {
+            if (module.descriptor().name().startsWith("org.bytedeco.openblas")) {
+                try (ModuleReader reader = module.open()) {
+                    Optional<URI> uri = reader.find(name);
+                    if (uri.isPresent()) {
+                        return uri.get().toURL();
+                    }
+                }
+            }
+        }
+        return null;
     }
 }

@@ -87,7 +87,9 @@ record KernelSelection(Kernels kernels, List<String> reasons, String obstacle) {
         try {
             MemorySegment.NULL.reinterpret(1);
         } catch (IllegalCallerException e) {
-            return "native access is denied; start java with --enable-native-access=ALL-UNNAMED";
+            Module own = KernelSelection.class.getModule();
+            return "native access is denied; start java with --enable-native-access="
+                    + (own.isNamed() ? own.getName() : "ALL-UNNAMED");
         }
         return null;
     }

@@ -1,0 +1,14 @@
+/** The commands, and the bundled demo model. */
+module dev.gosset.cli {
+    requires dev.gosset.llm;
+    requires static jdk.incubator.vector;
+    requires info.picocli;
+    requires me.tongfei.progressbar;
+    requires jdk.management;
+
+    exports dev.gosset.cli.demo;
+
+    opens dev.gosset.cli to
+            info.picocli,
+            com.fasterxml.jackson.databind;
+}
