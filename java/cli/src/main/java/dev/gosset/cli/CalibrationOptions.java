@@ -2,6 +2,7 @@ package dev.gosset.cli;
 
 import dev.gosset.llm.calibration.CalibrationText;
 import java.nio.file.Path;
+import java.util.List;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -10,15 +11,18 @@ import picocli.CommandLine.ParameterException;
 final class CalibrationOptions {
     @Option(
             names = "--calibration",
-            paramLabel = "FILE",
-            description = "UTF-8 text whose activations make the Hessians.")
-    private Path file;
+            paramLabel = "FILE|DIR",
+            description =
+                    "UTF-8 text whose activations make the Hessians: text files, .jsonl with a \"text\" on each line,"
+                            + " gzip, directories of such; may be given several times. Default: what the model writes itself.")
+    private List<Path> files = List.of();
 
     @Option(
             names = "--sequences",
             paramLabel = "N",
-            description = "Sequences to take from the text; default ${DEFAULT-VALUE}.")
-    private int sequences = 128;
+            description =
+                    "Sequences to take from the text; default: 128, and 32768 tokens where the model writes them.")
+    private Integer sequences;
 
     @Option(
             names = "--context",
@@ -29,24 +33,17 @@ final class CalibrationOptions {
     /** The text to calibrate on, or null where {@code hessians} take its place. */
     CalibrationText settings(CommandSpec spec, Path hessians) {
         if (hessians != null) {
-            if (file != null) {
+            if (!files.isEmpty()) {
                 throw new ParameterException(
                         spec.commandLine(), "--calibration and --hessians exclude each other: give one");
             }
             return null;
         }
-        if (file == null) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    spec.name().equals("quantize")
-                            ? "--calibration FILE or --hessians DIR is missing"
-                            : "--calibration FILE is missing");
-        }
-        if (sequences < 1 || (context != null && context < 2)) {
+        if ((sequences != null && sequences < 1) || (context != null && context < 2)) {
             throw new ParameterException(
                     spec.commandLine(),
                     "--sequences must be at least 1 and --context at least 2, found " + sequences + " and " + context);
         }
-        return new CalibrationText(file, sequences, context == null ? 0 : context);
+        return new CalibrationText(files, 0, sequences == null ? 0 : sequences, context == null ? 0 : context);
     }
 }

@@ -101,6 +101,50 @@ final class CommandsTest {
         }
     }
 
+    /** One command and nothing else; what the model wrote serves the next run too. */
+    @Test
+    void quantizeWithoutAText() throws Exception {
+        Path results = Files.createDirectory(temporary.resolve("results"));
+        Path written = null;
+        long time = 0;
+        for (String bits : List.of("2", "4")) {
+            json(Captured.run(
+                    "quantize",
+                    model.toString(),
+                    "--bits",
+                    bits,
+                    "--out",
+                    results.resolve(bits).toString(),
+                    "--sequences",
+                    "6",
+                    "--context",
+                    "32",
+                    "--json"));
+            try (var files = Files.list(results)) {
+                List<Path> kept = files.filter(Files::isRegularFile).toList();
+                assertThat(kept).hasSize(1);
+                assertThat(written == null || written.equals(kept.getFirst())).isTrue();
+                written = kept.getFirst();
+            }
+            assertThat(time == 0 || time == Files.getLastModifiedTime(written).toMillis())
+                    .isTrue();
+            time = Files.getLastModifiedTime(written).toMillis();
+        }
+        Captured again = Captured.run(
+                "quantize",
+                model.toString(),
+                "--bits",
+                "2",
+                "--out",
+                results.resolve("2").toString(),
+                "--sequences",
+                "6",
+                "--context",
+                "32",
+                "--resume");
+        assertThat(again.exit()).as(again.err()).isZero();
+    }
+
     @Test
     void divergenceIsOfAModelFromItsTeacher() throws Exception {
         Path student = TinyModels.copy("llama", temporary.resolve("student"));
@@ -281,7 +325,6 @@ final class CommandsTest {
             {"quantise"},
             {"quantize", model.toString()},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--bits", "5"},
-            {"quantize", model.toString(), "--out", "x", "--bits", "2"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--bits", "2", "--codebook", "E8P12RVQ4B"
             },
             {"generate", model.toString(), "--prompt", "x", "--temperature", "-1"},

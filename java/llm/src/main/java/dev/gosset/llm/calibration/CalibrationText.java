@@ -1,41 +1,99 @@
 package dev.gosset.llm.calibration;
 
-import dev.gosset.llm.io.TextFile;
+import dev.gosset.core.FormatException;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.Progress;
+import dev.gosset.llm.cpu.Transformer;
+import dev.gosset.llm.io.TextDocuments;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * The text whose activations make the Hessians.
  *
- * @param file UTF-8 text
+ * @param files text, lines of JSON, directories, as {@link TextDocuments} reads them; none for what the model writes itself
  * @param skipped how many sequences at its front to leave out
- * @param sequences how many sequences to take then
+ * @param sequences how many sequences to take then; 0 for the default
  * @param context tokens per sequence, the begin-of-text token included; 0 for the default
  */
-public record CalibrationText(Path file, int skipped, int sequences, int context) {
-    /** A text from its front. */
+public record CalibrationText(List<Path> files, int skipped, int sequences, int context) {
+    private static final int DEFAULT_CONTEXT = 2048;
+
+    /** Sequences of given text. */
+    private static final int DEFAULT_SEQUENCES = 128;
+
+    /** Tokens that a model writes: see docs/results.md for what more of them gain. */
+    private static final int WRITTEN_TOKENS = 32768;
+
+    public CalibrationText {
+        files = List.copyOf(files);
+    }
+
+    /** One file from its front. */
     public CalibrationText(Path file, int sequences, int context) {
         this(file, 0, sequences, context);
     }
 
-    private static final int DEFAULT_CONTEXT = 2048;
+    /** One file. */
+    public CalibrationText(Path file, int skipped, int sequences, int context) {
+        this(List.of(file), skipped, sequences, context);
+    }
 
     /** Tokens per sequence: {@link #context}, or 2048 or the model's own context where that is shorter. */
     public int contextFor(ModelConfig config) {
         if (context > config.longestSequence()) {
-            throw new dev.gosset.core.FormatException(
+            throw new FormatException(
                     "a context of " + context + " is longer than the model's context of " + config.longestSequence());
         }
         return context == 0 ? Math.min(DEFAULT_CONTEXT, config.maxPositions()) : context;
     }
 
-    /** Reads, tokenizes and cuts the text. */
+    /**
+     * Reads, tokenizes and cuts the text, or has the model write it.
+     *
+     * @param checksum tells the model from others; asked for only where the model writes
+     * @param directory where what the model writes is kept for other runs
+     */
+    public List<int[]> tokenize(
+            Transformer model,
+            Supplier<String> checksum,
+            Tokenizer tokenizer,
+            Path directory,
+            ThreadTeam team,
+            Progress progress) {
+        if (!files.isEmpty()) {
+            return tokenize(tokenizer, model.config());
+        }
+        int length = contextFor(model.config());
+        int count = sequences == 0 ? Math.ceilDiv(WRITTEN_TOKENS, length) : sequences;
+        return new WrittenText(model, checksum.get(), tokenizer, count, length).sequences(directory, team, progress);
+    }
+
+    /** Reads, tokenizes and cuts the text; there must be one. */
     public List<int[]> tokenize(Tokenizer tokenizer, ModelConfig config) {
-        int[] tokens = tokenizer.encode(TextFile.read(file), false);
+        int length = contextFor(config);
+        int count = skipped + (sequences == 0 ? DEFAULT_SEQUENCES : sequences);
+        long needed = (long) count * length;
+        List<int[]> pieces = new ArrayList<>();
+        long[] found = {0};
+        TextDocuments.read(files, text -> {
+            int[] tokens = tokenizer.encode(text, false);
+            pieces.add(tokens);
+            found[0] += tokens.length;
+            return found[0] < needed;
+        });
+        String source = files.getFirst() + (files.size() == 1 ? "" : " and " + (files.size() - 1) + " more");
         List<int[]> all = CalibrationSequences.cut(
-                tokens, tokenizer.leadingToken(), skipped + sequences, contextFor(config), file.toString());
+                pieces.stream().flatMapToInt(Arrays::stream).toArray(),
+                tokenizer.leadingToken(),
+                count,
+                length,
+                source);
         return all.subList(skipped, all.size());
     }
 }

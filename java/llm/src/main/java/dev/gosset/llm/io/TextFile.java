@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Reading of text that people give: calibration, evaluation. */
+/** Reading of text that people give, whole: for evaluation. */
 public final class TextFile {
     private TextFile() {}
 
@@ -18,18 +18,27 @@ public final class TextFile {
     public static String read(Path file) {
         ReadableFile.requireContent(file, "a text file");
         try {
-            String text = Utf8.decode(file.toString(), Files.readAllBytes(file));
-            if (text.isBlank()) {
-                throw new FormatException(file + ": is empty, expected text");
-            }
-            return text;
+            return decode(file, Files.readAllBytes(file));
         } catch (IOException e) {
             throw ReadableFile.failure(file, "a text file", e);
         } catch (OutOfMemoryError e) {
-            throw new FormatException(
-                    file + ": has " + file.toFile().length() + " bytes, which are read at once: at most 2 GiB, and the"
-                            + " JVM's heap of " + Runtime.getRuntime().maxMemory() + " bytes; give it more with -Xmx",
-                    e);
+            throw tooLarge(file, e);
         }
+    }
+
+    /** The text that is the content of a file; fails where it is blank. */
+    static String decode(Path file, byte[] bytes) {
+        String text = Utf8.decode(file.toString(), bytes);
+        if (text.isBlank()) {
+            throw new FormatException(file + ": is empty, expected text");
+        }
+        return text;
+    }
+
+    static FormatException tooLarge(Path file, OutOfMemoryError e) {
+        return new FormatException(
+                file + ": has " + file.toFile().length() + " bytes, which are read at once: at most 2 GiB, and the"
+                        + " JVM's heap of " + Runtime.getRuntime().maxMemory() + " bytes; give it more with -Xmx",
+                e);
     }
 }

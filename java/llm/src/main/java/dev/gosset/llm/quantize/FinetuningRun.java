@@ -161,7 +161,7 @@ public final class FinetuningRun {
         }
         if (sequences.size() < 2) {
             throw new FormatException(
-                    text.file() + ": fine-tuning needs at least 2 sequences, one to tune on and one to"
+                    text.files().getFirst() + ": fine-tuning needs at least 2 sequences, one to tune on and one to"
                             + " validate, found " + sequences.size());
         }
         if (Files.exists(teacher.resolve("tokenizer.json"))) {
@@ -169,8 +169,8 @@ public final class FinetuningRun {
                 List<int[]> others = text.tokenize(words, config);
                 for (int s = 0; s < sequences.size(); s++) {
                     if (!Arrays.equals(sequences.get(s), others.get(s))) {
-                        throw new FormatException(teacher + ": its tokenizer gives other tokens for " + text.file()
-                                + " than that of " + tokenizer + ", expected the same");
+                        throw new FormatException(teacher + ": its tokenizer gives other tokens for "
+                                + text.files().getFirst() + " than that of " + tokenizer + ", expected the same");
                     }
                 }
             }

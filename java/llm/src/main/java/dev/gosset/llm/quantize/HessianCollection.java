@@ -48,7 +48,13 @@ public record HessianCollection(int files, long tokens, double seconds) {
         try (SourceModel source = SourceModel.open(model, team)) {
             List<int[]> sequences;
             try (Tokenizer words = Tokenizer.open(tokenizer)) {
-                sequences = text.tokenize(words, source.config());
+                sequences = text.tokenize(
+                        source.model().transformer(),
+                        () -> source.check(team, progress),
+                        words,
+                        out.toAbsolutePath().getParent(),
+                        team,
+                        progress);
             }
             source.check(team, progress);
             int layers = source.config().layers();

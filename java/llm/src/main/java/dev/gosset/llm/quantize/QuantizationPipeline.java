@@ -133,7 +133,14 @@ public final class QuantizationPipeline {
             try (Tokenizer words = Tokenizer.open(tokenizer)) {
                 sequences = settings.calibration() == null
                         ? List.of()
-                        : settings.calibration().tokenize(words, source.config());
+                        : settings.calibration()
+                                .tokenize(
+                                        source.model().transformer(),
+                                        () -> source.check(team, progress),
+                                        words,
+                                        out.toAbsolutePath().getParent(),
+                                        team,
+                                        progress);
             }
             Map<String, String> hessians =
                     settings.hessians() == null ? Map.of() : checkHessians(source.plan(), settings.hessians());

@@ -19,6 +19,8 @@ import java.util.zip.CRC32C;
 /** The original model of a quantization, its tensors told apart: linears to quantize, and the others to keep. */
 final class SourceModel implements AutoCloseable {
     private final Model model;
+    /** What {@link #check} found. */
+    private String checksum;
 
     private SourceModel(Model model) {
         this.model = model;
@@ -62,9 +64,12 @@ final class SourceModel implements AutoCloseable {
 
     /**
      * Reads every tensor once: fails where one holds NaN or infinity, and returns a checksum that tells this model from
-     * another.
+     * another. A second call returns it at once.
      */
     String check(ThreadTeam team, Progress progress) {
+        if (checksum != null) {
+            return checksum;
+        }
         List<Tensor> tensors = new ArrayList<>();
         kept().forEach(k -> tensors.add(k.tensor()));
         plan().groups().forEach(group -> group.parts().forEach(part -> tensors.add(weight(part))));
@@ -88,7 +93,8 @@ final class SourceModel implements AutoCloseable {
             String line = t.name() + " " + t.dtype() + " " + t.shape() + " " + sums[i] + "\n";
             all.update(line.getBytes(java.nio.charset.StandardCharsets.UTF_8));
         }
-        return Checksum.text(all.getValue());
+        checksum = Checksum.text(all.getValue());
+        return checksum;
     }
 
     @Override
