@@ -237,7 +237,7 @@ class EmulatedDeviceTest {
         assertThat(outcome.live()).isZero();
         assertThat(outcome.runs()).allMatch(r -> r.exit() == 4);
         assertThat(outcome.runs().getFirst().err())
-                .contains("the key-value cache of 1 sequence(s) of 256 tokens needs");
+                .contains("the key-value cache of a sequence of 256 tokens needs");
         assertThat(outcome.runs().getLast().err()).contains("cuda:3: there is no such device");
     }
 }

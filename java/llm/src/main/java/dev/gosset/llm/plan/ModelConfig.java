@@ -66,7 +66,7 @@ public record ModelConfig(
     private static final int WIDEST = 1 << 20;
     private static final int LARGEST_VOCABULARY = 1 << 24;
     private static final int LONGEST = 1 << 28;
-    private static final int MOST_LAYERS = 10_000;
+    private static final int MOST_LAYERS = 1000;
     private static final String EMBEDDING = "model.embed_tokens.weight";
     private static final String LAYER = "model.layers.";
     private static final String FULL = "full_attention";
