@@ -3,6 +3,7 @@ package dev.gosset.llm.tokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.memory.CrashSafeFile;
+import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.jinja.JinjaException;
 import dev.gosset.jinja.JinjaTemplate;
@@ -242,8 +243,8 @@ public final class ChatTemplate {
     public String render(String name, List<? extends Map<String, ?>> messages, boolean open, Map<String, ?> more) {
         JinjaTemplate template = templates.get(name);
         if (template == null) {
-            throw new FormatException(
-                    where + ": has no chat template named " + name + ", but " + String.join(", ", templates.keySet()));
+            throw new FormatException(where + ": has no chat template named " + Quoted.of(name) + ", but "
+                    + Quoted.of(String.join(", ", templates.keySet())));
         }
         Map<String, Object> variables = new HashMap<>(specialTokens);
         variables.put("tools", null);

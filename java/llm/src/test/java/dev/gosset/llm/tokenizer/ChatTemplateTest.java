@@ -111,7 +111,7 @@ class ChatTemplateTest {
         assertThat(alone.render(hello, true, tools)).isEqualTo("T<b>[{\"x\": 123456789012345678901234567890}]");
         assertThatExceptionOfType(FormatException.class)
                 .isThrownBy(() -> alone.render(hello, true, Map.of()))
-                .withMessage(directory + ": has no chat template named default, but rag, tool_use");
+                .withMessage(directory + ": has no chat template named 'default', but 'rag, tool_use'");
         Files.writeString(directory.resolve("chat_template.jinja"), "D{{ tools is none }}");
         ChatTemplate chat = ChatTemplate.read(directory);
         assertThat(chat.names()).containsExactly("default", "rag", "tool_use");
