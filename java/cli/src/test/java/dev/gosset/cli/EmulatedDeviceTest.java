@@ -236,8 +236,7 @@ class EmulatedDeviceTest {
                         List.of("generate", model, "--prompt", "Once", "--device", "cuda:3")));
         assertThat(outcome.live()).isZero();
         assertThat(outcome.runs()).allMatch(r -> r.exit() == 4);
-        assertThat(outcome.runs().getFirst().err())
-                .contains("the key-value cache of a sequence of 256 tokens needs");
+        assertThat(outcome.runs().getFirst().err()).contains("the key-value cache of a sequence of 256 tokens needs");
         assertThat(outcome.runs().getLast().err()).contains("cuda:3: there is no such device");
     }
 }
