@@ -12,8 +12,10 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -120,6 +122,21 @@ final class LanguageModelTest {
             TextGenerator.Result result = model.generate("w3 w4 w5", options, piece -> {});
             assertThat(result.end()).isEqualTo(TextGenerator.End.STOP);
             assertThat(result.text()).isEqualTo(" " + String.join(" ", words.subList(0, words.indexOf(end))));
+        }
+    }
+
+    @Test
+    void aSlowReaderIsNoPartOfTheRate() {
+        try (LanguageModel model = LanguageModel.open(directory)) {
+            List<String> pieces = new ArrayList<>();
+            TextGenerator.Result result = model.generate("w3 w4 w5", GenerationOptions.greedy(20), piece -> {
+                if (pieces.isEmpty()) {
+                    LockSupport.parkNanos(2_000_000_000L);
+                }
+                pieces.add(piece);
+            });
+            assertThat(result.decodeSeconds()).isPositive().isLessThan(1.9);
+            assertThat(result.tokensPerSecond()).isEqualTo(19 / result.decodeSeconds());
         }
     }
 

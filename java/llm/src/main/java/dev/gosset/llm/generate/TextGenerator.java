@@ -42,8 +42,8 @@ public final class TextGenerator implements AutoCloseable {
      * @param promptTokens tokens of the prompt
      * @param tokens generated tokens, an end token not counted
      * @param end why it ended
-     * @param prefillSeconds time for the prompt
-     * @param decodeSeconds time for the generated tokens
+     * @param prefillSeconds time to the first token
+     * @param decodeSeconds time from the first token to the last that was drawn, an end token too
      * @param logProbabilities of each generated token, an end token too; empty where they were not asked for
      */
     public record Result(
@@ -54,9 +54,10 @@ public final class TextGenerator implements AutoCloseable {
             double prefillSeconds,
             double decodeSeconds,
             List<LogProbabilities> logProbabilities) {
-        /** Generated tokens per second, the prompt's time not counted. */
+        /** Tokens per second behind the first, which comes with the prompt; 0 where there is none. */
         public double tokensPerSecond() {
-            return decodeSeconds > 0 ? tokens / decodeSeconds : 0;
+            int steps = tokens - (end == End.STOP ? 0 : 1);
+            return decodeSeconds > 0 ? steps / decodeSeconds : 0;
         }
     }
 
@@ -90,7 +91,9 @@ public final class TextGenerator implements AutoCloseable {
                     + engine.context() + " and needs room for at least one more");
         }
         long started = System.nanoTime();
-        long first = 0;
+        long first = started;
+        long last = started;
+        int drawn = 0;
         Tokenizer.Stream stream = tokenizer.streamAfter(prompt);
         StopStrings stop = new StopStrings(options.stop());
         StringBuilder text = new StringBuilder();
@@ -100,7 +103,8 @@ public final class TextGenerator implements AutoCloseable {
         Sampler sampler = new Sampler(options.sampling(), prompt, options.mask(), options.logProbabilities());
         try (Session session = engine.admit(prompt, sampler, options.maxTokens(), endTokens)) {
             for (Token token = session.next(); token != null && !stop.found(); token = session.next()) {
-                first = first == 0 ? System.nanoTime() : first;
+                last = session.drawnAt();
+                first = drawn++ == 0 ? last : first;
                 if (token.logProbabilities() != null) {
                     likely.add(token.logProbabilities());
                 }
@@ -124,7 +128,7 @@ public final class TextGenerator implements AutoCloseable {
                         ? End.STOP_STRING
                         : ended ? End.STOP : count == options.maxTokens() ? End.MAX_TOKENS : End.CONTEXT_FULL,
                 (first - started) / 1e9,
-                (System.nanoTime() - first) / 1e9,
+                (last - first) / 1e9,
                 List.copyOf(likely));
     }
 

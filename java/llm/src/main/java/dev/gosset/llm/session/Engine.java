@@ -1,6 +1,7 @@
 package dev.gosset.llm.session;
 
 import dev.gosset.llm.device.Batch;
+import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.sampling.Sampler;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -55,12 +56,7 @@ public final class Engine implements AutoCloseable {
             throw new IllegalArgumentException("a session has a prompt of 1 to " + (context() - 1)
                     + " tokens and a limit of at least 1, found " + prompt.length + " and " + limit);
         }
-        for (int token : prompt) {
-            if (token < 0 || token >= vocabulary) {
-                throw new IllegalArgumentException(
-                        "the prompt has token " + token + ", expected ids from 0 to " + (vocabulary - 1));
-            }
-        }
+        ModelConfig.requireTokens(prompt, vocabulary);
         int most = Math.min(limit, context() - prompt.length + 1);
         Session session = new Session(this, prompt.clone(), sampler, most, Set.copyOf(endTokens));
         synchronized (lock) {
@@ -163,13 +159,14 @@ public final class Engine implements AutoCloseable {
             endRunning(e);
             return;
         }
+        long done = System.nanoTime();
         for (Batch.Drawn d : drawn) {
             Session session = running.stream()
                     .filter(s -> s.sequence.equals(d.sequence()))
                     .findFirst()
                     .orElseThrow();
             if (d.failure() == null) {
-                session.offer(new Token(d.token(), d.logProbabilities()));
+                session.offer(new Token(d.token(), d.logProbabilities()), done);
                 session.drawn++;
             }
             if (d.failure() != null || session.drawn == session.most || session.endTokens.contains(d.token())) {

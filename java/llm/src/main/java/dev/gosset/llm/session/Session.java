@@ -21,10 +21,14 @@ public final class Session implements AutoCloseable {
     int drawn;
 
     private final Engine engine;
-    private final Queue<Token> tokens = new ArrayDeque<>();
+    private final Queue<Drawn> tokens = new ArrayDeque<>();
+    private long drawnAt;
     private boolean ended;
     private volatile boolean cancelled;
     private Throwable failure;
+
+    /** What was drawn and not read. */
+    private record Drawn(Token token, long nanos) {}
 
     Session(Engine engine, int[] prompt, Sampler sampler, int most, Set<Integer> endTokens) {
         this.engine = engine;
@@ -55,7 +59,9 @@ public final class Session implements AutoCloseable {
             throw new CancellationException("the generation was cancelled");
         }
         if (!tokens.isEmpty()) {
-            return tokens.remove();
+            Drawn next = tokens.remove();
+            drawnAt = next.nanos;
+            return next.token;
         }
         switch (failure) {
             case null -> {
@@ -84,10 +90,22 @@ public final class Session implements AutoCloseable {
         return cancelled;
     }
 
-    /** A token for whoever reads. */
-    synchronized void offer(Token token) {
+    /**
+     * When the token that {@link #next} gave last was drawn, by {@link System#nanoTime}: the engine does not wait for whoever reads, so
+     * the times of reading say nothing about its rate. 0 before the first.
+     */
+    public synchronized long drawnAt() {
+        return drawnAt;
+    }
+
+    /**
+     * A token for whoever reads.
+     *
+     * @param nanos when its step was done
+     */
+    synchronized void offer(Token token, long nanos) {
         if (!cancelled) {
-            tokens.add(token);
+            tokens.add(new Drawn(token, nanos));
             notifyAll();
         }
     }

@@ -131,6 +131,29 @@ class EngineTest {
     }
 
     @Test
+    void aTokenSaysWhenItWasDrawn() throws InterruptedException {
+        Steps steps = new Steps();
+        try (Engine engine = new Engine(steps, 100)) {
+            Session session = session(engine, 0, 2);
+            steps.permits.release();
+            steps.done.acquire();
+            // The first is offered before the next step begins.
+            await(() -> steps.inStep);
+            Thread.sleep(30);
+            steps.permits.release();
+            steps.done.acquire();
+            Thread.sleep(30);
+            // Both are there by now: read at once, they are as far apart as their steps.
+            long read = System.nanoTime();
+            assertThat(session.next()).isNotNull();
+            long first = session.drawnAt();
+            assertThat(session.next()).isNotNull();
+            assertThat(session.drawnAt() - first).isGreaterThanOrEqualTo(30_000_000L);
+            assertThat(first).isLessThan(read);
+        }
+    }
+
+    @Test
     void sessionsEndByTokenLimitAndContext() {
         Steps steps = new Steps();
         try (Engine engine = new Engine(steps, 50)) {
