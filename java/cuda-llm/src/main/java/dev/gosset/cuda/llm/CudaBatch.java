@@ -11,6 +11,7 @@ import dev.gosset.cuda.PinnedBuffer;
 import dev.gosset.cuda.Resources;
 import dev.gosset.llm.cache.BlockTable;
 import dev.gosset.llm.device.Batch;
+import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.lang.foreign.MemorySegment;
@@ -137,7 +138,7 @@ final class CudaBatch implements Batch {
             throw new IllegalArgumentException("a prompt of " + prompt.length + " tokens and " + most
                     + " drawn ones do not fit a context of " + context);
         }
-        model.requireTokens(prompt);
+        ModelConfig.requireTokens(prompt, model.config().vocabularySize());
         synchronized (model) {
             requireOpen();
             int place = Arrays.asList(places).indexOf(null);

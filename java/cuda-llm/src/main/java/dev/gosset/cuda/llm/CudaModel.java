@@ -198,15 +198,6 @@ final class CudaModel implements LoadedModel {
         }
     }
 
-    void requireTokens(int[] tokens) {
-        for (int t = 0; t < tokens.length; t++) {
-            if (tokens[t] < 0 || tokens[t] >= config().vocabularySize()) {
-                throw new IllegalArgumentException("token " + t + " is " + tokens[t] + ", expected an id from 0 to "
-                        + (config().vocabularySize() - 1));
-            }
-        }
-    }
-
     /**
      * What prefill works in, made when first needed and made anew where it has become too small. Where the device has no room
      * for as many rows at a time as would be quickest, it runs fewer.
@@ -245,7 +236,7 @@ final class CudaModel implements LoadedModel {
     @Override
     public synchronized void logits(int[] tokens, int from, int to, LogitsReader reader) {
         requireOpen();
-        requireTokens(tokens);
+        ModelConfig.requireTokens(tokens, config().vocabularySize());
         int vocabulary = config().vocabularySize();
         int held = Math.min(LOGIT_ROWS, to - from);
         if (held < 1) {

@@ -154,11 +154,8 @@ public final class Transformer {
             throw new IllegalArgumentException(tokens.length + " embeddings of " + config.hiddenSize()
                     + " do not fill a " + hidden.rows() + " x " + hidden.cols() + " matrix");
         }
+        ModelConfig.requireTokens(tokens, config.vocabularySize());
         for (int t = 0; t < tokens.length; t++) {
-            if (tokens[t] < 0 || tokens[t] >= config.vocabularySize()) {
-                throw new IllegalArgumentException("token " + t + " is " + tokens[t] + ", expected an id from 0 to "
-                        + (config.vocabularySize() - 1));
-            }
             embedding.toFloats((long) tokens[t] * hidden.cols(), hidden.cols(), hidden.row(t));
         }
     }

@@ -7,12 +7,13 @@ import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * The one loop of Adam, for a block and for a whole model: validation before the first step and after each epoch, the best state
+ * The loop of Adam: validation before the first step and after each epoch, the best state
  * kept, so that none is ever worse than the first. A step whose loss or gradient is not finite is left out and halves the rate; the
  * fifth ends the run. With a file the state is kept after each epoch, whole or not at all, and a run begun again goes on from there
  * to the same bits. Source: spec/fine-tuning.md, section 6.
@@ -85,7 +86,7 @@ final class AdamLoop {
         while (epoch < settings.epochs() && stale < PATIENCE && skipped < MOST_SKIPPED) {
             int[] order = shuffled(sequences);
             for (int first = 0; first < sequences && skipped < MOST_SKIPPED; first += settings.batch()) {
-                int[] batch = java.util.Arrays.copyOfRange(order, first, Math.min(sequences, first + settings.batch()));
+                int[] batch = Arrays.copyOfRange(order, first, Math.min(sequences, first + settings.batch()));
                 parameters.zeroGradients(team);
                 double loss = work.train(batch);
                 if (Double.isFinite(loss) && parameters.gradientsAreFinite()) {

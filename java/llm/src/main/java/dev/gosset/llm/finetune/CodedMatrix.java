@@ -4,7 +4,7 @@ import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.FloatMatrix;
-import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.Incoherence;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -23,24 +23,20 @@ final class CodedMatrix {
      *
      * @param out m x n, written
      */
-    static void decode(QuantizedLinear linear, FloatMatrix out, ThreadTeam team) {
+    static void decode(QuantizedLinear linear, FloatMatrix out, Workspace workspace) {
         int m = linear.rows();
         int n = linear.cols();
-        Codebook codebook = linear.codes().codebook();
-        int groups = linear.codes().groups();
-        team.run(Math.ceilDiv(m, ROWS), task -> {
-            double[] point = new double[Codebook.DIMENSION];
-            for (int i = task * ROWS; i < Math.min(m, (task + 1) * ROWS); i++) {
-                for (int g = 0; g < groups; g++) {
-                    codebook.decode(linear.codes().code(i, g), point, 0);
-                    int first = g * Codebook.DIMENSION;
-                    for (int j = first; j < Math.min(n, first + Codebook.DIMENSION); j++) {
-                        out.set(i, j, (float) point[j - first]);
-                    }
-                }
+        int padded = Codebook.DIMENSION * linear.codes().groups();
+        Kernels kernels = Kernels.selected();
+        workspace.run(Math.ceilDiv(m, ROWS), 4L * ROWS * padded, (task, tile) -> {
+            int from = task * ROWS;
+            int to = Math.min(m, from + ROWS);
+            kernels.matvec().decode(linear.codes(), from, to, tile.asSlice(0, 4L * (to - from) * padded));
+            for (int i = from; i < to; i++) {
+                MemorySegment.copy(tile, 4L * (i - from) * padded, out.data(), 4L * i * n, 4L * n);
             }
         });
-        new Incoherence(ones(n), ones(m)).weightsBack(Kernels.selected().transform(), team, out);
+        new Incoherence(ones(n), ones(m)).weightsBack(kernels.transform(), workspace.team(), out);
         int row = 0;
         for (QuantizedLinear.Part part : linear.parts()) {
             for (int i = row; i < row + part.rows(); i++) {

@@ -1,6 +1,7 @@
 package dev.gosset.llm.finetune;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.FloatMatrix;
@@ -19,13 +20,17 @@ import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.TensorPlan;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * End-to-end tuning: sign vectors, norms and head of a quantized model against the distributions of the original. Sequence by
@@ -57,7 +62,9 @@ public final class ModelTuning implements AutoCloseable {
     private final int together;
     private final boolean decodedOnce;
     private final boolean allKept;
-    private TeacherLoss loss;
+    private final TeacherLoss loss;
+    /** Whose matrices are decoded, where there is room for one block's. */
+    private int decodedLayer = -1;
 
     /**
      * Runs the teacher over the sequences.
@@ -126,13 +133,13 @@ public final class ModelTuning implements AutoCloseable {
             targets = FloatMatrix.allocate(arena, rows, config.hiddenSize());
             FloatMatrix teacherHead = head(teacher);
             Parameter norm = parameters.factors(
-                    "model.norm.weight",
+                    student.plan().finalNorm().weight().name(),
                     student.transformer().finalNorm().toArray(),
                     settings.weightRate(),
                     Stored.FLOAT16);
             FloatMatrix ownHead = head(student);
             Parameter head = parameters.weights(
-                    "lm_head.weight",
+                    headOf(student).name(),
                     ownHead,
                     config.tiedEmbeddings() ? 0 : settings.weightRate() * rootMeanSquare(ownHead),
                     Stored.FLOAT16);
@@ -156,11 +163,12 @@ public final class ModelTuning implements AutoCloseable {
     }
 
     private FloatMatrix head(Model model) {
-        String name = config.tiedEmbeddings() ? "model.embed_tokens.weight" : "lm_head.weight";
-        return model.weights()
-                .tensor(name)
-                .requireShape(config.vocabularySize(), config.hiddenSize())
-                .toFloatMatrix(arena);
+        return model.weights().tensor(headOf(model)).toFloatMatrix(arena);
+    }
+
+    /** The head, which may be the embedding. */
+    private static TensorPlan headOf(Model model) {
+        return model.plan().head().orElse(model.plan().embedding());
     }
 
     static double rootMeanSquare(FloatMatrix m) {
@@ -181,7 +189,7 @@ public final class ModelTuning implements AutoCloseable {
         for (LinearGroup group : block.plan().groups()) {
             QuantizedLinear linear = model.weights()
                     .quantizedLinear(group)
-                    .orElseThrow(() -> new dev.gosset.core.FormatException(
+                    .orElseThrow(() -> new FormatException(
                             model.weights().path() + ": linear " + group.name() + " is not quantized, expected codes"));
             FloatMatrix matrix = decodedOnce || layer == 0
                     ? FloatMatrix.allocate(arena, linear.rows(), linear.cols())
@@ -191,7 +199,7 @@ public final class ModelTuning implements AutoCloseable {
                             .findFirst()
                             .orElseThrow();
             if (decodedOnce) {
-                CodedMatrix.decode(linear, matrix, team);
+                CodedMatrix.decode(linear, matrix, workspace);
             }
             stored.put(group, linear);
             decoded.put(group, matrix);
@@ -212,7 +220,7 @@ public final class ModelTuning implements AutoCloseable {
                 block.rotary()));
     }
 
-    private Parameter vector(String name, java.lang.foreign.MemorySegment halves) {
+    private Parameter vector(String name, MemorySegment halves) {
         return parameters.factors(name, CodedMatrix.floats(halves), settings.factorRate(), Stored.FLOAT16);
     }
 
@@ -235,15 +243,12 @@ public final class ModelTuning implements AutoCloseable {
 
             @Override
             public double validate() {
-                return pass(
-                        java.util.stream.IntStream.range(training, sequences.size())
-                                .toArray(),
-                        false);
+                return pass(IntStream.range(training, sequences.size()).toArray(), false);
             }
 
             @Override
             public void stepped(double loss, double validated) {
-                progress.step(String.format(java.util.Locale.ROOT, "loss %.5f, validation %.5f", loss, validated));
+                progress.step(String.format(Locale.ROOT, "loss %.5f, validation %.5f", loss, validated));
             }
         };
         TuningReport report = new AdamLoop(parameters, work, settings, team).run(training, "the model", state);
@@ -294,14 +299,12 @@ public final class ModelTuning implements AutoCloseable {
         return kept.get(allKept ? layer : 0);
     }
 
-    private int decodedLayer = -1;
-
     private void decode(int layer) {
         if (!decodedOnce && decodedLayer != layer) {
             decodedLayer = layer;
             matrices.get(layer)
                     .forEach((group, matrix) ->
-                            CodedMatrix.decode(codes.get(layer).get(group), matrix, team));
+                            CodedMatrix.decode(codes.get(layer).get(group), matrix, workspace));
         }
     }
 

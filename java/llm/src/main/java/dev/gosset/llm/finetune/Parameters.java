@@ -216,9 +216,7 @@ final class Parameters implements AutoCloseable {
     }
 
     /** Adam's numbers. */
-    record Adam(double beta1, double beta2, double epsilon) {
-        static final Adam USUAL = new Adam(0.9, 0.999, 1e-8);
-    }
+    record Adam(double beta1, double beta2, double epsilon) {}
 
     /** Values from what Adam moves. */
     private void refresh(ThreadTeam team) {

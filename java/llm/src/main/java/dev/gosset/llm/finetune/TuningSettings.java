@@ -13,14 +13,11 @@ public record TuningSettings(int epochs, int batch, double factorRate, double we
     /** What tuning a whole model takes where nothing else is said. */
     public static final TuningSettings MODEL = new TuningSettings(2, 2, 2e-3, 4e-4, 0);
 
-    /** What tuning within blocks takes where nothing else is said. */
-    public static final TuningSettings BLOCK = new TuningSettings(2, 4, 2e-3, 1e-3, 0);
-
     public TuningSettings {
         if (epochs < 0 || batch < 1 || !(factorRate >= 0 && factorRate < 1) || !(weightRate >= 0 && weightRate < 1)) {
             throw new IllegalArgumentException(
-                    "fine-tuning takes 0 epochs or more, batches of 1 or more and rates from 0" + " to 1, found "
-                            + epochs + ", " + batch + ", " + factorRate + " and " + weightRate);
+                    "fine-tuning takes 0 epochs or more, batches of 1 or more and rates from 0 to 1, found " + epochs
+                            + ", " + batch + ", " + factorRate + " and " + weightRate);
         }
     }
 

@@ -7,6 +7,7 @@ import dev.gosset.llm.cpu.KeyValueCache;
 import dev.gosset.llm.cpu.KeyValuePool;
 import dev.gosset.llm.cpu.Transformer;
 import dev.gosset.llm.device.Batch;
+import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.sampling.LogProbabilities;
 import dev.gosset.llm.sampling.Sampler;
 import java.lang.foreign.MemorySegment;
@@ -85,12 +86,7 @@ final class CpuBatch implements Batch {
 
     @Override
     public Optional<Sequence> admit(int[] prompt, Sampler sampler, int most) {
-        for (int token : prompt) {
-            if (token < 0 || token >= model.config().vocabularySize()) {
-                throw new IllegalArgumentException("the prompt has token " + token + ", expected ids from 0 to "
-                        + (model.config().vocabularySize() - 1));
-            }
-        }
+        ModelConfig.requireTokens(prompt, model.config().vocabularySize());
         if (running.size() == sequences) {
             return Optional.empty();
         }

@@ -309,7 +309,8 @@ public record ModelConfig(
         sizes().forEach(json::putPOJO);
     }
 
-    private Map<String, Object> sizes() {
+    /** What decides the shapes of a model's tensors, by the keys of config.json. */
+    public Map<String, Object> sizes() {
         Map<String, Object> sizes = new LinkedHashMap<>();
         sizes.put("hidden_size", hiddenSize);
         sizes.put("intermediate_size", intermediateSize);
@@ -320,6 +321,20 @@ public record ModelConfig(
         sizes.put("vocab_size", vocabularySize);
         sizes.put("tie_word_embeddings", tiedEmbeddings);
         return sizes;
+    }
+
+    /**
+     * Checks that every token is an id from 0 to {@code vocabulary - 1}.
+     *
+     * @throws IllegalArgumentException naming the first that is not
+     */
+    public static void requireTokens(int[] tokens, int vocabulary) {
+        for (int t = 0; t < tokens.length; t++) {
+            if (tokens[t] < 0 || tokens[t] >= vocabulary) {
+                throw new IllegalArgumentException(
+                        "token " + t + " is " + tokens[t] + ", expected an id from 0 to " + (vocabulary - 1));
+            }
+        }
     }
 
     /** What the model computes and how its tensors are called: made anew by each call. */

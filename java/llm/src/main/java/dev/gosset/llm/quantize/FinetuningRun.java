@@ -10,6 +10,7 @@ import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.core.memory.WeightFileWriter;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -26,7 +27,6 @@ import dev.gosset.llm.tokenizer.Tokenizer;
 import dev.gosset.llm.weights.GossetWeights;
 import dev.gosset.llm.weights.ModelDirectory;
 import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -34,7 +34,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.zip.CRC32C;
 
 /**
  * End-to-end fine-tuning of a quantized model against its original, from directory to directory. The result appears whole or not at
@@ -143,14 +142,7 @@ public final class FinetuningRun {
     private static Map<String, Object> shape(ModelConfig c) {
         Map<String, Object> shape = new LinkedHashMap<>();
         shape.put("architecture", c.family().architecture());
-        shape.put("hidden_size", c.hiddenSize());
-        shape.put("intermediate_size", c.intermediateSize());
-        shape.put("num_hidden_layers", c.layers());
-        shape.put("num_attention_heads", c.heads());
-        shape.put("num_key_value_heads", c.keyValueHeads());
-        shape.put("head_dim", c.headDim());
-        shape.put("vocab_size", c.vocabularySize());
-        shape.put("tie_word_embeddings", c.tiedEmbeddings());
+        shape.putAll(c.sizes());
         return shape;
     }
 
@@ -188,16 +180,11 @@ public final class FinetuningRun {
             SourceModel original,
             ThreadTeam team,
             Progress progress) {
-        CRC32C all = new CRC32C();
-        for (WeightFile.Weight weight : weights.weights()) {
-            weight.requireIntact();
-            String line = weight.name() + " " + weight.tensor().dtype() + " "
-                    + weight.tensor().shape() + " "
-                    + Checksum.of(weight.tensor().data()) + "\n";
-            all.update(line.getBytes(StandardCharsets.UTF_8));
-        }
+        List<Tensor> tensors =
+                weights.weights().stream().map(w -> w.requireIntact().tensor()).toList();
+        long[] sums = tensors.stream().mapToLong(t -> Checksum.of(t.data())).toArray();
         Map<String, Object> fields = new LinkedHashMap<>();
-        fields.put("quantized_crc32c", Checksum.text(all.getValue()));
+        fields.put("quantized_crc32c", SourceModel.checksum(tensors, sums));
         fields.put("model_crc32c", original.check(team, progress));
         fields.put("epochs", settings.epochs());
         fields.put("batch", settings.batch());

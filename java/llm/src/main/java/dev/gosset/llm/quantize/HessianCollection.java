@@ -9,7 +9,6 @@ import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.io.StagedDirectory;
 import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.LinearGroup;
-import dev.gosset.llm.tokenizer.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -46,16 +45,7 @@ public record HessianCollection(int files, long tokens, double seconds) {
         long started = System.nanoTime();
         StagedDirectory.requireFree(out);
         try (SourceModel source = SourceModel.open(model, team)) {
-            List<int[]> sequences;
-            try (Tokenizer words = Tokenizer.open(tokenizer)) {
-                sequences = text.tokenize(
-                        source.model().transformer(),
-                        () -> source.check(team, progress),
-                        words,
-                        out.toAbsolutePath().getParent(),
-                        team,
-                        progress);
-            }
+            List<int[]> sequences = source.sequences(text, tokenizer, out, team, progress);
             source.check(team, progress);
             int layers = source.config().layers();
             try (StagedDirectory staged = StagedDirectory.create(out);

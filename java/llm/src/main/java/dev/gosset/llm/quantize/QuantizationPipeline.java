@@ -32,7 +32,6 @@ import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
-import dev.gosset.llm.tokenizer.Tokenizer;
 import dev.gosset.llm.weights.GossetWeights;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -129,19 +128,7 @@ public final class QuantizationPipeline {
         try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
                 SourceModel source = SourceModel.open(model, team)) {
             CopiedFiles files = CopiedFiles.read(model, tokenizer);
-            List<int[]> sequences;
-            try (Tokenizer words = Tokenizer.open(tokenizer)) {
-                sequences = settings.calibration() == null
-                        ? List.of()
-                        : settings.calibration()
-                                .tokenize(
-                                        source.model().transformer(),
-                                        () -> source.check(team, progress),
-                                        words,
-                                        out.toAbsolutePath().getParent(),
-                                        team,
-                                        progress);
-            }
+            List<int[]> sequences = source.sequences(settings.calibration(), tokenizer, out, team, progress);
             Map<String, String> hessians =
                     settings.hessians() == null ? Map.of() : checkHessians(source.plan(), settings.hessians());
             String checksum = source.check(team, progress);

@@ -5,12 +5,15 @@ import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.Progress;
+import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.tokenizer.Tokenizer;
 import dev.gosset.llm.weights.ModelDirectory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -87,14 +90,39 @@ final class SourceModel implements AutoCloseable {
             }
         }
         progress.end();
+        checksum = checksum(tensors, sums);
+        return checksum;
+    }
+
+    /** One checksum of names, types, shapes and contents, whose own checksums are {@code sums}. */
+    static String checksum(List<Tensor> tensors, long[] sums) {
         CRC32C all = new CRC32C();
         for (int i = 0; i < sums.length; i++) {
             Tensor t = tensors.get(i);
             String line = t.name() + " " + t.dtype() + " " + t.shape() + " " + sums[i] + "\n";
-            all.update(line.getBytes(java.nio.charset.StandardCharsets.UTF_8));
+            all.update(line.getBytes(StandardCharsets.UTF_8));
         }
-        checksum = Checksum.text(all.getValue());
-        return checksum;
+        return Checksum.text(all.getValue());
+    }
+
+    /**
+     * The sequences that calibrate. The tokenizer, which goes into the result, is opened in any case.
+     *
+     * @param text null where Hessians are there already: then none
+     * @param out of the run; what the model writes itself is kept beside it
+     */
+    List<int[]> sequences(CalibrationText text, Path tokenizer, Path out, ThreadTeam team, Progress progress) {
+        try (Tokenizer words = Tokenizer.open(tokenizer)) {
+            return text == null
+                    ? List.of()
+                    : text.tokenize(
+                            model.transformer(),
+                            () -> check(team, progress),
+                            words,
+                            out.toAbsolutePath().getParent(),
+                            team,
+                            progress);
+        }
     }
 
     @Override

@@ -40,6 +40,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  * and the float32 passes against both.
  */
 class GradientsTest {
+    /** As in the published program, and in the golden steps. */
+    private static final Parameters.Adam USUAL = new Parameters.Adam(0.9, 0.999, 1e-8);
+
     private static final double FLOAT32 = 1e-4;
     private static final double FLOAT64 = 1e-9;
 
@@ -361,7 +364,7 @@ class GradientsTest {
                         12,
                         found);
                 assertThat(found[0] / loss).isCloseTo(1, within(FLOAT32));
-                tuned.set.step(team, 1, Parameters.Adam.USUAL);
+                tuned.set.step(team, 1, USUAL);
             }
             for (String name : List.of("qkv.SU", "qkv.SV", "o.SU", "o.SV", "up.SU", "up.SV", "n1", "n2", "down.W")) {
                 assertClose(
@@ -568,7 +571,7 @@ class GradientsTest {
             for (int i = 0; i < 4; i++) {
                 factors.gradient().set(0, i, 3);
             }
-            set.step(team, 1, Parameters.Adam.USUAL);
+            set.step(team, 1, USUAL);
             // The first step of Adam is its rate, towards the smaller loss, here as a part of the value; a zero stays
             // one.
             float[] expected = {2 * 0.99f, -2 * 1.01f, 0.5f * 0.99f, 0};
