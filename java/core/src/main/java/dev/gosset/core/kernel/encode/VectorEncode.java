@@ -246,7 +246,11 @@ public final class VectorEncode implements EncodeKernel {
                     searchE8p(at, end);
                     finishTwice(s, n);
                 } else {
-                    searchE81b(at, end);
+                    if (NARROW) {
+                        searchE81bOneByOne(s, n);
+                    } else {
+                        searchE81b(at, end);
+                    }
                     finishWithByte(s, n);
                 }
             }
@@ -658,6 +662,49 @@ public final class VectorEncode implements EncodeKernel {
     private static void searchE81b(long s, int end) {
         for (int o = 0; o < end; o += VECTOR) {
             searchE81bBatch(s, o);
+        }
+    }
+
+    /** The same without vectors: processors without AVX2 lack shifts by lane, and C2 boxes what takes their place. */
+    private static void searchE81bOneByOne(MemorySegment s, int n) {
+        for (int v = 0; v < n; v++) {
+            int first = 0;
+            int second = 0;
+            int signs = 0;
+            int least = Integer.MAX_VALUE;
+            int ofTwo = 0;
+            float sum = 0;
+            for (int k = 0; k < DIMENSION; k++) {
+                int z = s.get(INT, X + k * PLANE + 4L * v);
+                int w = z & UNTAGGED | k;
+                second = Math.max(second, Math.min(first, w));
+                first = Math.max(first, w);
+                least = Math.min(least, w);
+                sum += Float.intBitsToFloat(w);
+                signs |= z >>> 31 << k;
+                ofTwo = Math.max(ofTwo, k == DIMENSION - 1 && z < 0 ? k : w);
+            }
+            int odd = Integer.bitCount(signs) & 1;
+            float root = Float.intBitsToFloat(first) + Float.intBitsToFloat(second) - 1;
+            float halves = sum * 0.5f - 1 - odd * Float.intBitsToFloat(least);
+            float two = 2 * Float.intBitsToFloat(ofTwo) - 2;
+            int found = ZERO;
+            float best = 0;
+            if (root > best) {
+                int i = first & TAG;
+                int j = second & TAG;
+                best = root;
+                found = 32 * i + 4 * j + 2 * (signs >> i & 1) + (signs >> j & 1);
+            }
+            if (halves > best) {
+                best = halves;
+                found = HALVES + (signs ^ odd << (least & TAG));
+            }
+            if (two > best) {
+                int i = ofTwo & TAG;
+                found = TWO + i + 8 * (signs >> i & 1);
+            }
+            s.set(INT, FOUND + 4L * v, found);
         }
     }
 
