@@ -136,9 +136,10 @@ public final class ExactModel implements AutoCloseable {
         for (int i = 0; i < sampled.size(); i++) {
             all[prompt.length + i] = sampled.get(i);
         }
-        List<Set<Integer>> possible = possible(logits(cpu, all, prompt.length - 1, all.length - 1), sampling);
+        List<Set<Integer>> possible =
+                possible(logits(cpu, all, prompt.length - 1, all.length - 1), prompt, sampled, sampling);
         int decided = 0;
-        for (int i = 0; i < sampled.size(); i++) {
+        for (int i = 0; i < sampled.size() && !possible.get(i).isEmpty(); i++) {
             assertThat(possible.get(i)).as("token %d", i).contains(sampled.get(i));
             decided += possible.get(i).size() == 1 ? 1 : 0;
         }
@@ -150,7 +151,7 @@ public final class ExactModel implements AutoCloseable {
         List<Integer> decided = new ArrayList<>();
         int[] all = prompt;
         while (decided.size() < most && (decided.isEmpty() || !end.contains(decided.getLast()))) {
-            Set<Integer> next = possible(logits(cpu, all, prompt.length - 1, all.length), sampling)
+            Set<Integer> next = possible(logits(cpu, all, prompt.length - 1, all.length), prompt, decided, sampling)
                     .getLast();
             if (next.size() > 1) {
                 break;
@@ -162,21 +163,28 @@ public final class ExactModel implements AutoCloseable {
         return decided;
     }
 
-    private List<Set<Integer>> possible(float[][] rows, Sampling sampling) {
+    /**
+     * What may be drawn at each row after the tokens {@code taken} before it; empty where no draw came that far, for a draw that took
+     * another token would have penalties of another text.
+     */
+    private List<Set<Integer>> possible(float[][] rows, int[] prompt, List<Integer> taken, Sampling sampling) {
         SplittableRandom random = new SplittableRandom(1);
         List<Set<Integer>> possible = new ArrayList<>();
         for (int i = 0; i < rows.length; i++) {
             possible.add(new HashSet<>());
         }
         for (int draw = 0; draw < DRAWS; draw++) {
-            Sampler sampler = new Sampler(sampling);
-            for (int i = 0; i < rows.length; i++) {
+            Sampler sampler = new Sampler(sampling, prompt, null, -1);
+            boolean same = true;
+            for (int i = 0; i < rows.length && same; i++) {
                 float[] near = rows[i].clone();
                 double off = draw == 0 ? 0 : sampled * largest(near);
                 for (int j = 0; j < near.length; j++) {
                     near[j] += (float) (off * (2 * random.nextDouble() - 1));
                 }
-                possible.get(i).add(sampler.next(near));
+                int token = sampler.next(near);
+                possible.get(i).add(token);
+                same = sampling.isPlain() || i == taken.size() || token == taken.get(i);
             }
         }
         return possible;
