@@ -1,6 +1,6 @@
 """Makes the small random models under src/test/resources/models and their logits, with Hugging Face transformers.
 
-    python make_models.py DIRECTORY
+    python make_models.py DIRECTORY [NAME ...]
 
 Each model is stored in its own dtype, loaded again and run in float32, so that the logits are those of the stored
 weights. Written with torch 2.13 (CPU), transformers 5.18.
@@ -14,6 +14,12 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3Config,
+    Gemma3ForCausalLM,
+    Gemma3ForConditionalGeneration,
+    Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -25,6 +31,23 @@ from transformers import (
     SmolLM3Config,
     SmolLM3ForCausalLM,
 )
+
+
+# What the tensors tell.
+HEADS = ("num_attention_heads", "num_key_value_heads", "head_dim")
+
+
+def gemma3_of_2025(config):
+    """The configuration of Gemma 3 as it is on the Hub: little, in the spelling of transformers 4."""
+    text = config["text_config"]
+    keep = ("hidden_size", "intermediate_size", "num_hidden_layers", "sliding_window", "query_pre_attn_scalar",
+            "max_position_embeddings", "model_type", "vocab_size", *HEADS)
+    config["text_config"] = {
+        **{k: text[k] for k in keep}, "sliding_window_pattern": 2, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+    }
+    config["bos_token_id"], config["eos_token_id"] = 1, [2, 3]
+    return config
+
 
 COMMON = dict(
     num_hidden_layers=2,
@@ -169,6 +192,60 @@ MODELS = {
         old_spelling=False,
         shards=1,
     ),
+    # Norms around, 1 + w, both bounds, an embedding scale that bfloat16 rounds, a query scale that is not the head's, BF16.
+    "gemma2": dict(
+        model=Gemma2ForCausalLM,
+        config=Gemma2Config(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=52, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, query_pre_attn_scalar=11, sliding_window=9, attn_logit_softcapping=4.0,
+            final_logit_softcapping=9.0, attention_bias=True,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+        without=["layer_types"],
+    ),
+    # The same with norms on queries and keys and two rotary bases, one of them scaled; keys that classes fill in, F32.
+    "gemma3": dict(
+        model=Gemma3ForCausalLM,
+        config=Gemma3TextConfig(
+            **{**COMMON, "num_hidden_layers": 3}, vocab_size=100, hidden_size=36, intermediate_size=50,
+            num_attention_heads=3, num_key_value_heads=1, head_dim=12, query_pre_attn_scalar=7, sliding_window=10,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"], final_logit_softcapping=20.0,
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", factor=4.0, rope_theta=50000.0),
+                sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            ),
+        ),
+        dtype=torch.float32,
+        old_spelling=False,
+        shards=1,
+    ),
+    # The text part of a model that sees images: its own names and configuration within, spelled as before transformers 5, BF16.
+    "gemma3-vision": dict(
+        model=Gemma3ForConditionalGeneration,
+        config=Gemma3Config(
+            text_config=dict(
+                **COMMON, vocab_size=100, hidden_size=40, intermediate_size=48, num_attention_heads=4,
+                num_key_value_heads=2, head_dim=16, query_pre_attn_scalar=16, sliding_window=12,
+                layer_types=["sliding_attention", "full_attention"],
+                rope_parameters=dict(
+                    full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000000.0),
+                    sliding_attention=dict(rope_type="default", rope_theta=10000.0),
+                ),
+            ),
+            vision_config=dict(
+                hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=8, patch_size=4,
+            ),
+            image_token_index=99, boi_token_index=98, eoi_token_index=97, mm_tokens_per_image=1,
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+        rewrite=gemma3_of_2025,
+        strip=HEADS,
+    ),
 }
 
 LENGTHS = (1, 7, 90)
@@ -180,9 +257,10 @@ PROMPT = 20
 def randomize(model):
     """Weights large enough that every part of the model shows in the logits."""
     with torch.no_grad():
+        shift = 0 if model.config.model_type.startswith("gemma") else 1
         for name, p in model.named_parameters():
             if name.endswith("norm.weight"):
-                p.copy_(1 + 0.3 * torch.randn_like(p))
+                p.copy_(shift + 0.3 * torch.randn_like(p))
             elif name.endswith("bias"):
                 p.copy_(0.5 * torch.randn_like(p))
             elif "embed_tokens" in name:
@@ -191,12 +269,15 @@ def randomize(model):
                 p.copy_(1.5 * torch.randn_like(p) / p.shape[-1] ** 0.5)
 
 
-def write_config(config, dtype, old_spelling, path):
+def write_config(config, dtype, spec, path):
     values = config.to_diff_dict()
     values["torch_dtype"] = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}[dtype]
     values.pop("dtype", None)
     values.pop("transformers_version", None)
-    if old_spelling:
+    for key in spec.get("without", []):
+        values.pop(key)
+    values = spec.get("rewrite", lambda v: v)(values)
+    if spec["old_spelling"]:
         rope = values.pop("rope_parameters")
         values["rope_theta"] = rope["rope_theta"]
         if rope["rope_type"] == "default":
@@ -208,6 +289,9 @@ def write_config(config, dtype, old_spelling, path):
 
 def write_weights(model, shards, directory):
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    if hasattr(model.config, "text_config"):
+        # As on the Hub, before transformers 5 exchanged the two words.
+        state = {k.replace("model.language_model.", "language_model.model."): v for k, v in state.items()}
     if model.config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
     if shards == 1:
@@ -235,8 +319,10 @@ def decode(model, directory, ids):
     return torch.stack(rows[::10]).contiguous()
 
 
-def main(root):
+def main(root, names):
     for seed, (name, spec) in enumerate(MODELS.items()):
+        if names and name not in names:
+            continue
         torch.manual_seed(seed)
         directory = root / name
         shutil.rmtree(directory, ignore_errors=True)
@@ -246,12 +332,16 @@ def main(root):
         model = spec["model"](spec["config"]).eval()
         randomize(model)
         model.to(spec["dtype"])
-        write_config(spec["config"], spec["dtype"], spec["old_spelling"], directory / "config.json")
+        write_config(spec["config"], spec["dtype"], spec, directory / "config.json")
         write_weights(model, spec["shards"], directory)
         loaded = spec["model"].from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+        for module in loaded.modules():
+            if hasattr(module, "scalar_embed_scale"):
+                # In a model of the stored type, as it is loaded by itself and was trained, the scale is rounded.
+                module.embed_scale = module.embed_scale.to(spec["dtype"]).to(torch.float32)
         expected = {}
         for i, length in enumerate(LENGTHS):
-            ids = torch.randint(0, spec["config"].vocab_size, (1, length))
+            ids = torch.randint(0, spec["config"].get_text_config().vocab_size, (1, length))
             with torch.no_grad():
                 logits = loaded(ids, use_cache=False).logits[0].float()
             # Rows enough to see every kind of position; whole sequences would be most of the files.
@@ -262,9 +352,15 @@ def main(root):
         if spec.get("steps"):
             expected["steps"] = decode(spec["model"], directory, expected["ids2"])
         save_file(expected, directory / "expected.safetensors")
+        if spec.get("strip"):
+            path = directory / "config.json"
+            values = json.loads(path.read_text())
+            for key in spec["strip"]:
+                values["text_config"].pop(key)
+            path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
         size = sum(f.stat().st_size for f in directory.iterdir())
         print(f"{name:14s} {size:7d} bytes, max |logit| {expected['logits2'].abs().max():.2f}")
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), sys.argv[2:])

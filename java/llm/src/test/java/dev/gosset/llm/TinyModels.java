@@ -36,7 +36,7 @@ public final class TinyModels {
             "qwen3-longrope");
 
     /** Those with kinds of parts that a device may refuse. */
-    public static final List<String> NOT_EVERYWHERE = List.of("smollm3");
+    public static final List<String> NOT_EVERYWHERE = List.of("smollm3", "gemma2", "gemma3", "gemma3-vision");
 
     /** What the processor runs. */
     public static final List<String> ALL =
@@ -90,7 +90,7 @@ public final class TinyModels {
         copyFiles(name, directory);
         ObjectNode config =
                 (ObjectNode) JSON.readTree(directory.resolve("config.json").toFile());
-        writeTokenizer(directory, config.get("vocab_size").intValue());
+        writeTokenizer(directory, config.findValue("vocab_size").intValue());
         return directory;
     }
 

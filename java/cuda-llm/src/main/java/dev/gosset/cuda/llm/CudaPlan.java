@@ -9,6 +9,7 @@ import dev.gosset.llm.plan.FeedForwardPlan;
 import dev.gosset.llm.plan.FeedForwardPlan.Activation;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.LogitPlan;
 import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.plan.NormPlan;
 import dev.gosset.llm.plan.OrderPlan;
@@ -77,9 +78,22 @@ record CudaPlan(
 
         CudaPlan plan(ModelPlan plan) {
             return switch (plan) {
-                case ModelPlan(TensorPlan table, List<BlockPlan> all, NormPlan last, Optional<TensorPlan> head) -> {
+                case ModelPlan(
+                        TensorPlan table,
+                        float embeddingScale,
+                        List<BlockPlan> all,
+                        NormPlan last,
+                        Optional<TensorPlan> head,
+                        LogitPlan logits) -> {
+                    if (embeddingScale != 1) {
+                        throw unknown("scaled embeddings", "embeddings as they are stored");
+                    }
                     List<Block> blocks = all.stream().map(this::block).toList();
                     norm(last);
+                    switch (logits) {
+                        case LogitPlan.Products() -> {}
+                        case LogitPlan.SoftCapped(float _) -> throw unknown("bounded logits", "unbounded ones");
+                    }
                     long vocabulary = table.shape().getFirst();
                     if (dim % 8 != 0 || dim > LARGEST_HEAD || vocabulary > DecoderKernels.MAX_VOCABULARY) {
                         throw unknown(
@@ -106,6 +120,8 @@ record CudaPlan(
                     norm(feedForward);
                     yield new NormsBefore(attention, feedForward);
                 }
+                case OrderPlan.NormsAround _ ->
+                    throw unknown("norms before and after attention and feed-forward", "norms before them");
             };
         }
 
@@ -121,10 +137,14 @@ record CudaPlan(
                         Optional<NormPlan> keyNorm,
                         PositionPlan position,
                         int window,
-                        float scale) -> {
+                        float scale,
+                        float softCap) -> {
+                    if (softCap != 0) {
+                        throw unknown("bounded attention scores", "unbounded ones");
+                    }
                     queryNorm.ifPresent(this::norm);
                     keyNorm.ifPresent(this::norm);
-                    position(position);
+                    position(position, headDim);
                     String shape = heads + " heads over " + keyValueHeads + " of dimension " + headDim;
                     if (this.shape != null && !this.shape.equals(shape)) {
                         throw unknown("layers of " + this.shape + " and of " + shape, "layers of one shape");
@@ -132,7 +152,17 @@ record CudaPlan(
                     this.shape = shape;
                     dim = headDim;
                     yield new Grouped(
-                            input, output, heads, keyValueHeads, headDim, queryNorm, keyNorm, position, window, scale);
+                            input,
+                            output,
+                            heads,
+                            keyValueHeads,
+                            headDim,
+                            queryNorm,
+                            keyNorm,
+                            position,
+                            window,
+                            scale,
+                            0);
                 }
             };
         }
@@ -142,6 +172,7 @@ record CudaPlan(
                 case Gated(LinearGroup input, LinearGroup output, int width, Activation activation) ->
                     switch (activation) {
                         case SILU -> new Gated(input, output, width, activation);
+                        case GELU_TANH -> throw unknown("gates through a GELU", "gates through a SiLU");
                     };
             };
         }
@@ -154,12 +185,17 @@ record CudaPlan(
                     }
                     epsilon = own;
                 }
+                case NormPlan.ShiftedRms _ -> throw unknown("norms that multiply by 1 + w", "norms that multiply by w");
             }
         }
 
-        private void position(PositionPlan plan) {
+        private void position(PositionPlan plan, int headDim) {
             switch (plan) {
                 case Rotary(int turned, double theta, RotaryScaling scaling) -> {
+                    if (turned != headDim) {
+                        throw unknown(
+                                "heads of which " + turned + " of " + headDim + " elements are turned", "whole ones");
+                    }
                     Rotary own = new Rotary(turned, theta, scaling);
                     if (rotary != null && !rotary.equals(own)) {
                         throw unknown("the position encodings " + rotary + " and " + own, "one for all layers");

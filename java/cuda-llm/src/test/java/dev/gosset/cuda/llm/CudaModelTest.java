@@ -22,6 +22,8 @@ import dev.gosset.llm.sampling.Sampling;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Whole models through the kernels, on the emulation: not yet run on a device. */
 class CudaModelTest extends LoadedModelContract {
@@ -80,16 +82,21 @@ class CudaModelTest extends LoadedModelContract {
     }
 
     /** Before anything is allocated: there is no memory to have. */
-    @Test
-    void aKindThatTheDeviceDoesNotKnowIsRefusedByName() {
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "smollm3 | layers without a rotary embedding; the device runs layers with one",
+                "gemma2  | scaled embeddings; the device runs embeddings as they are stored",
+            })
+    void aKindThatTheDeviceDoesNotKnowIsRefusedByName(String name, String what) {
         Emulation.requireNoDevice();
         Emulation.memoryBytes(1 << 10);
         try (ThreadTeam team = new ThreadTeam(1);
-                Model model = Model.openStored(TinyModels.directory("smollm3"), team)) {
+                Model model = Model.openStored(TinyModels.directory(name), team)) {
             assertThatThrownBy(() -> load(model, team))
                     .isInstanceOf(UnsupportedModelException.class)
-                    .hasMessageEndingWith(
-                            ": has layers without a rotary embedding; the device runs layers with one; the cpu runs any");
+                    .hasMessageEndingWith(": has " + what + "; the cpu runs any");
         } finally {
             Emulation.memoryBytes(MEMORY);
         }

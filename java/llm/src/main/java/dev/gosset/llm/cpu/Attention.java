@@ -33,6 +33,7 @@ public final class Attention {
     private final int dim;
     private final int window;
     private final float scale;
+    private final float softCap;
 
     /**
      * Rows of a matrix that are tokens of one sequence.
@@ -50,11 +51,15 @@ public final class Attention {
      * @param window how many positions a token sees, itself included; 0 for all
      */
     public Attention(int heads, int keyValueHeads, int dim, int window) {
-        this(heads, keyValueHeads, dim, window, (float) (1 / Math.sqrt(dim)));
+        this(heads, keyValueHeads, dim, window, (float) (1 / Math.sqrt(dim)), 0);
     }
 
-    /** As {@link #Attention(int, int, int, int)}, with another scale of the scores than {@code 1 / sqrt(dim)}. */
-    public Attention(int heads, int keyValueHeads, int dim, int window, float scale) {
+    /**
+     * As {@link #Attention(int, int, int, int)}, with another scale of the scores than {@code 1 / sqrt(dim)}.
+     *
+     * @param softCap what bounds the scaled scores, to {@code softCap tanh(s / softCap)}; 0 for nothing
+     */
+    public Attention(int heads, int keyValueHeads, int dim, int window, float scale, float softCap) {
         if (keyValueHeads < 1 || heads % keyValueHeads != 0 || heads < 1 || dim < 1 || window < 0) {
             throw new IllegalArgumentException("attention of " + heads + " heads over " + keyValueHeads
                     + " of keys and values, dimension " + dim + ", window " + window);
@@ -64,6 +69,15 @@ public final class Attention {
         this.dim = dim;
         this.window = window;
         this.scale = scale;
+        this.softCap = softCap;
+    }
+
+    /** In place, n scores that a token sees. */
+    private void weights(MemorySegment scores, long at, int n) {
+        if (softCap != 0) {
+            VectorMath.softCap(scores, at, n, softCap);
+        }
+        VectorMath.softmax(scores, at, n);
     }
 
     /**
@@ -177,7 +191,7 @@ public final class Attention {
                 scratch.asSlice(at, 4L * (low - begin)).fill((byte) 0);
                 scratch.asSlice(at + 4L * (last - begin), 4L * (end - last)).fill((byte) 0);
             }
-            VectorMath.softmax(scratch, at + 4L * (low - begin), last - low);
+            weights(scratch, at + 4L * (low - begin), last - low);
         }
         boolean alone = tokens == 1;
         MemorySegment y = alone ? out.data() : scratch;
@@ -230,7 +244,7 @@ public final class Attention {
             int begin = window == 0 ? 0 : Math.max(0, end - window);
             long row = 4L * i * span;
             scores.asSlice(row, 4L * begin).fill((byte) 0);
-            VectorMath.softmax(scores, row + 4L * begin, end - begin);
+            weights(scores, row + 4L * begin, end - begin);
             scores.asSlice(row + 4L * end, 4L * (span - end)).fill((byte) 0);
         }
         Operand mixed = Operand.of(out).block(from, head * dim, count, dim);

@@ -40,13 +40,7 @@ public final class KeyValuePool implements AutoCloseable {
      *     for an error of up to 1/254 of the row's largest magnitude in each number
      */
     public KeyValuePool(ModelConfig config, int blocks, Dtype dtype) {
-        this(
-                config.layers(),
-                config.keyValueHeads(),
-                config.headDim(),
-                blocks,
-                dtype,
-                config.rotaryScaling().fixedLength());
+        this(config.layers(), config.keyValueHeads(), config.headDim(), blocks, dtype, config.fixedLength());
     }
 
     /**

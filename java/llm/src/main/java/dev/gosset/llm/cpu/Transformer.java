@@ -1,11 +1,13 @@
 package dev.gosset.llm.cpu;
 
 import dev.gosset.core.kernel.dense.ByteProduct;
+import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.LogitPlan;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.plan.PositionPlan;
@@ -71,8 +73,7 @@ public final class Transformer {
         for (BlockPlan block : plan.blocks()) {
             blocks.add(TransformerBlock.over(block, source, preparation, tables));
         }
-        FloatMatrix finalNorm =
-                preparation.vector(List.of(source.tensor(plan.finalNorm().weight())));
+        FloatMatrix finalNorm = TransformerBlock.weight(plan.finalNorm(), source, preparation);
         Tensor head = plan.head().map(source::tensor).orElse(embedding);
         Linear linear = storage.byteHead()
                 ? new ByteLinear(new ByteProduct(head, preparation.arena(), preparation.team()))
@@ -103,7 +104,7 @@ public final class Transformer {
         return embedding;
     }
 
-    /** The weight of the norm before the head, 1 x hidden size. */
+    /** What the norm before the head multiplies by, 1 x hidden size. */
     public FloatMatrix finalNorm() {
         return finalNorm;
     }
@@ -155,8 +156,13 @@ public final class Transformer {
                     + " do not fill a " + hidden.rows() + " x " + hidden.cols() + " matrix");
         }
         ModelConfig.requireTokens(tokens, config.vocabularySize());
+        float scale = plan.embeddingScale();
         for (int t = 0; t < tokens.length; t++) {
-            embedding.toFloats((long) tokens[t] * hidden.cols(), hidden.cols(), hidden.row(t));
+            MemorySegment row = hidden.row(t);
+            embedding.toFloats((long) tokens[t] * hidden.cols(), hidden.cols(), row);
+            if (scale != 1) {
+                VectorMath.scale(scale, row, 0, row, 0, hidden.cols());
+            }
         }
     }
 
@@ -185,6 +191,11 @@ public final class Transformer {
                 TransformerBlock.normalize(plan.finalNorm(), hidden.data(), row, finalNorm, x.data(), row);
             }
             forward.apply(x, logits, workspace);
+        }
+        switch (plan.logits()) {
+            case LogitPlan.Products _ -> {}
+            case LogitPlan.SoftCapped(float cap) ->
+                workspace.team().run(logits.rows(), t -> VectorMath.softCap(logits.row(t), 0, logits.cols(), cap));
         }
     }
 

@@ -8,6 +8,7 @@ import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.plan.OrderPlan.NormsAround;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
 import dev.gosset.llm.plan.PositionPlan;
 import dev.gosset.llm.plan.PositionPlan.Rotary;
@@ -18,7 +19,6 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 
 /**
  * One block of a model, as its {@link BlockPlan} says; the usual one is {@code h += o(attention(qkv(norm(h))))}, then {@code h +=
@@ -32,10 +32,11 @@ public final class TransformerBlock {
     private static final int ROWS = 16;
 
     private final BlockPlan plan;
-    private final Norms norms;
+    private final Map<NormPlan, FloatMatrix> norms;
     private final Map<LinearGroup, Linear> linears;
     private final RotaryTable rotary;
-    private final NormsBefore order;
+    private final Around aroundAttention;
+    private final Around aroundFeedForward;
     private final Grouped heads;
     private final Gated mlp;
     private final Attention attention;
@@ -45,31 +46,37 @@ public final class TransformerBlock {
     private final Linear mlpOutput;
 
     /**
-     * The weights of a block's norms, each 1 x width.
+     * What is done to the hidden state before a part of the block reads it, and to what the part gives before it is added.
      *
-     * @param input before the attention, hidden size
-     * @param query per query head, head dimension; null where the family has no such norm
-     * @param key per key head, head dimension; null where the family has no such norm
-     * @param postAttention before the MLP, hidden size
+     * @param before null for nothing
+     * @param after null for nothing
      */
-    public record Norms(FloatMatrix input, FloatMatrix query, FloatMatrix key, FloatMatrix postAttention) {}
+    private record Around(NormPlan before, NormPlan after) {}
 
-    private TransformerBlock(BlockPlan plan, Norms norms, Map<LinearGroup, Linear> linears, RotaryTable rotary) {
+    private TransformerBlock(
+            BlockPlan plan, Map<NormPlan, FloatMatrix> norms, Map<LinearGroup, Linear> linears, RotaryTable rotary) {
         this.plan = plan;
-        this.norms = norms;
+        this.norms = Map.copyOf(norms);
         this.linears = Map.copyOf(linears);
         this.rotary = rotary;
-        this.order = switch (plan.order()) {
-            case NormsBefore before -> before;
-        };
+        switch (plan.order()) {
+            case NormsBefore(NormPlan attention, NormPlan feedForward) -> {
+                aroundAttention = new Around(attention, null);
+                aroundFeedForward = new Around(feedForward, null);
+            }
+            case NormsAround(NormPlan attention, NormPlan output, NormPlan feedForward, NormPlan itsOutput) -> {
+                aroundAttention = new Around(attention, output);
+                aroundFeedForward = new Around(feedForward, itsOutput);
+            }
+        }
         this.heads = switch (plan.attention()) {
             case Grouped grouped -> grouped;
         };
         this.mlp = switch (plan.feedForward()) {
             case Gated gated -> gated;
         };
-        this.attention =
-                new Attention(heads.heads(), heads.keyValueHeads(), heads.headDim(), heads.window(), heads.scale());
+        this.attention = new Attention(
+                heads.heads(), heads.keyValueHeads(), heads.headDim(), heads.window(), heads.scale(), heads.softCap());
         attentionInput = this.linears.get(heads.input());
         attentionOutput = this.linears.get(heads.output());
         mlpInput = this.linears.get(mlp.input());
@@ -91,27 +98,34 @@ public final class TransformerBlock {
      */
     static TransformerBlock over(
             BlockPlan plan, WeightSource source, Preparation preparation, Map<PositionPlan, RotaryTable> tables) {
-        Function<NormPlan, FloatMatrix> load = norm -> preparation.vector(List.of(source.tensor(norm.weight())));
-        NormsBefore order = switch (plan.order()) {
-            case NormsBefore before -> before;
-        };
-        Grouped heads = switch (plan.attention()) {
-            case Grouped grouped -> grouped;
-        };
-        Norms norms = new Norms(
-                load.apply(order.attention()),
-                heads.queryNorm().map(load).orElse(null),
-                heads.keyNorm().map(load).orElse(null),
-                load.apply(order.feedForward()));
+        Map<NormPlan, FloatMatrix> norms = new HashMap<>();
+        plan.norms().forEach(norm -> norms.put(norm, weight(norm, source, preparation)));
         Map<LinearGroup, Linear> linears = new HashMap<>();
         for (LinearGroup group : plan.groups()) {
             linears.put(group, preparation.linear(source, group));
         }
-        RotaryTable rotary = switch (heads.position()) {
+        PositionPlan position = switch (plan.attention()) {
+            case Grouped grouped -> grouped.position();
+        };
+        RotaryTable rotary = switch (position) {
             case Rotary turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned));
             case PositionPlan.None _ -> null;
         };
         return new TransformerBlock(plan, norms, linears, rotary);
+    }
+
+    /** What a norm multiplies by, 1 x its size. */
+    static FloatMatrix weight(NormPlan norm, WeightSource source, Preparation preparation) {
+        FloatMatrix weight = preparation.vector(List.of(source.tensor(norm.weight())));
+        switch (norm) {
+            case NormPlan.Rms _ -> {}
+            case NormPlan.ShiftedRms _ -> {
+                for (int j = 0; j < weight.cols(); j++) {
+                    weight.set(0, j, 1 + weight.get(0, j));
+                }
+            }
+        }
+        return weight;
     }
 
     /** What the block computes. */
@@ -134,9 +148,9 @@ public final class TransformerBlock {
         return rotary;
     }
 
-    /** The weights of its norms. */
-    public Norms norms() {
-        return norms;
+    /** What one of its norms multiplies by, 1 x its size. */
+    public FloatMatrix weight(NormPlan norm) {
+        return norms.get(norm);
     }
 
     /** This block with other linears in the place of one group. */
@@ -144,11 +158,6 @@ public final class TransformerBlock {
         Map<LinearGroup, Linear> others = new HashMap<>(linears);
         others.put(group, linear);
         return new TransformerBlock(plan, norms, others, rotary);
-    }
-
-    /** This block with other norms. */
-    public TransformerBlock with(Norms norms) {
-        return new TransformerBlock(plan, norms, linears, rotary);
     }
 
     /**
@@ -244,22 +253,22 @@ public final class TransformerBlock {
             try (Workspace.Frame inner = workspace.frame()) {
                 FloatMatrix qkv = inner.matrix(tokens, heads.input().outputs());
                 FloatMatrix x = inner.matrix(tokens, width);
-                normalize(hidden, order.attention(), norms.input(), x, workspace);
+                normalize(hidden, aroundAttention.before(), x, workspace);
                 apply(heads.input(), attentionInput, x, qkv, many, tap, workspace);
                 attending.attend(qkv, mixed);
             }
-            addOutput(heads.output(), attentionOutput, mixed, hidden, many, tap, workspace);
+            addOutput(heads.output(), attentionOutput, mixed, aroundAttention, hidden, many, tap, workspace);
         }
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix gated = frame.matrix(tokens, mlp.width());
             try (Workspace.Frame inner = workspace.frame()) {
                 FloatMatrix upGate = inner.matrix(tokens, mlp.input().outputs());
                 FloatMatrix x = inner.matrix(tokens, width);
-                normalize(hidden, order.feedForward(), norms.postAttention(), x, workspace);
+                normalize(hidden, aroundFeedForward.before(), x, workspace);
                 apply(mlp.input(), mlpInput, x, upGate, many, tap, workspace);
                 gate(upGate, gated, workspace);
             }
-            addOutput(mlp.output(), mlpOutput, gated, hidden, many, tap, workspace);
+            addOutput(mlp.output(), mlpOutput, gated, aroundFeedForward, hidden, many, tap, workspace);
         }
     }
 
@@ -279,10 +288,11 @@ public final class TransformerBlock {
         }
     }
 
-    private static void addOutput(
+    private void addOutput(
             LinearGroup group,
             Linear linear,
             FloatMatrix x,
+            Around around,
             FloatMatrix hidden,
             boolean many,
             ActivationTap tap,
@@ -293,14 +303,18 @@ public final class TransformerBlock {
             forRows(hidden.rows(), workspace, (from, to) -> {
                 int n = hidden.cols();
                 for (int t = from; t < to; t++) {
-                    VectorMath.add(y.data(), 4L * t * n, hidden.data(), 4L * t * n, n);
+                    long row = 4L * t * n;
+                    if (around.after() != null) {
+                        normalize(around.after(), y.data(), row, norms.get(around.after()), y.data(), row);
+                    }
+                    VectorMath.add(y.data(), row, hidden.data(), row, n);
                 }
             });
         }
     }
 
-    private static void normalize(
-            FloatMatrix hidden, NormPlan plan, FloatMatrix weight, FloatMatrix x, Workspace workspace) {
+    private void normalize(FloatMatrix hidden, NormPlan plan, FloatMatrix x, Workspace workspace) {
+        FloatMatrix weight = norms.get(plan);
         forRows(hidden.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
                 long row = 4L * t * hidden.cols();
@@ -313,6 +327,7 @@ public final class TransformerBlock {
     static void normalize(NormPlan plan, MemorySegment x, long at, FloatMatrix weight, MemorySegment y, long to) {
         switch (plan) {
             case NormPlan.Rms rms -> VectorMath.rmsNorm(x, at, weight.data(), rms.epsilon(), y, to, rms.size());
+            case NormPlan.ShiftedRms rms -> VectorMath.rmsNorm(x, at, weight.data(), rms.epsilon(), y, to, rms.size());
         }
     }
 
@@ -325,6 +340,8 @@ public final class TransformerBlock {
         int half = rotary == null ? 0 : rotary.half();
         NormPlan queryNorm = heads.queryNorm().orElse(null);
         NormPlan keyNorm = heads.keyNorm().orElse(null);
+        FloatMatrix queryWeight = queryNorm == null ? null : norms.get(queryNorm);
+        FloatMatrix keyWeight = keyNorm == null ? null : norms.get(keyNorm);
         MemorySegment data = qkv.data();
         forRows(qkv.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
@@ -332,7 +349,7 @@ public final class TransformerBlock {
                 for (int h = 0; h < queries + heads.keyValueHeads(); h++, at += 4L * dim) {
                     NormPlan norm = h < queries ? queryNorm : keyNorm;
                     if (norm != null) {
-                        normalize(norm, data, at, h < queries ? norms.query() : norms.key(), data, at);
+                        normalize(norm, data, at, h < queries ? queryWeight : keyWeight, data, at);
                     }
                     if (rotary != null) {
                         VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
@@ -353,6 +370,7 @@ public final class TransformerBlock {
                 long row = 8L * t * n;
                 switch (mlp.activation()) {
                     case SILU -> VectorMath.swiGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
+                    case GELU_TANH -> VectorMath.geGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
                 }
             }
         });

@@ -20,6 +20,7 @@ import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.plan.TensorPlan;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -85,6 +86,15 @@ public final class ModelTuning implements AutoCloseable {
         this(student, teacher, sequences, settings, directory, team, progress, memory() / 4);
     }
 
+    /**
+     * Looks for parts of a model that fine-tuning does not know.
+     *
+     * @throws dev.gosset.core.UnsupportedModelException where there is one, with its name
+     */
+    public static void requireKnown(ModelPlan plan) {
+        TunableBlock.requireKnown(plan);
+    }
+
     private static long memory() {
         return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getTotalMemorySize();
     }
@@ -98,6 +108,7 @@ public final class ModelTuning implements AutoCloseable {
             ThreadTeam team,
             Progress progress,
             long budget) {
+        requireKnown(student.plan());
         this.team = team;
         this.workspace = new Workspace(team);
         this.student = student.transformer();
@@ -215,7 +226,7 @@ public final class ModelTuning implements AutoCloseable {
         matrices.add(decoded);
         blocks.add(new TunableBlock(
                 block.plan(),
-                TunableBlock.Norms.of(block.plan(), block.norms(), parameters, settings.weightRate()),
+                TunableBlock.Norms.of(block, parameters, settings.weightRate()),
                 linears,
                 block.rotary()));
     }

@@ -11,7 +11,10 @@ import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.plan.LogitPlan;
+import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.plan.OrderPlan;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
 import dev.gosset.llm.plan.PositionPlan;
 import dev.gosset.llm.plan.RotaryTable;
@@ -38,22 +41,23 @@ final class TunableBlock {
     /** The weights of a block's norms; query and key are null where the family has none. */
     record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {
         /** Those of a block of the model, tuned by their relative change, under the names that they have in weight files. */
-        static Norms of(BlockPlan plan, TransformerBlock.Norms stored, Parameters parameters, double rate) {
+        static Norms of(TransformerBlock block, Parameters parameters, double rate) {
+            BlockPlan plan = block.plan();
             return new Norms(
-                    of(order(plan).attention(), stored.input(), parameters, rate),
+                    of(order(plan).attention(), block, parameters, rate),
                     heads(plan)
                             .queryNorm()
-                            .map(n -> of(n, stored.query(), parameters, rate))
+                            .map(n -> of(n, block, parameters, rate))
                             .orElse(null),
                     heads(plan)
                             .keyNorm()
-                            .map(n -> of(n, stored.key(), parameters, rate))
+                            .map(n -> of(n, block, parameters, rate))
                             .orElse(null),
-                    of(order(plan).feedForward(), stored.postAttention(), parameters, rate));
+                    of(order(plan).feedForward(), block, parameters, rate));
         }
 
-        private static Parameter of(NormPlan plan, FloatMatrix weight, Parameters parameters, double rate) {
-            return parameters.factors(plan.weight().name(), weight.toArray(), rate, Parameters.Stored.FLOAT16);
+        private static Parameter of(NormPlan plan, TransformerBlock block, Parameters parameters, double rate) {
+            return parameters.factors(plan.name(), block.weight(plan).toArray(), rate, Parameters.Stored.FLOAT16);
         }
     }
 
@@ -73,6 +77,7 @@ final class TunableBlock {
     private static NormsBefore order(BlockPlan plan) {
         return switch (plan.order()) {
             case NormsBefore before -> before;
+            case OrderPlan.NormsAround _ -> throw unknown("norms behind the attention");
         };
     }
 
@@ -80,12 +85,40 @@ final class TunableBlock {
         return switch (plan.attention()) {
             case Grouped grouped ->
                 switch (grouped.position()) {
+                    case PositionPlan.Rotary _ when grouped.softCap() != 0 -> throw unknown("bounded attention scores");
                     case PositionPlan.Rotary _ -> grouped;
-                    case PositionPlan.None _ ->
-                        throw new UnsupportedModelException(
-                                "fine-tuning does not know layers without a rotary embedding");
+                    case PositionPlan.None _ -> throw unknown("layers without a rotary embedding");
                 };
         };
+    }
+
+    private static UnsupportedModelException unknown(String what) {
+        return new UnsupportedModelException("fine-tuning does not know " + what);
+    }
+
+    /**
+     * Looks at all of a plan.
+     *
+     * @throws UnsupportedModelException where a part of it has no way back, with its name
+     */
+    static void requireKnown(ModelPlan plan) {
+        for (BlockPlan block : plan.blocks()) {
+            NormsBefore order = order(block);
+            heads(block);
+            mlp(block);
+            epsilon(order.attention());
+            epsilon(order.feedForward());
+            heads(block).queryNorm().ifPresent(TunableBlock::epsilon);
+            heads(block).keyNorm().ifPresent(TunableBlock::epsilon);
+        }
+        epsilon(plan.finalNorm());
+        if (plan.embeddingScale() != 1) {
+            throw unknown("scaled embeddings");
+        }
+        switch (plan.logits()) {
+            case LogitPlan.Products _ -> {}
+            case LogitPlan.SoftCapped _ -> throw unknown("bounded logits");
+        }
     }
 
     private static Gated mlp(BlockPlan plan) {
@@ -93,6 +126,7 @@ final class TunableBlock {
             case Gated gated ->
                 switch (gated.activation()) {
                     case SILU -> gated;
+                    case GELU_TANH -> throw unknown("gates through a GELU");
                 };
         };
     }
@@ -104,6 +138,7 @@ final class TunableBlock {
     private static float epsilon(NormPlan plan) {
         return switch (plan) {
             case NormPlan.Rms rms -> rms.epsilon();
+            case NormPlan.ShiftedRms _ -> throw unknown("norms that multiply by 1 + w");
         };
     }
 

@@ -2,6 +2,7 @@ package dev.gosset.llm.io;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.memory.ReadableFile;
 import java.nio.file.Path;
@@ -185,6 +186,13 @@ public final class JsonFile {
             throw bad(key, v, "an object");
         }
         return new JsonFile(where, prefix + key + ".", v);
+    }
+
+    /** A required object under a key, in which those of the keys {@code inherited} that it lacks have the values of this one. */
+    public JsonFile object(String key, List<String> inherited) {
+        ObjectNode inner = object(key).node.deepCopy();
+        inherited.stream().filter(k -> !inner.has(k) && node.has(k)).forEach(k -> inner.set(k, node.get(k)));
+        return new JsonFile(where, prefix + key + ".", inner);
     }
 
     /** The exception for a value that is there but wrong. */

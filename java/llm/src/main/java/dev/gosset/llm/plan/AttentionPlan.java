@@ -34,6 +34,7 @@ public sealed interface AttentionPlan {
      * @param position how it knows where tokens stand
      * @param window how many positions a token attends to, itself included; 0 for all
      * @param scale of the scores
+     * @param softCap what bounds the scaled scores s, to {@code softCap tanh(s / softCap)}; 0 for nothing
      */
     record Grouped(
             LinearGroup input,
@@ -45,7 +46,8 @@ public sealed interface AttentionPlan {
             Optional<NormPlan> keyNorm,
             PositionPlan position,
             int window,
-            float scale)
+            float scale,
+            float softCap)
             implements AttentionPlan {
         @Override
         public List<LinearGroup> groups() {

@@ -10,7 +10,9 @@ public sealed interface FeedForwardPlan {
     /** What the gate goes through. */
     enum Activation {
         /** {@code x / (1 + exp(-x))}. */
-        SILU
+        SILU,
+        /** {@code x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2}. */
+        GELU_TANH
     }
 
     /**

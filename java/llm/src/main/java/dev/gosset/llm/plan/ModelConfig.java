@@ -6,6 +6,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.llm.io.JsonFile;
+import dev.gosset.llm.plan.ModelFamily.Trait;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -14,8 +15,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * The shape of a model, from the config.json (and generation_config.json) of its directory. Immutable; every value has
@@ -31,14 +32,14 @@ import java.util.function.Function;
  * @param vocabularySize number of token ids, rows of the embedding
  * @param maxPositions longest sequence the model was made for; see {@link #longestSequence}
  * @param normEpsilon added to the mean square in every RMS norm
- * @param rotaryTheta base of the rotary frequencies
- * @param rotaryScaling what becomes of them
+ * @param positions for each layer how its attention knows where tokens stand
  * @param windows for each layer how many positions a token attends to, itself included; 0 for all
- * @param turned for each layer whether queries and keys are turned by their positions
  * @param tiedEmbeddings whether the head is the embedding matrix
  * @param qkvBias whether q, k and v add a bias
  * @param outputBias whether o adds a bias
  * @param mlpBias whether up, gate and down add a bias
+ * @param activation what gates go through
+ * @param scales what is multiplied or bounded
  * @param bosTokenId the token that begins a text, or -1
  * @param eosTokenIds the tokens that end a generation, perhaps none; generation_config.json goes before config.json
  */
@@ -53,14 +54,14 @@ public record ModelConfig(
         int vocabularySize,
         int maxPositions,
         float normEpsilon,
-        double rotaryTheta,
-        RotaryScaling rotaryScaling,
+        List<PositionPlan> positions,
         List<Integer> windows,
-        List<Boolean> turned,
         boolean tiedEmbeddings,
         boolean qkvBias,
         boolean outputBias,
         boolean mlpBias,
+        FeedForwardPlan.Activation activation,
+        Scales scales,
         int bosTokenId,
         List<Integer> eosTokenIds) {
     private static final int WIDEST = 1 << 20;
@@ -70,11 +71,35 @@ public record ModelConfig(
     private static final String EMBEDDING = "model.embed_tokens.weight";
     private static final String LAYER = "model.layers.";
     private static final String FULL = "full_attention";
-    private static final String SLIDING = "sliding_attention";
+    static final String SLIDING = "sliding_attention";
+
+    /** Where a language model that is part of another is described, and what that one may say of it. */
+    private static final String PART = "text_config";
+
+    private static final List<String> INHERITED =
+            List.of("tie_word_embeddings", "dtype", "torch_dtype", "bos_token_id", "eos_token_id");
+
+    /** Types of a model, whose embedding scale is rounded to them. */
+    private static final List<String> DTYPES = List.of("float32", "bfloat16", "float16");
+
+    /**
+     * What is multiplied or bounded on the way through a model.
+     *
+     * @param embedding of embeddings
+     * @param scores of attention scores
+     * @param scoreCap bound of the scaled scores, or 0
+     * @param logits what becomes of logits
+     */
+    public record Scales(float embedding, float scores, float scoreCap, LogitPlan logits) {
+        /** Those of a model that multiplies nothing but its scores. */
+        public static Scales usual(int headDim) {
+            return new Scales(1, (float) (1 / Math.sqrt(headDim)), 0, new LogitPlan.Products());
+        }
+    }
 
     public ModelConfig {
+        positions = List.copyOf(positions);
         windows = List.copyOf(windows);
-        turned = List.copyOf(turned);
         eosTokenIds = List.copyOf(eosTokenIds);
     }
 
@@ -86,6 +111,9 @@ public record ModelConfig(
 
     /** The first layer with a window where config.json does not say. */
     private static final int DEFAULT_FIRST_WINDOW = 28;
+
+    /** Every so many layers one without a window, where config.json does not say. */
+    private static final int DEFAULT_PATTERN = 6;
 
     /**
      * Reads config.json and, where it is there, generation_config.json. What they leave out is read from the shapes of the
@@ -103,11 +131,11 @@ public record ModelConfig(
     }
 
     /** The same from parsed files. */
-    static ModelConfig parse(JsonFile json, JsonFile generation, Function<String, Optional<Tensor>> stored) {
+    static ModelConfig parse(JsonFile whole, JsonFile generation, Function<String, Optional<Tensor>> stored) {
+        JsonFile json = isPart(whole) ? whole.object(PART, INHERITED) : whole;
         ModelFamily family = ModelFamily.of(json.where(), json.texts("architectures"), json.text("model_type", ""));
-        String activation = json.text("hidden_act", "silu");
-        if (!activation.equals("silu") && !activation.equals("swish")) {
-            throw json.bad("hidden_act", "\"silu\", the activation of every known family");
+        if (json.flag("use_bidirectional_attention", false)) {
+            throw json.bad("use_bidirectional_attention", "false, as text is generated from left to right");
         }
         int queries = size(stored, LAYER + "0.self_attn.q_proj.weight", 0);
         int keys = size(stored, LAYER + "0.self_attn.k_proj.weight", 0);
@@ -156,9 +184,19 @@ public record ModelConfig(
                 "max_position_embeddings", 1, LONGEST, family.defaults().positions());
         JsonFile ids = generation.has("eos_token_id") ? generation : json;
         boolean bias = json.flag("attention_bias", false);
-        List<Integer> windows = windows(family, json, layers);
-        RotaryParameters rotary = RotaryParameters.parse(
-                json, headDim, positions, layerTypes(windows), family.defaults().theta());
+        int window = window(family, json);
+        List<String> types = layerTypes(family, json, window, layers);
+        Map<String, RotaryParameters> rotary =
+                RotaryParameters.parse(json, headDim, positions, new LinkedHashSet<>(types), family);
+        List<Boolean> turned = turned(family, json, layers);
+        List<PositionPlan> turns = new ArrayList<>();
+        for (int i = 0; i < layers; i++) {
+            RotaryParameters own = rotary.get(types.get(i));
+            turns.add(
+                    turned.get(i)
+                            ? new PositionPlan.Rotary(headDim, own.theta(), own.scaling())
+                            : new PositionPlan.None());
+        }
         return new ModelConfig(
                 family,
                 hidden,
@@ -170,10 +208,8 @@ public record ModelConfig(
                 vocabulary,
                 positions,
                 (float) json.number("rms_norm_eps", 0, 1, 1e-6),
-                rotary.theta(),
-                rotary.scaling(),
-                windows,
-                turned(family, json, layers),
+                turns,
+                types.stream().map(type -> type.equals(FULL) ? 0 : window).toList(),
                 tied(json, stored, family.defaults().tied()),
                 switch (family.attentionBias()) {
                     case NONE -> false;
@@ -181,7 +217,9 @@ public record ModelConfig(
                     case CONFIGURED -> bias;
                 },
                 family.attentionBias() == ModelFamily.AttentionBias.CONFIGURED && bias,
-                family.configurableMlpBias() && json.flag("mlp_bias", false),
+                family.has(Trait.CONFIGURED_MLP_BIAS) && json.flag("mlp_bias", false),
+                activation(family, json),
+                scales(family, json, stored, hidden, headDim),
                 json.tokenIds("bos_token_id", vocabulary).stream().findFirst().orElse(-1),
                 ids.tokenIds("eos_token_id", vocabulary));
     }
@@ -228,7 +266,7 @@ public record ModelConfig(
 
     /** Where config.json names no layers, every fourth is not turned, or as often as it says. */
     private static List<Boolean> turned(ModelFamily family, JsonFile json, int layers) {
-        if (!family.unturnedLayers()) {
+        if (!family.has(Trait.UNTURNED_LAYERS)) {
             return Collections.nCopies(layers, true);
         }
         List<Boolean> turned = new ArrayList<>();
@@ -250,23 +288,89 @@ public record ModelConfig(
         return turned;
     }
 
-    private static Set<String> layerTypes(List<Integer> windows) {
-        Set<String> types = new LinkedHashSet<>();
-        windows.forEach(window -> types.add(window == 0 ? FULL : SLIDING));
-        return types;
+    private static boolean isPart(JsonFile json) {
+        return ModelFamily.isPart(json.texts("architectures"), json.text("model_type", ""));
     }
 
-    private static List<Integer> windows(ModelFamily family, JsonFile json, int layers) {
+    private static FeedForwardPlan.Activation activation(ModelFamily family, JsonFile json) {
+        String usual = family.defaults().activation();
+        String key = usual.equals("silu") ? "hidden_act" : "hidden_activation";
+        return switch (json.text(key, usual)) {
+            case "silu", "swish" -> FeedForwardPlan.Activation.SILU;
+            case "gelu_pytorch_tanh", "gelu_new" -> FeedForwardPlan.Activation.GELU_TANH;
+            default -> throw json.bad(key, "\"silu\" or \"gelu_pytorch_tanh\"");
+        };
+    }
+
+    private static Scales scales(
+            ModelFamily family, JsonFile json, Function<String, Optional<Tensor>> stored, int hidden, int headDim) {
+        Scales usual = Scales.usual(headDim);
+        boolean capped = family.has(Trait.SCORE_CAP);
+        float scoreCap = cap(json, "attn_logit_softcapping", capped, capped ? 50 : 0);
+        float logitCap = cap(json, "final_logit_softcapping", family.has(Trait.LOGIT_CAP), capped ? 30 : 0);
+        return new Scales(
+                family.has(Trait.SCALED_EMBEDDING) ? rounded(Math.sqrt(hidden), dtype(json, stored)) : 1,
+                family.has(Trait.QUERY_SCALE)
+                        ? (float) Math.pow(json.number("query_pre_attn_scalar", 0, LONGEST, 256), -0.5)
+                        : usual.scores(),
+                scoreCap,
+                logitCap == 0 ? usual.logits() : new LogitPlan.SoftCapped(logitCap));
+    }
+
+    /** A bound above 0, or 0 for none. */
+    private static float cap(JsonFile json, String key, boolean honoured, float usual) {
+        if (json.has(key) && !honoured) {
+            throw json.bad(key, "null, as the classes of this family do not read it");
+        }
+        return json.has(key) ? (float) json.number(key, 0, LONGEST) : json.mentions(key) ? 0 : usual;
+    }
+
+    /** What the model computes in by itself: what config.json says, or the type of its embedding. */
+    private static String dtype(JsonFile json, Function<String, Optional<Tensor>> stored) {
+        String key = json.has("dtype") ? "dtype" : "torch_dtype";
+        if (json.has(key) && !DTYPES.contains(json.text(key))) {
+            throw json.bad(key, "one of " + DTYPES);
+        }
+        return json.text(
+                key,
+                stored.apply(EMBEDDING)
+                        .map(t -> switch (t.dtype()) {
+                            case BF16 -> "bfloat16";
+                            case F16 -> "float16";
+                            default -> "float32";
+                        })
+                        .orElse("float32"));
+    }
+
+    /** A number rounded to nearest in one of {@link #DTYPES}. */
+    private static float rounded(double value, String dtype) {
+        float single = (float) value;
+        return switch (dtype) {
+            case "float16" -> Float.float16ToFloat(Float.floatToFloat16(single));
+            case "bfloat16" -> {
+                int bits = Float.floatToRawIntBits(single);
+                yield Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
+            }
+            default -> single;
+        };
+    }
+
+    /** The window of the layers that have one, or 0 where none has: 0 and -1 in the file, and what no sequence fills. */
+    private static int window(ModelFamily family, JsonFile json) {
         int given = json.integer("sliding_window", Integer.MIN_VALUE, Integer.MAX_VALUE, 0);
         int window = json.mentions("sliding_window") ? given : family.defaults().window();
         boolean used = switch (family.window()) {
             case NEVER -> false;
-            case ALL_LAYERS -> true;
+            case ALL_LAYERS, EVERY_OTHER, PATTERN -> true;
             case SOME_LAYERS, NAMED_LAYERS -> json.flag("use_sliding_window", false);
         };
-        // 0 and -1 mean none; a window that no sequence fills is none either.
-        if (!used || window < 1 || window > LONGEST) {
-            return Collections.nCopies(layers, 0);
+        return used && window >= 1 && window <= LONGEST ? window : 0;
+    }
+
+    private static List<String> layerTypes(ModelFamily family, JsonFile json, int window, int layers) {
+        // Without a window all layers are the same, unless their positions differ.
+        if (window == 0 && !family.has(Trait.LOCAL_BASE)) {
+            return Collections.nCopies(layers, FULL);
         }
         List<String> types = json.texts("layer_types");
         if (json.has("layer_types") && types.size() != layers) {
@@ -275,20 +379,23 @@ public record ModelConfig(
         if (types.isEmpty() && family.window() == ModelFamily.Window.NAMED_LAYERS) {
             throw json.bad("layer_types", "one entry for each of the " + layers + " layers beside use_sliding_window");
         }
-        int first = family.window() == ModelFamily.Window.ALL_LAYERS
-                ? 0
-                : json.integer("max_window_layers", Integer.MIN_VALUE, Integer.MAX_VALUE, DEFAULT_FIRST_WINDOW);
-        List<Integer> windows = new ArrayList<>();
-        for (int i = 0; i < layers; i++) {
-            String type = types.isEmpty() ? (i < first ? FULL : SLIDING) : types.get(i);
-            windows.add(
-                    switch (type) {
-                        case FULL -> 0;
-                        case SLIDING -> window;
-                        default -> throw json.bad("layer_types", "entries \"full_attention\" or \"sliding_attention\"");
-                    });
+        if (!types.stream().allMatch(type -> type.equals(FULL) || type.equals(SLIDING))) {
+            throw json.bad("layer_types", "entries \"full_attention\" or \"sliding_attention\"");
         }
-        return windows;
+        if (!types.isEmpty()) {
+            return types;
+        }
+        int first = json.integer("max_window_layers", Integer.MIN_VALUE, Integer.MAX_VALUE, DEFAULT_FIRST_WINDOW);
+        int pattern = json.integer("sliding_window_pattern", 1, MOST_LAYERS, DEFAULT_PATTERN);
+        return IntStream.range(0, layers)
+                .mapToObj(i -> switch (family.window()) {
+                    case NEVER, NAMED_LAYERS -> FULL;
+                    case ALL_LAYERS -> SLIDING;
+                    case SOME_LAYERS -> i < first ? FULL : SLIDING;
+                    case EVERY_OTHER -> i % 2 == 1 ? FULL : SLIDING;
+                    case PATTERN -> (i + 1) % pattern == 0 ? FULL : SLIDING;
+                })
+                .toList();
     }
 
     /**
@@ -297,16 +404,23 @@ public record ModelConfig(
      */
     public void complete(ObjectNode json) {
         JsonFile bare = JsonFile.parse("config.json", json.toString());
+        ObjectNode own = isPart(bare) ? (ObjectNode) json.get(PART) : json;
         try {
             JsonFile none = JsonFile.parse("config.json", "{}");
             ModelConfig said = parse(bare, none, name -> Optional.empty());
+            if (!said.scales.equals(scales)) {
+                DTYPES.stream()
+                        .filter(dtype -> rounded(Math.sqrt(hiddenSize), dtype) == scales.embedding())
+                        .findFirst()
+                        .ifPresent(dtype -> own.put("torch_dtype", dtype));
+            }
             if (said.sizes().equals(sizes())) {
                 return;
             }
         } catch (FormatException e) {
             // It lacks what only the tensors tell.
         }
-        sizes().forEach(json::putPOJO);
+        sizes().forEach(own::putPOJO);
     }
 
     /** What decides the shapes of a model's tensors, by the keys of config.json. */
@@ -344,7 +458,25 @@ public record ModelConfig(
 
     /** The longest sequence that the model, stretched as its configuration says, is meant for. */
     public int longestSequence() {
-        return (int) Math.clamp(rotaryScaling.longest(maxPositions), maxPositions, LONGEST);
+        double longest = positions.stream()
+                .mapToDouble(p -> switch (p) {
+                    case PositionPlan.Rotary rotary -> rotary.scaling().longest(maxPositions);
+                    case PositionPlan.None _ -> LONGEST;
+                })
+                .min()
+                .orElse(maxPositions);
+        return (int) Math.clamp(longest, maxPositions, LONGEST);
+    }
+
+    /** Sequences up to this length have the same keys whatever their length. */
+    public int fixedLength() {
+        return positions.stream()
+                .mapToInt(p -> switch (p) {
+                    case PositionPlan.Rotary rotary -> rotary.scaling().fixedLength();
+                    case PositionPlan.None _ -> Integer.MAX_VALUE;
+                })
+                .min()
+                .orElse(Integer.MAX_VALUE);
     }
 
     /** Number of outputs of q: heads times head dimension. */

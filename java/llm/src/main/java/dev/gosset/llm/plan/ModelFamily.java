@@ -4,11 +4,11 @@ import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.Quoted;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * What distinguishes one family of decoder-only transformers from another, as data. All families share the block: RMS
- * norm, rotary attention with grouped queries, RMS norm, gated MLP with SiLU, both with residuals.
+ * What distinguishes one family of decoder-only transformers from another, as data.
  *
  * <p>A new family that needs no new field here is one more entry of {@link #KNOWN}; see docs/model-families.md.
  *
@@ -16,11 +16,8 @@ import java.util.stream.Collectors;
  * @param architecture the class that {@code architectures} in config.json names
  * @param modelType {@code model_type} in config.json, consulted where {@code architectures} is absent
  * @param attentionBias which attention linears have a bias
- * @param configurableMlpBias whether {@code mlp_bias} in config.json is honoured; otherwise there is none
- * @param queryKeyNorm whether queries and keys are RMS-normalized per head before the rotation
  * @param window what a sliding window in config.json applies to
- * @param unturnedLayers whether {@code no_rope_layers} and {@code no_rope_layer_interval} are honoured: layers whose queries and keys
- *     are not turned by their positions
+ * @param traits what else it has
  * @param defaults what holds where config.json leaves a key out
  */
 public record ModelFamily(
@@ -28,11 +25,38 @@ public record ModelFamily(
         String architecture,
         String modelType,
         AttentionBias attentionBias,
-        boolean configurableMlpBias,
-        boolean queryKeyNorm,
         Window window,
-        boolean unturnedLayers,
+        Set<Trait> traits,
         Defaults defaults) {
+    public ModelFamily {
+        traits = Set.copyOf(traits);
+    }
+
+    /** What some families have and others do not. */
+    public enum Trait {
+        /** {@code mlp_bias} in config.json is honoured; otherwise there is none. */
+        CONFIGURED_MLP_BIAS,
+        /** Queries and keys are normalized per head before they are turned. */
+        QUERY_KEY_NORM,
+        /**
+         * {@code no_rope_layers} and {@code no_rope_layer_interval} are honoured: layers whose queries and keys are not turned by
+         * their positions.
+         */
+        UNTURNED_LAYERS,
+        /** Norms multiply by 1 + w, and those of attention and feed-forward stand before and after them. */
+        SHIFTED_NORMS_AROUND,
+        /** Embeddings are multiplied by the square root of the hidden size, which is rounded to the type of the model. */
+        SCALED_EMBEDDING,
+        /** Scores are scaled by {@code query_pre_attn_scalar} to the power of -1/2, not by the head dimension. */
+        QUERY_SCALE,
+        /** {@code attn_logit_softcapping} is honoured; otherwise a model that has it is refused. */
+        SCORE_CAP,
+        /** {@code final_logit_softcapping} is honoured. */
+        LOGIT_CAP,
+        /** Layers with a window are turned by a base of their own, {@code rope_local_base_freq}, and by no scaling. */
+        LOCAL_BASE
+    }
+
     /**
      * What a family's configuration class in transformers 5.18 has for keys that config.json does not mention, as far as
      * families differ; where a tensor tells the number, that goes before.
@@ -43,10 +67,12 @@ public record ModelFamily(
      * @param window {@code sliding_window}; 0 for none
      * @param theta {@code rope_theta}
      * @param tied {@code tie_word_embeddings}
+     * @param activation {@code hidden_act}
      */
-    public record Defaults(int keyValueHeads, int headDim, int positions, int window, double theta, boolean tied) {
+    public record Defaults(
+            int keyValueHeads, int headDim, int positions, int window, double theta, boolean tied, String activation) {
         Defaults(int keyValueHeads, int headDim, int positions, int window) {
-            this(keyValueHeads, headDim, positions, window, 10_000, false);
+            this(keyValueHeads, headDim, positions, window, 10_000, false, "silu");
         }
     }
 
@@ -71,7 +97,11 @@ public record ModelFamily(
          */
         SOME_LAYERS,
         /** Where {@code use_sliding_window} is true, the layers that {@code layer_types} must name. */
-        NAMED_LAYERS
+        NAMED_LAYERS,
+        /** The layers that {@code layer_types} names, or the first of every two. */
+        EVERY_OTHER,
+        /** The layers that {@code layer_types} names, or all but every {@code sliding_window_pattern}-th, 6 where that is missing. */
+        PATTERN
     }
 
     /** Llama 1, 2 and 3.x. */
@@ -80,10 +110,8 @@ public record ModelFamily(
             "LlamaForCausalLM",
             "llama",
             AttentionBias.CONFIGURED,
-            true,
-            false,
             Window.NEVER,
-            false,
+            Set.of(Trait.CONFIGURED_MLP_BIAS),
             new Defaults(0, 0, 2048, 0));
 
     /** Mistral 7B and its kin. */
@@ -92,10 +120,8 @@ public record ModelFamily(
             "MistralForCausalLM",
             "mistral",
             AttentionBias.NONE,
-            false,
-            false,
             Window.ALL_LAYERS,
-            false,
+            Set.of(),
             new Defaults(8, 0, 131_072, 4096));
 
     /** Qwen 2 and 2.5. */
@@ -104,10 +130,8 @@ public record ModelFamily(
             "Qwen2ForCausalLM",
             "qwen2",
             AttentionBias.QKV,
-            false,
-            false,
             Window.SOME_LAYERS,
-            false,
+            Set.of(),
             new Defaults(32, 0, 32_768, 4096));
 
     /** Qwen 3, dense. */
@@ -116,10 +140,8 @@ public record ModelFamily(
             "Qwen3ForCausalLM",
             "qwen3",
             AttentionBias.CONFIGURED,
-            false,
-            true,
             Window.SOME_LAYERS,
-            false,
+            Set.of(Trait.QUERY_KEY_NORM),
             new Defaults(32, 128, 32_768, 4096));
 
     /** SmolLM 3: some layers do not know where tokens stand. */
@@ -128,18 +150,62 @@ public record ModelFamily(
             "SmolLM3ForCausalLM",
             "smollm3",
             AttentionBias.CONFIGURED,
-            true,
-            false,
             Window.NAMED_LAYERS,
-            true,
-            new Defaults(4, 0, 32_768, 0, 2_000_000, true));
+            Set.of(Trait.CONFIGURED_MLP_BIAS, Trait.UNTURNED_LAYERS),
+            new Defaults(4, 0, 32_768, 0, 2_000_000, true, "silu"));
+
+    /** Gemma 2. */
+    public static final ModelFamily GEMMA2 = new ModelFamily(
+            "Gemma 2",
+            "Gemma2ForCausalLM",
+            "gemma2",
+            AttentionBias.CONFIGURED,
+            Window.EVERY_OTHER,
+            Set.of(
+                    Trait.SHIFTED_NORMS_AROUND,
+                    Trait.SCALED_EMBEDDING,
+                    Trait.QUERY_SCALE,
+                    Trait.SCORE_CAP,
+                    Trait.LOGIT_CAP),
+            new Defaults(4, 256, 8192, 4096, 10_000, true, "gelu_pytorch_tanh"));
+
+    /** Gemma 3, and the text part of models that see images too. */
+    public static final ModelFamily GEMMA3 = new ModelFamily(
+            "Gemma 3",
+            "Gemma3ForCausalLM",
+            "gemma3_text",
+            AttentionBias.CONFIGURED,
+            Window.PATTERN,
+            Set.of(
+                    Trait.QUERY_KEY_NORM,
+                    Trait.SHIFTED_NORMS_AROUND,
+                    Trait.SCALED_EMBEDDING,
+                    Trait.QUERY_SCALE,
+                    Trait.LOGIT_CAP,
+                    Trait.LOCAL_BASE),
+            new Defaults(4, 256, 131_072, 4096, 1_000_000, true, "gelu_pytorch_tanh"));
 
     /** Every family that Gosset runs. */
-    public static final List<ModelFamily> KNOWN = List.of(LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3);
+    public static final List<ModelFamily> KNOWN = List.of(LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA2, GEMMA3);
+
+    /** Models whose language model has a configuration of its own, {@code text_config}, that names its {@code model_type}. */
+    private static final Set<String> WITH_OTHER_PARTS = Set.of("Gemma3ForConditionalGeneration", "gemma3");
+
+    /** Whether the model has the trait. */
+    public boolean has(Trait trait) {
+        return traits.contains(trait);
+    }
+
+    /** Whether a model's language model is described by {@code text_config} in its config.json. */
+    static boolean isPart(List<String> architectures, String modelType) {
+        return architectures.isEmpty()
+                ? WITH_OTHER_PARTS.contains(modelType.toLowerCase(Locale.ROOT))
+                : architectures.stream().anyMatch(WITH_OTHER_PARTS::contains);
+    }
 
     /** The class of a model saved without its head, such as {@code LlamaModel}. */
     private String baseArchitecture() {
-        return architecture.replace("ForCausalLM", "Model");
+        return architecture.replace("ForCausalLM", modelType.endsWith("_text") ? "TextModel" : "Model");
     }
 
     /**

@@ -1,10 +1,10 @@
 package dev.gosset.llm.plan;
 
 import dev.gosset.llm.plan.AttentionPlan.Grouped;
-import dev.gosset.llm.plan.FeedForwardPlan.Activation;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
+import dev.gosset.llm.plan.ModelFamily.Trait;
+import dev.gosset.llm.plan.OrderPlan.NormsAround;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
-import dev.gosset.llm.plan.PositionPlan.Rotary;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -14,11 +14,19 @@ import java.util.Optional;
  * loading, running, calibration, quantization and conversion follow it on every device. Immutable.
  *
  * @param embedding vocabulary x hidden size
+ * @param embeddingScale what embeddings are multiplied by, often 1
  * @param blocks in their order
  * @param finalNorm before the head
  * @param head vocabulary x hidden size; empty where it is the embedding
+ * @param logits what becomes of the head's products
  */
-public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan finalNorm, Optional<TensorPlan> head) {
+public record ModelPlan(
+        TensorPlan embedding,
+        float embeddingScale,
+        List<BlockPlan> blocks,
+        NormPlan finalNorm,
+        Optional<TensorPlan> head,
+        LogitPlan logits) {
     public ModelPlan {
         blocks = List.copyOf(blocks);
     }
@@ -30,29 +38,43 @@ public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan f
         for (int layer = 0; layer < config.layers(); layer++) {
             blocks.add(new Builder(config, layer).block());
         }
+        ModelConfig.Scales scales = config.scales();
         return new ModelPlan(
                 new TensorPlan("model.embed_tokens.weight", "embedding", matrix),
+                scales.embedding(),
                 blocks,
-                new NormPlan.Rms("model.norm.weight", config.hiddenSize(), config.normEpsilon()),
+                norm(config, "model.norm", config.hiddenSize()),
                 config.tiedEmbeddings()
                         ? Optional.empty()
-                        : Optional.of(new TensorPlan("lm_head.weight", "head", matrix)));
+                        : Optional.of(new TensorPlan("lm_head.weight", "head", matrix)),
+                scales.logits());
+    }
+
+    private static NormPlan norm(ModelConfig config, String name, int size) {
+        return config.family().has(Trait.SHIFTED_NORMS_AROUND)
+                ? new NormPlan.ShiftedRms(name + ".weight", size, config.normEpsilon())
+                : new NormPlan.Rms(name + ".weight", size, config.normEpsilon());
     }
 
     /** Makes the plan of one block. */
     private record Builder(ModelConfig config, int layer) {
         BlockPlan block() {
-            return new BlockPlan(
-                    layer,
-                    new NormsBefore(
-                            norm("input_layernorm", config.hiddenSize()),
-                            norm("post_attention_layernorm", config.hiddenSize())),
-                    attention(),
-                    feedForward());
+            return new BlockPlan(layer, order(), attention(), feedForward());
+        }
+
+        private OrderPlan order() {
+            int size = config.hiddenSize();
+            return config.family().has(Trait.SHIFTED_NORMS_AROUND)
+                    ? new NormsAround(
+                            norm("input_layernorm", size),
+                            norm("post_attention_layernorm", size),
+                            norm("pre_feedforward_layernorm", size),
+                            norm("post_feedforward_layernorm", size))
+                    : new NormsBefore(norm("input_layernorm", size), norm("post_attention_layernorm", size));
         }
 
         private AttentionPlan attention() {
-            boolean perHead = config.family().queryKeyNorm();
+            boolean perHead = config.family().has(Trait.QUERY_KEY_NORM);
             return new Grouped(
                     group(
                             "self_attn.qkv_proj",
@@ -73,11 +95,10 @@ public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan f
                     config.headDim(),
                     perHead ? Optional.of(norm("self_attn.q_norm", config.headDim())) : Optional.empty(),
                     perHead ? Optional.of(norm("self_attn.k_norm", config.headDim())) : Optional.empty(),
-                    config.turned().get(layer)
-                            ? new Rotary(config.headDim(), config.rotaryTheta(), config.rotaryScaling())
-                            : new PositionPlan.None(),
+                    config.positions().get(layer),
                     config.windows().get(layer),
-                    (float) (1 / Math.sqrt(config.headDim())));
+                    config.scales().scores(),
+                    config.scales().scoreCap());
         }
 
         private FeedForwardPlan feedForward() {
@@ -96,7 +117,7 @@ public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan f
                             config.mlpBias(),
                             part("mlp.down_proj", config.hiddenSize())),
                     config.intermediateSize(),
-                    Activation.SILU);
+                    config.activation());
         }
 
         private String name(String inBlock) {
@@ -104,7 +125,7 @@ public record ModelPlan(TensorPlan embedding, List<BlockPlan> blocks, NormPlan f
         }
 
         private NormPlan norm(String inBlock, int size) {
-            return new NormPlan.Rms(name(inBlock) + ".weight", size, config.normEpsilon());
+            return ModelPlan.norm(config, name(inBlock), size);
         }
 
         private LinearGroup.Part part(String inBlock, int rows) {

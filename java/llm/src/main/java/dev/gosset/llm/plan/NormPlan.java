@@ -4,8 +4,16 @@ import java.util.List;
 
 /** How vectors are normalized. */
 public sealed interface NormPlan {
+    /** The name of its weight. */
+    String name();
+
+    /** Number of elements that are normalized together. */
+    int size();
+
     /** Its weight. */
-    TensorPlan weight();
+    default TensorPlan weight() {
+        return new TensorPlan(name(), "norm", List.of((long) size()));
+    }
 
     /**
      * {@code x / sqrt(mean(x^2) + epsilon) * w}.
@@ -13,10 +21,13 @@ public sealed interface NormPlan {
      * @param name of the tensor w
      * @param size of x
      */
-    record Rms(String name, int size, float epsilon) implements NormPlan {
-        @Override
-        public TensorPlan weight() {
-            return new TensorPlan(name, "norm", List.of((long) size));
-        }
-    }
+    record Rms(String name, int size, float epsilon) implements NormPlan {}
+
+    /**
+     * {@code x / sqrt(mean(x^2) + epsilon) * (1 + w)}: a weight of zeros changes nothing.
+     *
+     * @param name of the tensor w
+     * @param size of x
+     */
+    record ShiftedRms(String name, int size, float epsilon) implements NormPlan {}
 }

@@ -19,4 +19,20 @@ public sealed interface OrderPlan {
             return List.of(attention, feedForward);
         }
     }
+
+    /**
+     * {@code h += norm(attention(norm(h)))}, then {@code h += norm(feedForward(norm(h)))}, each norm another one.
+     *
+     * @param attention the norm before the attention
+     * @param attentionOutput the norm of what the attention gives
+     * @param feedForward the norm before the feed-forward
+     * @param feedForwardOutput the norm of what the feed-forward gives
+     */
+    record NormsAround(NormPlan attention, NormPlan attentionOutput, NormPlan feedForward, NormPlan feedForwardOutput)
+            implements OrderPlan {
+        @Override
+        public List<NormPlan> norms() {
+            return List.of(attention, attentionOutput, feedForward, feedForwardOutput);
+        }
+    }
 }

@@ -5,7 +5,7 @@ public sealed interface PositionPlan {
     /**
      * Queries and keys are turned, pair by pair, by angles that grow with the position.
      *
-     * @param dim dimension of a head, all of which is turned
+     * @param dim how many of the first elements of a head are turned; even
      * @param theta base of the frequencies
      * @param scaling what becomes of them
      */

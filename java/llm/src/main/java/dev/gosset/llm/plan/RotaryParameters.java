@@ -2,8 +2,7 @@ package dev.gosset.llm.plan;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.llm.io.JsonFile;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 
@@ -19,39 +18,41 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
     private static final Set<String> TYPE = Set.of("rope_type", "type");
 
     /**
+     * What turns the layers of each type.
+     *
      * @param dim dimension of a head
      * @param positions {@code max_position_embeddings}
      * @param layerTypes what the model's layers are, {@code full_attention} or {@code sliding_attention}
-     * @param usual the base where none is given
+     * @param family says which base is the usual one, and whether layers with a window have one of their own
      */
-    static RotaryParameters parse(JsonFile json, int dim, int positions, Set<String> layerTypes, double usual) {
-        JsonFile now = flat(object(json, "rope_parameters"), layerTypes);
-        JsonFile old = object(json, "rope_scaling");
-        JsonFile rope = now == null ? old : old == null ? now : agreed(json, now, old);
-        return new RotaryParameters(
-                theta(json, now, old, usual), scaling(json, rope == null ? NONE : rope, dim, positions));
+    static Map<String, RotaryParameters> parse(
+            JsonFile json, int dim, int positions, Set<String> layerTypes, ModelFamily family) {
+        JsonFile parameters = object(json, "rope_parameters");
+        boolean byType = parameters != null
+                && parameters.node().properties().stream()
+                        .anyMatch(e -> e.getValue().isObject());
+        boolean local = family.has(ModelFamily.Trait.LOCAL_BASE);
+        if (local && parameters != null && !byType) {
+            throw json.bad("rope_parameters", "an object for each type of layer");
+        }
+        Map<String, RotaryParameters> byLayerType = new HashMap<>();
+        for (String type : layerTypes) {
+            boolean own = local && type.equals(ModelConfig.SLIDING);
+            JsonFile now = !byType ? parameters : own && !parameters.has(type) ? null : parameters.object(type);
+            JsonFile old = own ? null : object(json, "rope_scaling");
+            JsonFile rope = now == null ? old : old == null ? now : agreed(json, now, old);
+            double theta = own
+                    ? theta(json, "rope_local_base_freq", now, null, 10_000)
+                    : theta(json, "rope_theta", now, old, family.defaults().theta());
+            byLayerType.put(
+                    type, new RotaryParameters(theta, scaling(json, rope == null ? NONE : rope, dim, positions)));
+        }
+        return byLayerType;
     }
 
     private static JsonFile object(JsonFile json, String key) {
         JsonFile found = json.has(key) ? json.object(key) : null;
         return found == null || found.node().isEmpty() ? null : found;
-    }
-
-    /** The parameters of all layers, where they are given by type of layer. */
-    private static JsonFile flat(JsonFile parameters, Set<String> layerTypes) {
-        if (parameters == null
-                || parameters.node().properties().stream()
-                        .noneMatch(e -> e.getValue().isObject())) {
-            return parameters;
-        }
-        List<JsonFile> used = layerTypes.stream().map(parameters::object).toList();
-        for (JsonFile other : used) {
-            if (!other.node().equals(used.getFirst().node())) {
-                throw parameters.bad(
-                        layerTypes.iterator().next(), "the same for every type of layer that the model has");
-            }
-        }
-        return used.getFirst();
     }
 
     /** One of two descriptions that stand side by side. */
@@ -79,22 +80,23 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
         return a.isNumber() && b.isNumber() ? a.doubleValue() == b.doubleValue() : a.equals(b);
     }
 
-    private static double theta(JsonFile json, JsonFile now, JsonFile old, double usual) {
-        List<JsonFile> places = new ArrayList<>(List.of(json));
+    /**
+     * @param key what the base is called beside the other keys of config.json
+     */
+    private static double theta(JsonFile json, String key, JsonFile now, JsonFile old, double usual) {
+        double theta = json.has(key) ? json.number(key, 0, 1e15) : 0;
         for (JsonFile place : new JsonFile[] {now, old}) {
-            if (place != null) {
-                places.add(place);
+            if (place != null && place.has("rope_theta")) {
+                double own = place.number("rope_theta", 0, 1e15);
+                if (theta != 0 && own != theta) {
+                    throw place.bad("rope_theta", "the same as " + key + " elsewhere, " + theta);
+                }
+                theta = own;
             }
         }
-        places.removeIf(place -> !place.has("rope_theta"));
-        double theta = places.isEmpty() ? usual : places.getFirst().number("rope_theta", 0, 1e15);
-        for (JsonFile place : places) {
-            if (place.number("rope_theta", 0, 1e15) != theta) {
-                throw place.bad("rope_theta", "the same as rope_theta elsewhere, " + theta);
-            }
-        }
+        theta = theta == 0 ? usual : theta;
         // transformers takes rope_scaling in the place of all of rope_parameters, the base included.
-        if (old != null && now != null && !json.has("rope_theta") && !old.has("rope_theta") && theta != usual) {
+        if (old != null && now != null && !json.has(key) && !old.has("rope_theta") && theta != usual) {
             throw now.bad(
                     "rope_theta",
                     "it in rope_scaling or as rope_theta too: others read nothing of rope_parameters beside rope_scaling");

@@ -76,13 +76,15 @@ public final class FinetuningRun {
         if (!maybeFinished) {
             StagedDirectory.requireFree(out);
         }
-        ModelDirectory.Kind kind = ModelDirectory.open(model).kind();
+        ModelDirectory directory = ModelDirectory.open(model);
+        ModelDirectory.Kind kind = directory.kind();
         if (kind != ModelDirectory.Kind.GOSSET) {
             throw new FormatException(model + ": expected a model that Gosset quantized, found "
                     + (kind == ModelDirectory.Kind.ORIGINAL
                             ? "an original one: quantize it first"
                             : "a published QuIP# checkpoint: convert it first"));
         }
+        ModelTuning.requireKnown(directory.config().plan());
         try (SourceModel original = SourceModel.open(teacher, team);
                 Model student = Model.openStored(model, team)) {
             requireSameShape(model, student.config(), teacher, original.config());

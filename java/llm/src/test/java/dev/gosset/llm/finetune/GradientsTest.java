@@ -12,6 +12,7 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.finetune.Parameters.Parameter;
 import dev.gosset.llm.finetune.Parameters.Stored;
+import dev.gosset.llm.plan.FeedForwardPlan;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.plan.ModelFamily;
@@ -231,20 +232,20 @@ class GradientsTest {
                 96,
                 512,
                 1e-5f,
-                10_000,
-                new RotaryScaling.None(),
+                List.of(new PositionPlan.Rotary(dim, 10_000, new RotaryScaling.None())),
                 List.of(window),
-                List.of(true),
                 false,
                 bias,
                 false,
                 bias,
+                FeedForwardPlan.Activation.SILU,
+                ModelConfig.Scales.usual(dim),
                 -1,
                 List.of());
     }
 
     private static RotaryTable table(ModelConfig config) {
-        return new RotaryTable(new PositionPlan.Rotary(config.headDim(), config.rotaryTheta(), config.rotaryScaling()));
+        return new RotaryTable((PositionPlan.Rotary) config.positions().getFirst());
     }
 
     private static Golden golden() {
@@ -477,7 +478,7 @@ class GradientsTest {
         }
         numbers.values.put("n1", around(random, 24, 1));
         numbers.values.put("n2", around(random, 24, 1));
-        if (form.family.queryKeyNorm()) {
+        if (form.family.has(ModelFamily.Trait.QUERY_KEY_NORM)) {
             numbers.values.put("qn", around(random, 8, 1));
             numbers.values.put("kn", around(random, 8, 1));
         }

@@ -1,6 +1,7 @@
 package dev.gosset.llm.finetune;
 
 import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.plan.PositionPlan;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -141,7 +142,8 @@ final class OracleBlock {
         int half = head.length / 2;
         int[] y = new int[head.length];
         for (int i = 0; i < half; i++) {
-            double angle = position * Math.pow(config.rotaryTheta(), -2.0 * i / head.length);
+            double angle = position
+                    * Math.pow(((PositionPlan.Rotary) config.positions().getFirst()).theta(), -2.0 * i / head.length);
             y[i] = tape.linear(new int[] {head[i], head[i + half]}, Math.cos(angle), -Math.sin(angle));
             y[i + half] = tape.linear(new int[] {head[i + half], head[i]}, Math.cos(angle), Math.sin(angle));
         }

@@ -52,14 +52,27 @@ class ModelConfigTest {
         return with(changes, "{}");
     }
 
+    private static PositionPlan.Rotary rotary(ModelConfig config) {
+        return (PositionPlan.Rotary) config.positions().stream()
+                .filter(p -> p instanceof PositionPlan.Rotary)
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private static List<Boolean> turned(ModelConfig config) {
+        return config.positions().stream()
+                .map(p -> p instanceof PositionPlan.Rotary)
+                .toList();
+    }
+
     @Test
     void fillsInWhatOldFilesLeaveOut() {
         ModelConfig c = with("{\"num_key_value_heads\": \"REMOVE\"}");
         assertThat(c.family()).isEqualTo(ModelFamily.LLAMA);
         assertThat(c.headDim()).isEqualTo(16);
         assertThat(c.keyValueHeads()).isEqualTo(4);
-        assertThat(c.rotaryTheta()).isEqualTo(10_000);
-        assertThat(c.rotaryScaling()).isEqualTo(new RotaryScaling.None());
+        assertThat(rotary(c).theta()).isEqualTo(10_000);
+        assertThat(rotary(c).scaling()).isEqualTo(new RotaryScaling.None());
         assertThat(c.normEpsilon()).isEqualTo(1e-6f);
         assertThat(c.windows()).containsExactly(0, 0, 0);
         assertThat(c.tiedEmbeddings()).isFalse();
@@ -78,12 +91,12 @@ class ModelConfigTest {
         ModelConfig now =
                 with("{\"rope_parameters\": {\"rope_theta\": 500000.0, \"rope_type\": \"llama3\", " + values + "}}");
         assertThat(old).isEqualTo(now);
-        assertThat(now.rotaryTheta()).isEqualTo(500_000);
-        assertThat(now.rotaryScaling()).isEqualTo(llama3);
-        assertThat(with("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}")
-                        .rotaryScaling())
+        assertThat(rotary(now).theta()).isEqualTo(500_000);
+        assertThat(rotary(now).scaling()).isEqualTo(llama3);
+        assertThat(rotary(with("{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}"))
+                        .scaling())
                 .isEqualTo(new RotaryScaling.Linear(2));
-        assertThat(with("{\"rope_scaling\": null}").rotaryScaling()).isEqualTo(new RotaryScaling.None());
+        assertThat(rotary(with("{\"rope_scaling\": null}")).scaling()).isEqualTo(new RotaryScaling.None());
     }
 
     @Test
@@ -124,7 +137,7 @@ class ModelConfigTest {
         assertThat(c.maxPositions()).isEqualTo(positions);
         assertThat(c.windows()).containsOnly(window);
         assertThat(c.normEpsilon()).isEqualTo(1e-6f);
-        assertThat(c.rotaryTheta()).isEqualTo(10_000);
+        assertThat(rotary(c).theta()).isEqualTo(10_000);
         assertThat(c.tiedEmbeddings()).isFalse();
         assertThat(with("{\"architectures\": [\"" + architecture + "\"], \"num_key_value_heads\": null}")
                         .keyValueHeads())
@@ -226,6 +239,9 @@ class ModelConfigTest {
                 "{'num_attention_heads': 5}             | num_attention_heads: found 5, expected a divisor of hidden_size 64",
                 "{'num_key_value_heads': 3}             | num_key_value_heads: found 3, expected a divisor of num_attention_heads 4",
                 "{'head_dim': 7}                        | head_dim: found 7, expected an even number",
+                "{'attn_logit_softcapping': 50}         | attn_logit_softcapping: found 50, expected null, as the classes of this family",
+                "{'use_bidirectional_attention': true}  | use_bidirectional_attention: found true, expected false",
+                "{'model_type': 'gemma3', 'architectures': 'REMOVE'} | config.json: text_config is missing, expected an object",
                 "{'hidden_act': 'gelu'}                 | hidden_act: found \"gelu\", expected \"silu\"",
                 "{'rms_norm_eps': 0}                    | rms_norm_eps: found 0",
                 "{'rope_theta': -1}                     | rope_theta: found -1",
@@ -252,11 +268,69 @@ class ModelConfigTest {
     void listsTheKnownArchitectures() {
         assertThatExceptionOfType(UnsupportedModelException.class)
                 .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
-                .withMessage("config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
-                        + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM");
+                .withMessage(
+                        "config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
+                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM");
         assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
                         .family())
                 .isEqualTo(ModelFamily.QWEN3);
+    }
+
+    @Test
+    void gemmaAlternatesLocalAndGlobalLayers() {
+        String gemma2 = "\"architectures\": [\"Gemma2ForCausalLM\"], \"head_dim\": 16";
+        assertThat(with("{" + gemma2 + "}").windows()).containsExactly(4096, 0, 4096);
+        String gemma3 = gemma2.replace('2', '3');
+        ModelConfig c = with("{" + gemma3 + ", \"sliding_window\": 7, \"sliding_window_pattern\": 3}");
+        assertThat(c.windows()).containsExactly(7, 7, 0);
+        assertThat(c.positions())
+                .containsExactly(
+                        new PositionPlan.Rotary(16, 10_000, new RotaryScaling.None()),
+                        new PositionPlan.Rotary(16, 10_000, new RotaryScaling.None()),
+                        new PositionPlan.Rotary(16, 1_000_000, new RotaryScaling.None()));
+        assertThat(with("{" + gemma3 + "}").windows())
+                .as("every sixth is global")
+                .containsExactly(4096, 4096, 4096);
+        assertThat(with("{" + gemma3 + ", \"sliding_window\": null, \"sliding_window_pattern\": 3}")
+                        .positions())
+                .as("what is local turns by its own base, window or not")
+                .isEqualTo(c.positions());
+    }
+
+    @Test
+    void gemmaScalesAndBounds() {
+        String gemma2 = "\"architectures\": [\"Gemma2ForCausalLM\"], \"head_dim\": 16, \"hidden_size\": 40";
+        ModelConfig.Scales usual = with("{" + gemma2 + "}").scales();
+        assertThat(usual)
+                .isEqualTo(new ModelConfig.Scales((float) Math.sqrt(40), 1 / 16f, 50, new LogitPlan.SoftCapped(30)));
+        assertThat(with("{" + gemma2 + ", \"torch_dtype\": \"bfloat16\", \"query_pre_attn_scalar\": 64,"
+                                + " \"attn_logit_softcapping\": null, \"final_logit_softcapping\": null}")
+                        .scales())
+                .isEqualTo(new ModelConfig.Scales(6.3125f, 1 / 8f, 0, new LogitPlan.Products()));
+        assertThat(with("{" + gemma2 + ", \"dtype\": \"float16\"}").scales().embedding())
+                .isEqualTo(6.32421875f);
+        assertThat(with("{" + gemma2.replace('2', '3').replace("\"hidden", "\"final_logit_softcapping\": 9, \"hidden")
+                                + "}")
+                        .scales())
+                .isEqualTo(new ModelConfig.Scales((float) Math.sqrt(40), 1 / 16f, 0, new LogitPlan.SoftCapped(9)));
+    }
+
+    /** What a model that is part of another says, and what the other says for it. */
+    @Test
+    void theTextPartHasAConfigurationOfItsOwn() {
+        ModelConfig c = ModelConfig.parse(
+                JsonFile.parse("config.json", """
+                {"architectures": ["Gemma3ForConditionalGeneration"], "hidden_size": 7, "torch_dtype": "bfloat16",
+                 "eos_token_id": [5, 6], "text_config": {"model_type": "gemma3_text", "hidden_size": 40, "vocab_size": 100,
+                 "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2}}"""),
+                JsonFile.parse("generation_config.json", "{}"),
+                name -> Optional.empty());
+        assertThat(c.family()).isEqualTo(ModelFamily.GEMMA3);
+        assertThat(c.hiddenSize()).isEqualTo(40);
+        assertThat(c.headDim()).isEqualTo(256);
+        assertThat(c.eosTokenIds()).containsExactly(5, 6);
+        assertThat(c.scales().embedding()).isEqualTo(6.3125f);
+        assertThat(c.tiedEmbeddings()).isTrue();
     }
 
     /** Which layers of SmolLM 3 do not know where tokens stand. */
@@ -264,13 +338,12 @@ class ModelConfigTest {
     void layersWithoutRotaryEmbedding() {
         String smol = "\"architectures\": [\"SmolLM3ForCausalLM\"], \"num_hidden_layers\": 5";
         ModelConfig usual = with("{" + smol + "}");
-        assertThat(usual.turned()).containsExactly(true, true, true, false, true);
-        assertThat(usual.rotaryTheta()).isEqualTo(2_000_000);
-        assertThat(with("{" + smol + ", \"no_rope_layer_interval\": 2}").turned())
+        assertThat(turned(usual)).containsExactly(true, true, true, false, true);
+        assertThat(rotary(usual).theta()).isEqualTo(2_000_000);
+        assertThat(turned(with("{" + smol + ", \"no_rope_layer_interval\": 2}")))
                 .containsExactly(true, false, true, false, true);
         // As transformers has it, a list may be longer than the model.
-        assertThat(with("{" + smol + ", \"no_rope_layers\": [0, 1, 1, 0, 0, 1]}")
-                        .turned())
+        assertThat(turned(with("{" + smol + ", \"no_rope_layers\": [0, 1, 1, 0, 0, 1]}")))
                 .containsExactly(false, true, true, false, false);
         for (String bad : List.of("[0, 1]", "[0, 1, 2, 0, 0]", "[true, 1, 1, 1, 1]", "7")) {
             assertThatThrownBy(() -> with("{" + smol + ", \"no_rope_layers\": " + bad + "}"))
@@ -281,7 +354,7 @@ class ModelConfigTest {
         assertThatThrownBy(() -> with("{" + smol + ", \"use_sliding_window\": true, \"sliding_window\": 4}"))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("layer_types");
-        assertThat(with("{\"no_rope_layers\": [0, 0, 0]}").turned()).containsOnly(true);
+        assertThat(turned(with("{\"no_rope_layers\": [0, 0, 0]}"))).containsOnly(true);
     }
 
     @ParameterizedTest

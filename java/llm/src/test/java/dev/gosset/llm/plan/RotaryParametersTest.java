@@ -10,6 +10,7 @@ import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.JsonFile;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,12 +22,12 @@ class RotaryParametersTest {
     private static final String LINEAR = "{'type': 'linear', 'factor': 4}";
 
     private static RotaryParameters parse(String json, String... layerTypes) {
-        return RotaryParameters.parse(
-                JsonFile.parse("config.json", json.replace('\'', '"')),
-                8,
-                POSITIONS,
-                layerTypes.length == 0 ? Set.of("full_attention") : Set.of(layerTypes),
-                10_000);
+        Set<String> types = layerTypes.length == 0 ? Set.of("full_attention") : Set.of(layerTypes);
+        Set<RotaryParameters> found = Set.copyOf(RotaryParameters.parse(
+                        JsonFile.parse("config.json", json.replace('\'', '"')), 8, POSITIONS, types, ModelFamily.LLAMA)
+                .values());
+        assertThat(found).hasSize(1);
+        return found.iterator().next();
     }
 
     /** Random configurations of every type and family, by make_rotary_cases.py. */
@@ -41,7 +42,12 @@ class RotaryParametersTest {
             JsonFile json = JsonFile.parse("config.json", c.get("config").toString());
             int dim = json.integer("head_dim", 2, 4096);
             RotaryParameters found = RotaryParameters.parse(
-                    json, dim, json.integer("max_position_embeddings", 1, 1 << 20), Set.of("full_attention"), 10_000);
+                            json,
+                            dim,
+                            json.integer("max_position_embeddings", 1, 1 << 20),
+                            Set.of("full_attention"),
+                            ModelFamily.LLAMA)
+                    .get("full_attention");
             assertThat(found.scaling().attentionFactor())
                     .as("%s", c)
                     .isCloseTo(c.get("attention").doubleValue(), within(1e-12));
@@ -158,15 +164,57 @@ class RotaryParametersTest {
     }
 
     @Test
-    void layersOfDifferentAnglesAreRefused() {
+    void eachTypeOfLayerHasItsOwnAngles() {
         String nested = "{'rope_parameters': {'full_attention': " + LINEAR + ", 'sliding_attention': OTHER}}";
         assertThat(parse(nested.replace("OTHER", LINEAR), "full_attention", "sliding_attention")
                         .scaling())
                 .isEqualTo(new RotaryScaling.Linear(4));
+        assertThat(RotaryParameters.parse(
+                        JsonFile.parse(
+                                "config.json",
+                                nested.replace("OTHER", "{'rope_theta': 5}").replace('\'', '"')),
+                        8,
+                        POSITIONS,
+                        Set.of("full_attention", "sliding_attention"),
+                        ModelFamily.LLAMA))
+                .containsEntry("full_attention", new RotaryParameters(10_000, new RotaryScaling.Linear(4)))
+                .containsEntry("sliding_attention", new RotaryParameters(5, new RotaryScaling.None()));
+    }
+
+    /** Gemma 3 turns layers with a window by a base of their own. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{}                                                                     | 1000000 | 10000",
+                "{'rope_theta': 5, 'rope_local_base_freq': 6}                           | 5       | 6",
+                "{'rope_parameters': {'full_attention': {'rope_theta': 5}}}             | 5       | 10000",
+                "{'rope_parameters': {'full_attention': {'rope_theta': 5}, 'sliding_attention': {'rope_theta': 6}}} | 5 | 6",
+            })
+    void localLayersHaveABaseOfTheirOwn(String json, double full, double sliding) {
+        assertThat(gemma(json))
+                .containsEntry("full_attention", new RotaryParameters(full, new RotaryScaling.None()))
+                .containsEntry("sliding_attention", new RotaryParameters(sliding, new RotaryScaling.None()));
+        assertThat(gemma("{'rope_scaling': " + LINEAR + "}"))
+                .containsEntry("full_attention", new RotaryParameters(1_000_000, new RotaryScaling.Linear(4)))
+                .containsEntry("sliding_attention", new RotaryParameters(10_000, new RotaryScaling.None()));
         assertThatExceptionOfType(FormatException.class)
-                .isThrownBy(() ->
-                        parse(nested.replace("OTHER", "{'rope_theta': 5}"), "full_attention", "sliding_attention"))
-                .withMessageContaining("expected the same for every type of layer that the model has");
+                .isThrownBy(() -> gemma("{'rope_parameters': {'rope_theta': 5}}"))
+                .withMessageContaining("rope_parameters: found {\"rope_theta\":5}, expected an object for each type");
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> gemma("{'rope_local_base_freq': 5, 'rope_parameters': {'full_attention': {},"
+                        + " 'sliding_attention': {'rope_theta': 6}}}"))
+                .withMessageContaining("rope_theta: found 6, expected the same as rope_local_base_freq elsewhere, 5.0");
+    }
+
+    private static Map<String, RotaryParameters> gemma(String json) {
+        return RotaryParameters.parse(
+                JsonFile.parse("config.json", json.replace('\'', '"')),
+                8,
+                POSITIONS,
+                Set.of("full_attention", "sliding_attention"),
+                ModelFamily.GEMMA3);
     }
 
     /** Nothing depends on what ran before, as it does in transformers, whose embedding keeps the longest length seen. */

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.RoundingSettings;
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Tuning a whole model from directory to directory. */
@@ -106,6 +108,23 @@ class FinetuningRunTest {
             assertThat(is.su().mismatch(was.su())).isNotEqualTo(-1);
             assertThat(is.sv().mismatch(was.sv())).isNotEqualTo(-1);
         }
+    }
+
+    /** What has no way back is said before the original is opened: there is none here. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "smollm3       | layers without a rotary embedding",
+                "gemma2        | norms behind the attention",
+            })
+    void kindsWithoutAWayBackAreRefusedByName(String name, String what) throws Exception {
+        Path quantized = quantized(TinyModels.copy(name, temporary.resolve("model")), "quantized");
+        Path absent = temporary.resolve("absent");
+        assertThatExceptionOfType(UnsupportedModelException.class)
+                .isThrownBy(() -> tune(quantized, absent, temporary.resolve("tuned"), false, 1, Progress.NONE))
+                .withMessage("fine-tuning does not know " + what);
+        assertThat(temporary.toFile().list()).containsExactlyInAnyOrder("text.txt", "model", "quantized");
     }
 
     private byte[] weights(String out) throws Exception {

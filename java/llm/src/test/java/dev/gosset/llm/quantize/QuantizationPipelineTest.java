@@ -16,6 +16,8 @@ import dev.gosset.llm.Progress;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.weights.ModelDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -28,7 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 final class QuantizationPipelineTest {
     @TempDir
@@ -55,9 +57,12 @@ final class QuantizationPipelineTest {
         }
     }
 
+    @SuppressWarnings("UnusedVariable")
+    private static final Iterable<String> MODELS = TinyModels.ALL;
+
     /** Every family and rate: the result opens, and its logits come nearer to the original's with every bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "llama3", "llama-linear", "mistral", "qwen2", "qwen3"})
+    @FieldSource("MODELS")
     void quantizesEveryFamily(String name) throws Exception {
         Path model = TinyModels.copy(name, temporary.resolve("model"));
         float[] original = logits(model);
@@ -68,7 +73,9 @@ final class QuantizationPipelineTest {
         for (int bits : new int[] {2, 3, 4}) {
             Path out = temporary.resolve(bits + "bit");
             QuantizationReport report = run(model, out, settings(bits, 7), 2);
-            assertThat(report.linears()).hasSize(8).allMatch(l -> l.proxyError() > 0);
+            ModelPlan plan = ModelDirectory.open(out).config().plan();
+            assertThat(plan).isEqualTo(ModelDirectory.open(model).config().plan());
+            assertThat(report.linears()).hasSize(plan.groups().size()).allMatch(l -> l.proxyError() > 0);
             // No worse than rounding normal weights without any feedback.
             assertThat(report.meanProxyError()).isLessThan(new double[] {0.1, 0.03, 0.01}[bits - 2]);
             assertThat(report.bytes()).isEqualTo(Files.size(out.resolve("weights.arrow")));

@@ -52,6 +52,18 @@ public final class VectorMath {
     private static final float P4 = 1.6666665459e-1f;
     private static final float P5 = 5.0000001201e-1f;
 
+    // tanh(y) is y + y^3 times a polynomial of y^2 where that is below this (Cephes, tanhf).
+    private static final float SMALL = 0.390625f;
+    private static final float T0 = -5.70498872745e-3f;
+    private static final float T1 = 2.06390887954e-2f;
+    private static final float T2 = -5.37397155531e-2f;
+    private static final float T3 = 1.33314422036e-1f;
+    private static final float T4 = -3.33332819422e-1f;
+
+    // -2 sqrt(2 / pi), and that times 0.044715.
+    private static final float GELU_1 = -1.5957691216f;
+    private static final float GELU_3 = -0.0713548162726f;
+
     private VectorMath() {}
 
     private static VectorShuffle<Float> flip(int distance) {
@@ -121,6 +133,27 @@ public final class VectorMath {
                 n);
         NativeMemory.keep(u, g);
         Reference.reachabilityFence(y);
+    }
+
+    /**
+     * {@code y = u * gelu(g)}, where {@code gelu(g) = g (1 + tanh z) / 2 = g / (1 + exp(-2 z))} and {@code z = sqrt(2 / pi)
+     * (g + 0.044715 g^3)}: the gated GELU in the form with a tanh; y may be u or g.
+     */
+    public static void geGlu(
+            MemorySegment u, long uOffset, MemorySegment g, long gOffset, MemorySegment y, long yOffset, int n) {
+        geGlu(
+                NativeMemory.readable(u, uOffset, 4L * n),
+                NativeMemory.readable(g, gOffset, 4L * n),
+                NativeMemory.writable(y, yOffset, 4L * n),
+                n);
+        NativeMemory.keep(u, g);
+        Reference.reachabilityFence(y);
+    }
+
+    /** In place: {@code x <- cap tanh(x / cap)}, good to about 2e-7 of itself; cap is above 0. */
+    public static void softCap(MemorySegment x, long offset, int n, float cap) {
+        softCap(NativeMemory.writable(x, offset, 4L * n), n, cap);
+        Reference.reachabilityFence(x);
     }
 
     /** In place: {@code x <- exp(x - max) / sum exp(x - max)}. */
@@ -390,6 +423,46 @@ public final class VectorMath {
         }
     }
 
+    private static void geGlu(long u, long g, long y, int n) {
+        int i = 0;
+        for (; i <= n - LANES; i += LANES) {
+            FloatVector gate = FloatVector.fromMemorySegment(SPECIES, ALL, g + 4L * i, ORDER);
+            // -2 z
+            FloatVector x = gate.mul(gate)
+                    .fma(FloatVector.broadcast(SPECIES, GELU_3), FloatVector.broadcast(SPECIES, GELU_1))
+                    .mul(gate);
+            FloatVector v = x.max(LOWEST).min(HIGHEST);
+            FloatVector t = v.fma(FloatVector.broadcast(SPECIES, LOG2_E), FloatVector.broadcast(SPECIES, ROUND));
+            FloatVector k = t.sub(ROUND);
+            FloatVector r = k.fma(FloatVector.broadcast(SPECIES, -LN2_HIGH), v);
+            r = k.fma(FloatVector.broadcast(SPECIES, -LN2_LOW), r);
+            FloatVector p = r.fma(FloatVector.broadcast(SPECIES, P0), FloatVector.broadcast(SPECIES, P1));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P2));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P3));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P4));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P5));
+            FloatVector e = p.fma(r.mul(r), r)
+                    .add(1)
+                    .mul(t.reinterpretAsInts()
+                            .sub(ROUND_BITS)
+                            .add(127)
+                            .lanewise(VectorOperators.LSHL, 23)
+                            .reinterpretAsFloats())
+                    .blend(0, x.compare(VectorOperators.LT, LOWEST));
+            FloatVector.fromMemorySegment(SPECIES, ALL, u + 4L * i, ORDER)
+                    .mul(gate)
+                    .div(e.add(1))
+                    .intoMemorySegment(ALL, y + 4L * i, ORDER);
+        }
+        for (; i < n; i++) {
+            float gate = ALL.get(FLOAT, g + 4L * i);
+            ALL.set(
+                    FLOAT,
+                    y + 4L * i,
+                    ALL.get(FLOAT, u + 4L * i) * gate / (exp(Math.fma(gate * gate, GELU_3, GELU_1) * gate) + 1));
+        }
+    }
+
     /** In place: {@code x <- exp(x - shift)}. */
     private static void exponentials(long at, int n, float shift) {
         int i = 0;
@@ -418,6 +491,51 @@ public final class VectorMath {
         }
         for (; i < n; i++) {
             ALL.set(FLOAT, at + 4L * i, exp(ALL.get(FLOAT, at + 4L * i) - shift));
+        }
+    }
+
+    /** In place: {@code x <- cap tanh(x / cap)}. */
+    private static void softCap(long at, int n, float cap) {
+        int i = 0;
+        for (; i <= n - LANES; i += LANES) {
+            FloatVector y = FloatVector.fromMemorySegment(SPECIES, ALL, at + 4L * i, ORDER)
+                    .div(cap);
+            // Beyond 9 the tanh is 1; exp(2 y) is below its bounds then.
+            FloatVector v = y.add(y).max(-20).min(20);
+            FloatVector t = v.fma(FloatVector.broadcast(SPECIES, LOG2_E), FloatVector.broadcast(SPECIES, ROUND));
+            FloatVector k = t.sub(ROUND);
+            FloatVector r = k.fma(FloatVector.broadcast(SPECIES, -LN2_HIGH), v);
+            r = k.fma(FloatVector.broadcast(SPECIES, -LN2_LOW), r);
+            FloatVector p = r.fma(FloatVector.broadcast(SPECIES, P0), FloatVector.broadcast(SPECIES, P1));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P2));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P3));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P4));
+            p = p.fma(r, FloatVector.broadcast(SPECIES, P5));
+            FloatVector e = p.fma(r.mul(r), r)
+                    .add(1)
+                    .mul(t.reinterpretAsInts()
+                            .sub(ROUND_BITS)
+                            .add(127)
+                            .lanewise(VectorOperators.LSHL, 23)
+                            .reinterpretAsFloats());
+            FloatVector s = y.mul(y);
+            FloatVector q = s.fma(FloatVector.broadcast(SPECIES, T0), FloatVector.broadcast(SPECIES, T1));
+            q = q.fma(s, FloatVector.broadcast(SPECIES, T2));
+            q = q.fma(s, FloatVector.broadcast(SPECIES, T3));
+            q = q.fma(s, FloatVector.broadcast(SPECIES, T4));
+            FloatVector small = q.mul(s).fma(y, y);
+            FloatVector.broadcast(SPECIES, 1)
+                    .sub(FloatVector.broadcast(SPECIES, 2).div(e.add(1)))
+                    .blend(small, s.compare(VectorOperators.LT, SMALL))
+                    .mul(cap)
+                    .intoMemorySegment(ALL, at + 4L * i, ORDER);
+        }
+        for (; i < n; i++) {
+            float y = ALL.get(FLOAT, at + 4L * i) / cap;
+            float s = y * y;
+            float q = Math.fma(Math.fma(Math.fma(Math.fma(s, T0, T1), s, T2), s, T3), s, T4);
+            float tanh = s < SMALL ? Math.fma(q * s, y, y) : 1 - 2 / (exp(Math.min(Math.max(y + y, -20), 20)) + 1);
+            ALL.set(FLOAT, at + 4L * i, tanh * cap);
         }
     }
 

@@ -87,6 +87,10 @@ class VectorMathTest {
         for (int i = 0; i < n; i++) {
             assertThat(at(y, i)).isCloseTo(at(a, i) * at(b, i) / (1 + Math.exp(-at(b, i))), within(1e-5));
         }
+        VectorMath.geGlu(a, OFFSET, b, OFFSET, y, OFFSET, n);
+        for (int i = 0; i < n; i++) {
+            assertThat(at(y, i)).isCloseTo(at(a, i) * gelu(at(b, i)), within(1e-5));
+        }
     }
 
     @ParameterizedTest
@@ -137,6 +141,50 @@ class VectorMathTest {
             VectorMath.swiGlu(ones, OFFSET, x, OFFSET + 4L * i, one, OFFSET, 1);
             assertThat(at(y, i)).isEqualTo(at(one, 0));
         }
+    }
+
+    private static double gelu(double x) {
+        return x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+    }
+
+    @Test
+    void geluAndSoftCapAreGoodToSevenDigitsAndTheSameInEveryLane() {
+        int n = 4096;
+        MemorySegment ones = row(n, 0);
+        MemorySegment x = row(n, 0);
+        for (int i = 0; i < n; i++) {
+            ones.set(FLOAT, OFFSET + 4L * i, 1);
+            // From tiny to huge, of both signs.
+            double size = Math.exp(-12 + 17.0 * i / n);
+            x.set(FLOAT, OFFSET + 4L * i, (float) (i % 2 == 0 ? size : -size));
+        }
+        MemorySegment y = row(n, 0);
+        VectorMath.geGlu(ones, OFFSET, x, OFFSET, y, OFFSET, n);
+        for (int i = 0; i < n; i++) {
+            assertThat(at(y, i)).isCloseTo(gelu(at(x, i)), within(4e-7 * Math.abs(at(x, i))));
+            MemorySegment one = row(1, 0);
+            VectorMath.geGlu(ones, OFFSET, x, OFFSET + 4L * i, one, OFFSET, 1);
+            assertThat(at(y, i)).isEqualTo(at(one, 0));
+        }
+        for (float cap : new float[] {0.5f, 1, 30, 50}) {
+            MemorySegment capped = row(n, 0);
+            MemorySegment.copy(x, OFFSET, capped, OFFSET, 4L * n);
+            VectorMath.softCap(capped, OFFSET, n, cap);
+            for (int i = 0; i < n; i++) {
+                double expected = cap * Math.tanh(at(x, i) / cap);
+                assertThat(at(capped, i)).isCloseTo(expected, within(4e-7 * Math.abs(expected)));
+                MemorySegment one = row(1, 0);
+                MemorySegment.copy(x, OFFSET + 4L * i, one, OFFSET, 4);
+                VectorMath.softCap(one, OFFSET, 1, cap);
+                assertThat(at(capped, i)).isEqualTo(at(one, 0));
+            }
+        }
+        MemorySegment odd = row(2, 0);
+        odd.set(FLOAT, OFFSET, Float.NaN);
+        odd.set(FLOAT, OFFSET + 4, Float.NEGATIVE_INFINITY);
+        VectorMath.softCap(odd, OFFSET, 2, 30);
+        assertThat(at(odd, 0)).isNaN();
+        assertThat(at(odd, 1)).isEqualTo(-30);
     }
 
     @Test
@@ -203,6 +251,8 @@ class VectorMathTest {
         });
         Allocation.assertNone("rmsNorm", () -> VectorMath.rmsNorm(a, OFFSET, w, 1e-5f, b, OFFSET, n));
         Allocation.assertNone("swiGlu", () -> VectorMath.swiGlu(a, OFFSET, b, OFFSET, b, OFFSET, n));
+        Allocation.assertNone("geGlu", () -> VectorMath.geGlu(a, OFFSET, b, OFFSET, b, OFFSET, n));
+        Allocation.assertNone("softCap", () -> VectorMath.softCap(b, OFFSET, n, 30));
         Allocation.assertNone("logSumExp", () -> VectorMath.logSumExp(b, OFFSET, n));
         Allocation.assertNone("softmax", () -> VectorMath.softmax(b, OFFSET, n));
         Allocation.assertNone("rotate", () -> VectorMath.rotate(b, OFFSET, n / 2, cos, sin, 0));
