@@ -20,14 +20,20 @@ from transformers import (
     Gemma3ForCausalLM,
     Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    SeedOssConfig,
+    SeedOssForCausalLM,
     SmolLM3Config,
     SmolLM3ForCausalLM,
 )
@@ -46,6 +52,15 @@ def gemma3_of_2025(config):
         **{k: text[k] for k in keep}, "sliding_window_pattern": 2, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
     }
     config["bos_token_id"], config["eos_token_id"] = 1, [2, 3]
+    return config
+
+
+def phi4_of_2025(config):
+    """The rotary embedding of Phi-4-mini as it is on the Hub, in the spelling of transformers 4."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope["rope_theta"]
+    config["partial_rotary_factor"] = rope["partial_rotary_factor"]
+    config["rope_scaling"] = {"type": "longrope", "short_factor": rope["short_factor"], "long_factor": rope["long_factor"]}
     return config
 
 
@@ -246,6 +261,76 @@ MODELS = {
         rewrite=gemma3_of_2025,
         strip=HEADS,
     ),
+    # All four multipliers, biases, BF16.
+    "granite": dict(
+        model=GraniteForCausalLM,
+        config=GraniteConfig(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=52, num_attention_heads=6, num_key_value_heads=2,
+            embedding_multiplier=12.0, attention_multiplier=0.3, residual_multiplier=0.22, logits_scaling=8.0,
+            attention_bias=True, mlp_bias=True, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+    ),
+    # Biases on q, k, v and none on o, heads wider than hidden size / heads, F16.
+    "seed-oss": dict(
+        model=SeedOssForCausalLM,
+        config=SeedOssConfig(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=44, num_attention_heads=5, num_key_value_heads=1,
+            head_dim=16, residual_dropout=0.0, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+        without=["attention_bias", "attention_out_bias"],
+    ),
+    # Common tensors, a window, F32.
+    "phi3": dict(
+        model=Phi3ForCausalLM,
+        config=Phi3Config(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            sliding_window=11, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float32,
+        old_spelling=True,
+        shards=1,
+    ),
+    # The same with three quarters of each head turned, by factors of their own for sequences longer than 24 tokens, BF16.
+    "phi4-mini": dict(
+        model=Phi3ForCausalLM,
+        config=Phi3Config(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=40, num_attention_heads=3, num_key_value_heads=1,
+            tie_word_embeddings=True, original_max_position_embeddings=24, partial_rotary_factor=0.75,
+            rope_scaling=dict(
+                type="longrope", short_factor=[1.0, 1.05, 1.1, 1.3, 1.5, 2.0],
+                long_factor=[1.0, 1.25, 1.5, 2.5, 4.0, 5.33],
+            ),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+        rewrite=phi4_of_2025,
+        steps=True,
+        gain=1.0,
+    ),
+    # Beyond the trained context, F16.
+    "granite-yarn": dict(
+        model=GraniteForCausalLM,
+        config=GraniteConfig(
+            **{**COMMON, "max_position_embeddings": 96}, vocab_size=100, hidden_size=32, intermediate_size=36,
+            num_attention_heads=2, num_key_value_heads=1, attention_multiplier=0.25,
+            rope_parameters=dict(
+                rope_type="yarn", rope_theta=10000.0, factor=3.0, original_max_position_embeddings=32, truncate=False,
+            ),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+        steps=True,
+        gain=1.0,
+    ),
 }
 
 LENGTHS = (1, 7, 90)
@@ -254,7 +339,7 @@ LENGTHS = (1, 7, 90)
 PROMPT = 20
 
 
-def randomize(model):
+def randomize(model, gain):
     """Weights large enough that every part of the model shows in the logits."""
     with torch.no_grad():
         shift = 0 if model.config.model_type.startswith("gemma") else 1
@@ -266,7 +351,7 @@ def randomize(model):
             elif "embed_tokens" in name:
                 p.copy_(torch.randn_like(p))
             else:
-                p.copy_(1.5 * torch.randn_like(p) / p.shape[-1] ** 0.5)
+                p.copy_(gain * torch.randn_like(p) / p.shape[-1] ** 0.5)
 
 
 def write_config(config, dtype, spec, path):
@@ -330,7 +415,7 @@ def main(root, names):
         spec["config"].architectures = [spec["model"].__name__]
         spec["config"]._attn_implementation = "eager"
         model = spec["model"](spec["config"]).eval()
-        randomize(model)
+        randomize(model, spec.get("gain", 1.5))
         model.to(spec["dtype"])
         write_config(spec["config"], spec["dtype"], spec, directory / "config.json")
         write_weights(model, spec["shards"], directory)

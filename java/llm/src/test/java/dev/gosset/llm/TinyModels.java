@@ -33,10 +33,13 @@ public final class TinyModels {
             "mistral-yarn",
             "qwen2",
             "qwen3",
-            "qwen3-longrope");
+            "qwen3-longrope",
+            "seed-oss",
+            "phi3");
 
     /** Those with kinds of parts that a device may refuse. */
-    public static final List<String> NOT_EVERYWHERE = List.of("smollm3", "gemma2", "gemma3", "gemma3-vision");
+    public static final List<String> NOT_EVERYWHERE =
+            List.of("smollm3", "gemma2", "gemma3", "gemma3-vision", "granite", "granite-yarn", "phi4-mini");
 
     /** What the processor runs. */
     public static final List<String> ALL =

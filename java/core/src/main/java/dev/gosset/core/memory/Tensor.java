@@ -69,6 +69,16 @@ public record Tensor(String name, Dtype dtype, List<Long> shape, MemorySegment d
         return this;
     }
 
+    /** Rows of a matrix under its name, {@code from .. from + count - 1}; this matrix where they are all. */
+    public Tensor rows(int from, int count) {
+        if (from == 0 && count == dim(0)) {
+            return this;
+        }
+        long row = data.byteSize() / dim(0);
+        return new Tensor(
+                name, dtype, List.of((long) count, (long) dim(1)), data.asSlice(from * row, count * row), source);
+    }
+
     /**
      * Converts elements {@code from .. from + count - 1} to float32 in native byte order at {@code out[0 .. 4 * count -
      * 1]}. F16, BF16 and F32 are exact, F64 is rounded to nearest; NaN payloads may change.

@@ -92,6 +92,7 @@ record CudaPlan(
                     norm(last);
                     switch (logits) {
                         case LogitPlan.Products() -> {}
+                        case LogitPlan.Scaled(float _) -> throw unknown("scaled logits", "them as they are");
                         case LogitPlan.SoftCapped(float _) -> throw unknown("bounded logits", "unbounded ones");
                     }
                     long vocabulary = table.shape().getFirst();
@@ -120,6 +121,8 @@ record CudaPlan(
                     norm(feedForward);
                     yield new NormsBefore(attention, feedForward);
                 }
+                case OrderPlan.ScaledOutputs _ ->
+                    throw unknown("scaled outputs of attention and feed-forward", "them as they are");
                 case OrderPlan.NormsAround _ ->
                     throw unknown("norms before and after attention and feed-forward", "norms before them");
             };

@@ -194,6 +194,14 @@ public final class Transformer {
         }
         switch (plan.logits()) {
             case LogitPlan.Products _ -> {}
+            case LogitPlan.Scaled(float factor) ->
+                VectorMath.scale(
+                        factor,
+                        logits.data(),
+                        0,
+                        logits.data(),
+                        0,
+                        Math.toIntExact(logits.data().byteSize() / 4));
             case LogitPlan.SoftCapped(float cap) ->
                 workspace.team().run(logits.rows(), t -> VectorMath.softCap(logits.row(t), 0, logits.cols(), cap));
         }

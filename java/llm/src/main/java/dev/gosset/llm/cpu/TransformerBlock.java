@@ -10,6 +10,7 @@ import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.NormPlan;
 import dev.gosset.llm.plan.OrderPlan.NormsAround;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
+import dev.gosset.llm.plan.OrderPlan.ScaledOutputs;
 import dev.gosset.llm.plan.PositionPlan;
 import dev.gosset.llm.plan.PositionPlan.Rotary;
 import dev.gosset.llm.plan.RotaryTable;
@@ -50,8 +51,9 @@ public final class TransformerBlock {
      *
      * @param before null for nothing
      * @param after null for nothing
+     * @param factor of what is added
      */
-    private record Around(NormPlan before, NormPlan after) {}
+    private record Around(NormPlan before, NormPlan after, float factor) {}
 
     private TransformerBlock(
             BlockPlan plan, Map<NormPlan, FloatMatrix> norms, Map<LinearGroup, Linear> linears, RotaryTable rotary) {
@@ -61,12 +63,16 @@ public final class TransformerBlock {
         this.rotary = rotary;
         switch (plan.order()) {
             case NormsBefore(NormPlan attention, NormPlan feedForward) -> {
-                aroundAttention = new Around(attention, null);
-                aroundFeedForward = new Around(feedForward, null);
+                aroundAttention = new Around(attention, null, 1);
+                aroundFeedForward = new Around(feedForward, null, 1);
             }
             case NormsAround(NormPlan attention, NormPlan output, NormPlan feedForward, NormPlan itsOutput) -> {
-                aroundAttention = new Around(attention, output);
-                aroundFeedForward = new Around(feedForward, itsOutput);
+                aroundAttention = new Around(attention, output, 1);
+                aroundFeedForward = new Around(feedForward, itsOutput, 1);
+            }
+            case ScaledOutputs(NormPlan attention, NormPlan feedForward, float factor) -> {
+                aroundAttention = new Around(attention, null, factor);
+                aroundFeedForward = new Around(feedForward, null, factor);
             }
         }
         this.heads = switch (plan.attention()) {
@@ -307,7 +313,8 @@ public final class TransformerBlock {
                     if (around.after() != null) {
                         normalize(around.after(), y.data(), row, norms.get(around.after()), y.data(), row);
                     }
-                    VectorMath.add(y.data(), row, hidden.data(), row, n);
+                    // A product with 1 is exact.
+                    VectorMath.addScaled(around.factor(), y.data(), row, hidden.data(), row, n);
                 }
             });
         }

@@ -77,6 +77,7 @@ final class TunableBlock {
     private static NormsBefore order(BlockPlan plan) {
         return switch (plan.order()) {
             case NormsBefore before -> before;
+            case OrderPlan.ScaledOutputs _ -> throw unknown("scaled outputs of attention and feed-forward");
             case OrderPlan.NormsAround _ -> throw unknown("norms behind the attention");
         };
     }
@@ -85,6 +86,8 @@ final class TunableBlock {
         return switch (plan.attention()) {
             case Grouped grouped ->
                 switch (grouped.position()) {
+                    case PositionPlan.Rotary rotary
+                    when rotary.dim() != grouped.headDim() -> throw unknown("heads that are turned in part");
                     case PositionPlan.Rotary _ when grouped.softCap() != 0 -> throw unknown("bounded attention scores");
                     case PositionPlan.Rotary _ -> grouped;
                     case PositionPlan.None _ -> throw unknown("layers without a rotary embedding");
@@ -117,6 +120,7 @@ final class TunableBlock {
         }
         switch (plan.logits()) {
             case LogitPlan.Products _ -> {}
+            case LogitPlan.Scaled _ -> throw unknown("scaled logits");
             case LogitPlan.SoftCapped _ -> throw unknown("bounded logits");
         }
     }

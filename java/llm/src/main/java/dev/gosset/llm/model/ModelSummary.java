@@ -85,7 +85,7 @@ public record ModelSummary(
     private static void linear(List<Entry> entries, WeightSource weights, LinearGroup group) {
         QuantizedLinear quantized = weights.quantizedLinear(group).orElse(null);
         if (quantized == null) {
-            group.parts().forEach(part -> entries.add(entry(weights.tensor(part.weight()))));
+            group.parts().forEach(part -> entries.add(entry(weights.weight(group, part))));
             return;
         }
         List<Long> shape = List.of((long) quantized.rows(), (long) quantized.cols());

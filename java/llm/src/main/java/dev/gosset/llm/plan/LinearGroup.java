@@ -23,16 +23,19 @@ public record LinearGroup(String name, String hessian, int inputs, List<Part> pa
      *
      * @param name its name in the model, such as {@code model.layers.3.self_attn.q_proj}
      * @param rows its number of outputs
+     * @param weight the tensor that holds its weight in the original model, perhaps below those of other linears
+     * @param firstRow of that tensor
+     * @param allRows of that tensor
      */
-    public record Part(String name, int rows) {
+    public record Part(String name, int rows, String weight, int firstRow, int allRows) {
+        /** A linear with a tensor of its own. */
+        public Part(String name, int rows) {
+            this(name, rows, name + ".weight", 0, rows);
+        }
+
         /** The last element of the name, such as {@code q_proj}. */
         public String shortName() {
             return name.substring(name.lastIndexOf('.') + 1);
-        }
-
-        /** The name of its weight in the original model. */
-        public String weight() {
-            return name + ".weight";
         }
 
         /** Its bias in the original model. */

@@ -5,6 +5,9 @@ public sealed interface LogitPlan {
     /** Nothing. */
     record Products() implements LogitPlan {}
 
+    /** They are multiplied by a factor. */
+    record Scaled(float factor) implements LogitPlan {}
+
     /** {@code cap tanh(x / cap)}. */
     record SoftCapped(float cap) implements LogitPlan {}
 }

@@ -86,14 +86,15 @@ public record ModelConfig(
      * What is multiplied or bounded on the way through a model.
      *
      * @param embedding of embeddings
+     * @param outputs of what attention and feed-forward add to the hidden state
      * @param scores of attention scores
      * @param scoreCap bound of the scaled scores, or 0
      * @param logits what becomes of logits
      */
-    public record Scales(float embedding, float scores, float scoreCap, LogitPlan logits) {
+    public record Scales(float embedding, float outputs, float scores, float scoreCap, LogitPlan logits) {
         /** Those of a model that multiplies nothing but its scores. */
         public static Scales usual(int headDim) {
-            return new Scales(1, (float) (1 / Math.sqrt(headDim)), 0, new LogitPlan.Products());
+            return new Scales(1, 1, (float) (1 / Math.sqrt(headDim)), 0, new LogitPlan.Products());
         }
     }
 
@@ -137,7 +138,7 @@ public record ModelConfig(
         if (json.flag("use_bidirectional_attention", false)) {
             throw json.bad("use_bidirectional_attention", "false, as text is generated from left to right");
         }
-        int queries = size(stored, LAYER + "0.self_attn.q_proj.weight", 0);
+        int queries = size(stored, LAYER + "0.self_attn.o_proj.weight", 1);
         int keys = size(stored, LAYER + "0.self_attn.k_proj.weight", 0);
         int hidden = integer(json, "hidden_size", WIDEST, size(stored, EMBEDDING, 1));
         int layers = integer(json, "num_hidden_layers", MOST_LAYERS, layers(stored));
@@ -186,28 +187,29 @@ public record ModelConfig(
         boolean bias = json.flag("attention_bias", false);
         int window = window(family, json);
         List<String> types = layerTypes(family, json, window, layers);
+        int turnedDim = RotaryParameters.turned(json, headDim, family);
         Map<String, RotaryParameters> rotary =
-                RotaryParameters.parse(json, headDim, positions, new LinkedHashSet<>(types), family);
+                RotaryParameters.parse(json, turnedDim, positions, new LinkedHashSet<>(types), family);
         List<Boolean> turned = turned(family, json, layers);
         List<PositionPlan> turns = new ArrayList<>();
         for (int i = 0; i < layers; i++) {
             RotaryParameters own = rotary.get(types.get(i));
             turns.add(
                     turned.get(i)
-                            ? new PositionPlan.Rotary(headDim, own.theta(), own.scaling())
+                            ? new PositionPlan.Rotary(turnedDim, own.theta(), own.scaling())
                             : new PositionPlan.None());
         }
         return new ModelConfig(
                 family,
                 hidden,
-                integer(json, "intermediate_size", WIDEST, size(stored, LAYER + "0.mlp.up_proj.weight", 0)),
+                integer(json, "intermediate_size", WIDEST, size(stored, LAYER + "0.mlp.down_proj.weight", 1)),
                 layers,
                 heads,
                 keyValueHeads,
                 headDim,
                 vocabulary,
                 positions,
-                (float) json.number("rms_norm_eps", 0, 1, 1e-6),
+                (float) json.number("rms_norm_eps", 0, 1, family.defaults().epsilon()),
                 turns,
                 types.stream().map(type -> type.equals(FULL) ? 0 : window).toList(),
                 tied(json, stored, family.defaults().tied()),
@@ -215,8 +217,13 @@ public record ModelConfig(
                     case NONE -> false;
                     case QKV -> true;
                     case CONFIGURED -> bias;
+                    case APART -> json.flag("attention_bias", true);
                 },
-                family.attentionBias() == ModelFamily.AttentionBias.CONFIGURED && bias,
+                switch (family.attentionBias()) {
+                    case NONE, QKV -> false;
+                    case CONFIGURED -> bias;
+                    case APART -> json.flag("attention_out_bias", false);
+                },
                 family.has(Trait.CONFIGURED_MLP_BIAS) && json.flag("mlp_bias", false),
                 activation(family, json),
                 scales(family, json, stored, hidden, headDim),
@@ -305,11 +312,21 @@ public record ModelConfig(
     private static Scales scales(
             ModelFamily family, JsonFile json, Function<String, Optional<Tensor>> stored, int hidden, int headDim) {
         Scales usual = Scales.usual(headDim);
+        if (family.has(Trait.MULTIPLIERS)) {
+            double logits = json.number("logits_scaling", 0, LONGEST, 1);
+            return new Scales(
+                    (float) json.number("embedding_multiplier", 0, LONGEST, 1),
+                    (float) json.number("residual_multiplier", 0, LONGEST, 1),
+                    (float) json.number("attention_multiplier", 0, LONGEST, 1),
+                    0,
+                    logits == 1 ? usual.logits() : new LogitPlan.Scaled((float) (1 / logits)));
+        }
         boolean capped = family.has(Trait.SCORE_CAP);
         float scoreCap = cap(json, "attn_logit_softcapping", capped, capped ? 50 : 0);
         float logitCap = cap(json, "final_logit_softcapping", family.has(Trait.LOGIT_CAP), capped ? 30 : 0);
         return new Scales(
                 family.has(Trait.SCALED_EMBEDDING) ? rounded(Math.sqrt(hidden), dtype(json, stored)) : 1,
+                1,
                 family.has(Trait.QUERY_SCALE)
                         ? (float) Math.pow(json.number("query_pre_attn_scalar", 0, LONGEST, 256), -0.5)
                         : usual.scores(),

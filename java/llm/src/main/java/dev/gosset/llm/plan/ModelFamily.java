@@ -53,6 +53,14 @@ public record ModelFamily(
         SCORE_CAP,
         /** {@code final_logit_softcapping} is honoured. */
         LOGIT_CAP,
+        /** {@code embedding_multiplier}, {@code attention_multiplier}, {@code residual_multiplier} and {@code logits_scaling} are honoured. */
+        MULTIPLIERS,
+        /** q, k and v are rows of one tensor, {@code qkv_proj}, and gate and up of another, {@code gate_up_proj}. */
+        FUSED,
+        /** {@code partial_rotary_factor} is honoured: that part of a head is turned. Otherwise only 1 is known. */
+        PARTIAL_ROTARY,
+        /** {@code yarn} is an old name of {@code longrope}; the trained context is 4096 where nothing says so. */
+        PHI_ROTARY,
         /** Layers with a window are turned by a base of their own, {@code rope_local_base_freq}, and by no scaling. */
         LOCAL_BASE
     }
@@ -68,11 +76,19 @@ public record ModelFamily(
      * @param theta {@code rope_theta}
      * @param tied {@code tie_word_embeddings}
      * @param activation {@code hidden_act}
+     * @param epsilon {@code rms_norm_eps}
      */
     public record Defaults(
-            int keyValueHeads, int headDim, int positions, int window, double theta, boolean tied, String activation) {
+            int keyValueHeads,
+            int headDim,
+            int positions,
+            int window,
+            double theta,
+            boolean tied,
+            String activation,
+            double epsilon) {
         Defaults(int keyValueHeads, int headDim, int positions, int window) {
-            this(keyValueHeads, headDim, positions, window, 10_000, false, "silu");
+            this(keyValueHeads, headDim, positions, window, 10_000, false, "silu", 1e-6);
         }
     }
 
@@ -82,7 +98,9 @@ public record ModelFamily(
         /** q, k and v always; o never. */
         QKV,
         /** q, k, v and o where {@code attention_bias} is true. */
-        CONFIGURED
+        CONFIGURED,
+        /** q, k and v unless {@code attention_bias} is false, o where {@code attention_out_bias} is true. */
+        APART
     }
 
     /** Which layers attend only to the last {@code sliding_window} positions. */
@@ -152,7 +170,7 @@ public record ModelFamily(
             AttentionBias.CONFIGURED,
             Window.NAMED_LAYERS,
             Set.of(Trait.CONFIGURED_MLP_BIAS, Trait.UNTURNED_LAYERS),
-            new Defaults(4, 0, 32_768, 0, 2_000_000, true, "silu"));
+            new Defaults(4, 0, 32_768, 0, 2_000_000, true, "silu", 1e-6));
 
     /** Gemma 2. */
     public static final ModelFamily GEMMA2 = new ModelFamily(
@@ -167,7 +185,7 @@ public record ModelFamily(
                     Trait.QUERY_SCALE,
                     Trait.SCORE_CAP,
                     Trait.LOGIT_CAP),
-            new Defaults(4, 256, 8192, 4096, 10_000, true, "gelu_pytorch_tanh"));
+            new Defaults(4, 256, 8192, 4096, 10_000, true, "gelu_pytorch_tanh", 1e-6));
 
     /** Gemma 3, and the text part of models that see images too. */
     public static final ModelFamily GEMMA3 = new ModelFamily(
@@ -183,10 +201,41 @@ public record ModelFamily(
                     Trait.QUERY_SCALE,
                     Trait.LOGIT_CAP,
                     Trait.LOCAL_BASE),
-            new Defaults(4, 256, 131_072, 4096, 1_000_000, true, "gelu_pytorch_tanh"));
+            new Defaults(4, 256, 131_072, 4096, 1_000_000, true, "gelu_pytorch_tanh", 1e-6));
+
+    /** Granite 3 and 4, dense: numbers that multiply. */
+    public static final ModelFamily GRANITE = new ModelFamily(
+            "Granite",
+            "GraniteForCausalLM",
+            "granite",
+            AttentionBias.CONFIGURED,
+            Window.NEVER,
+            Set.of(Trait.CONFIGURED_MLP_BIAS, Trait.MULTIPLIERS),
+            new Defaults(0, 0, 2048, 0));
+
+    /** Seed-OSS. */
+    public static final ModelFamily SEED_OSS = new ModelFamily(
+            "Seed-OSS",
+            "SeedOssForCausalLM",
+            "seed_oss",
+            AttentionBias.APART,
+            Window.NEVER,
+            Set.of(Trait.CONFIGURED_MLP_BIAS),
+            new Defaults(8, 128, 524_288, 0));
+
+    /** Phi 3 and 4: linears in common tensors. */
+    public static final ModelFamily PHI3 = new ModelFamily(
+            "Phi-3",
+            "Phi3ForCausalLM",
+            "phi3",
+            AttentionBias.NONE,
+            Window.ALL_LAYERS,
+            Set.of(Trait.FUSED, Trait.PARTIAL_ROTARY, Trait.PHI_ROTARY),
+            new Defaults(0, 0, 4096, 0, 10_000, false, "silu", 1e-5));
 
     /** Every family that Gosset runs. */
-    public static final List<ModelFamily> KNOWN = List.of(LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA2, GEMMA3);
+    public static final List<ModelFamily> KNOWN =
+            List.of(LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA2, GEMMA3, GRANITE, SEED_OSS, PHI3);
 
     /** Models whose language model has a configuration of its own, {@code text_config}, that names its {@code model_type}. */
     private static final Set<String> WITH_OTHER_PARTS = Set.of("Gemma3ForConditionalGeneration", "gemma3");

@@ -8,6 +8,7 @@ import dev.gosset.llm.plan.OrderPlan.NormsBefore;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * A whole model as data: what is computed, in which order, and by what names the tensors are stored. Made of config.json;
@@ -64,6 +65,11 @@ public record ModelPlan(
 
         private OrderPlan order() {
             int size = config.hiddenSize();
+            float factor = config.scales().outputs();
+            if (factor != 1) {
+                return new OrderPlan.ScaledOutputs(
+                        norm("input_layernorm", size), norm("post_attention_layernorm", size), factor);
+            }
             return config.family().has(Trait.SHIFTED_NORMS_AROUND)
                     ? new NormsAround(
                             norm("input_layernorm", size),
@@ -81,15 +87,17 @@ public record ModelPlan(
                             "qkv",
                             config.hiddenSize(),
                             config.qkvBias(),
-                            part("self_attn.q_proj", config.querySize()),
-                            part("self_attn.k_proj", config.keyValueSize()),
-                            part("self_attn.v_proj", config.keyValueSize())),
+                            parts(
+                                    "self_attn.qkv_proj",
+                                    part("self_attn.q_proj", config.querySize()),
+                                    part("self_attn.k_proj", config.keyValueSize()),
+                                    part("self_attn.v_proj", config.keyValueSize()))),
                     group(
                             "self_attn.o_proj",
                             "o",
                             config.querySize(),
                             config.outputBias(),
-                            part("self_attn.o_proj", config.hiddenSize())),
+                            List.of(part("self_attn.o_proj", config.hiddenSize()))),
                     config.heads(),
                     config.keyValueHeads(),
                     config.headDim(),
@@ -108,14 +116,17 @@ public record ModelPlan(
                             "up",
                             config.hiddenSize(),
                             config.mlpBias(),
-                            part("mlp.up_proj", config.intermediateSize()),
-                            part("mlp.gate_proj", config.intermediateSize())),
+                            parts(
+                                            "mlp.gate_up_proj",
+                                            part("mlp.gate_proj", config.intermediateSize()),
+                                            part("mlp.up_proj", config.intermediateSize()))
+                                    .reversed()),
                     group(
                             "mlp.down_proj",
                             "down",
                             config.intermediateSize(),
                             config.mlpBias(),
-                            part("mlp.down_proj", config.hiddenSize())),
+                            List.of(part("mlp.down_proj", config.hiddenSize()))),
                     config.intermediateSize(),
                     config.activation());
         }
@@ -132,9 +143,24 @@ public record ModelPlan(
             return new LinearGroup.Part(name(inBlock), rows);
         }
 
+        /** Linears, which in some families are rows of one tensor, in this order. */
+        private List<LinearGroup.Part> parts(String fused, LinearGroup.Part... parts) {
+            if (!config.family().has(Trait.FUSED)) {
+                return List.of(parts);
+            }
+            int all = Stream.of(parts).mapToInt(LinearGroup.Part::rows).sum();
+            List<LinearGroup.Part> rows = new ArrayList<>();
+            int first = 0;
+            for (LinearGroup.Part part : parts) {
+                rows.add(new LinearGroup.Part(part.name(), part.rows(), name(fused) + ".weight", first, all));
+                first += part.rows();
+            }
+            return rows;
+        }
+
         private LinearGroup group(
-                String inBlock, String hessian, int inputs, boolean biased, LinearGroup.Part... parts) {
-            return new LinearGroup(name(inBlock), layer + "_" + hessian, inputs, List.of(parts), biased);
+                String inBlock, String hessian, int inputs, boolean biased, List<LinearGroup.Part> parts) {
+            return new LinearGroup(name(inBlock), layer + "_" + hessian, inputs, parts, biased);
         }
     }
 

@@ -21,6 +21,20 @@ public sealed interface OrderPlan {
     }
 
     /**
+     * {@code h += factor attention(norm(h))}, then {@code h += factor feedForward(norm(h))}.
+     *
+     * @param attention the norm before the attention
+     * @param feedForward the norm before the feed-forward
+     * @param factor of what is added
+     */
+    record ScaledOutputs(NormPlan attention, NormPlan feedForward, float factor) implements OrderPlan {
+        @Override
+        public List<NormPlan> norms() {
+            return List.of(attention, feedForward);
+        }
+    }
+
+    /**
      * {@code h += norm(attention(norm(h)))}, then {@code h += norm(feedForward(norm(h)))}, each norm another one.
      *
      * @param attention the norm before the attention

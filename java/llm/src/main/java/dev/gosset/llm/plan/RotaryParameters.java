@@ -13,6 +13,7 @@ import java.util.Set;
  */
 record RotaryParameters(double theta, RotaryScaling scaling) {
     private static final double LARGEST = 1e9;
+    private static final String PARTIAL = "partial_rotary_factor";
 
     private static final JsonFile NONE = JsonFile.parse("config.json", "{}");
     private static final Set<String> TYPE = Set.of("rope_type", "type");
@@ -45,9 +46,29 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
                     ? theta(json, "rope_local_base_freq", now, null, 10_000)
                     : theta(json, "rope_theta", now, old, family.defaults().theta());
             byLayerType.put(
-                    type, new RotaryParameters(theta, scaling(json, rope == null ? NONE : rope, dim, positions)));
+                    type,
+                    new RotaryParameters(theta, scaling(json, rope == null ? NONE : rope, dim, positions, family)));
         }
         return byLayerType;
+    }
+
+    /** How many elements of a head are turned. */
+    static int turned(JsonFile json, int headDim, ModelFamily family) {
+        if (!family.has(ModelFamily.Trait.PARTIAL_ROTARY)) {
+            return headDim;
+        }
+        JsonFile place = json;
+        for (String key : new String[] {"rope_parameters", "rope_scaling"}) {
+            JsonFile rope = object(json, key);
+            if (rope != null && rope.has(PARTIAL)) {
+                place = rope;
+            }
+        }
+        int turned = (int) (headDim * place.number(PARTIAL, 0, 1, 1));
+        if (turned < 2 || turned % 2 != 0) {
+            throw place.bad(PARTIAL, "an even number of the " + headDim + " elements of a head, found " + turned);
+        }
+        return turned;
     }
 
     private static JsonFile object(JsonFile json, String key) {
@@ -116,12 +137,13 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
         };
     }
 
-    private static RotaryScaling scaling(JsonFile json, JsonFile rope, int dim, int positions) {
-        String type = type(rope);
-        JsonFile partial = rope.has("partial_rotary_factor") ? rope : json;
-        double share = partial.number("partial_rotary_factor", 0, 1, 1);
-        if (share != 1 && !type.equals("proportional")) {
-            throw partial.bad("partial_rotary_factor", "1");
+    private static RotaryScaling scaling(JsonFile json, JsonFile rope, int dim, int positions, ModelFamily family) {
+        boolean phi = family.has(ModelFamily.Trait.PHI_ROTARY);
+        String type = phi && type(rope).equals("yarn") ? "longrope" : type(rope);
+        JsonFile partial = rope.has(PARTIAL) ? rope : json;
+        double share = partial.number(PARTIAL, 0, 1, 1);
+        if (share != 1 && !type.equals("proportional") && !family.has(ModelFamily.Trait.PARTIAL_ROTARY)) {
+            throw partial.bad(PARTIAL, "1");
         }
         return switch (type) {
             case "default" -> {
@@ -138,7 +160,7 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
             // The trained context is max_position_embeddings here, whatever else the file says.
             case "dynamic" -> new RotaryScaling.Dynamic(factor(rope), positions);
             case "yarn" -> yarn(json, rope, positions);
-            case "longrope" -> longRope(json, rope, dim, positions);
+            case "longrope" -> longRope(json, rope, dim, positions, phi ? 4096 : positions);
             case "llama3" -> {
                 double low = rope.number("low_freq_factor", 0, LARGEST);
                 double high = rope.number("high_freq_factor", 0, LARGEST);
@@ -158,7 +180,7 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
         return rope.node().properties().stream()
                 .allMatch(e -> e.getValue().isNull()
                         || e.getKey().equals("rope_theta")
-                        || e.getKey().equals("partial_rotary_factor"));
+                        || e.getKey().equals(PARTIAL));
     }
 
     private static double factor(JsonFile rope) {
@@ -204,8 +226,8 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
         return zero ? absent : rope.number(key, 0, LARGEST, absent);
     }
 
-    private static RotaryScaling longRope(JsonFile json, JsonFile rope, int dim, int positions) {
-        int original = original(json, rope, positions);
+    private static RotaryScaling longRope(JsonFile json, JsonFile rope, int dim, int positions, int trained) {
+        int original = original(json, rope, trained);
         double factor = rope.number("factor", 0, LARGEST, (double) positions / original);
         double attention = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
         return new RotaryScaling.LongRope(

@@ -338,7 +338,7 @@ public final class QuantizationPipeline {
             List<LinearQuantizer.Part> parts = new ArrayList<>();
             for (LinearGroup.Part part : group.parts()) {
                 parts.add(new LinearQuantizer.Part(
-                        part.shortName(), source.weight(part).toFloatMatrix(arena)));
+                        part.shortName(), source.weight(group, part).toFloatMatrix(arena)));
             }
             result.quantize(quantizer, group.name(), parts, hessian, settings.seed());
             construction.done();

@@ -51,8 +51,8 @@ final class SourceModel implements AutoCloseable {
     }
 
     /** The weights of one linear. */
-    Tensor weight(LinearGroup.Part part) {
-        return model.weights().tensor(part.weight());
+    Tensor weight(LinearGroup group, LinearGroup.Part part) {
+        return model.weights().weight(group, part);
     }
 
     /** A tensor that is kept as it is, and what it is for. */
@@ -75,7 +75,7 @@ final class SourceModel implements AutoCloseable {
         }
         List<Tensor> tensors = new ArrayList<>();
         kept().forEach(k -> tensors.add(k.tensor()));
-        plan().groups().forEach(group -> group.parts().forEach(part -> tensors.add(weight(part))));
+        plan().groups().forEach(group -> group.parts().forEach(part -> tensors.add(weight(group, part))));
         progress.start("checking weights", tensors.size());
         long[] sums = new long[tensors.size()];
         for (int first = 0; first < sums.length; first += team.threads()) {

@@ -35,9 +35,15 @@ public interface WeightSource {
 
     /** The weights of a group without its bias, checked against the plan. */
     default StoredLinear linear(LinearGroup group) {
-        return new StoredLinear.Matrices(group.parts().stream()
-                .map(p -> tensor(p.weight()).requireShape(p.rows(), group.inputs()))
-                .toList());
+        return new StoredLinear.Matrices(
+                group.parts().stream().map(part -> weight(group, part)).toList());
+    }
+
+    /** The weight of one linear of a group that is stored as matrices, checked against the plan. */
+    default Tensor weight(LinearGroup group, LinearGroup.Part part) {
+        return tensor(part.weight())
+                .requireShape(part.allRows(), group.inputs())
+                .rows(part.firstRow(), part.rows());
     }
 
     /** The bias of a group in pieces from the top down; none where it adds none. */

@@ -148,7 +148,7 @@ class AgreementTest {
 
     /** A prompt within the trained context, then one token after the other beyond it, as transformers goes on. */
     @ParameterizedTest
-    @ValueSource(strings = {"llama-dynamic", "mistral-yarn", "qwen3-longrope"})
+    @ValueSource(strings = {"llama-dynamic", "mistral-yarn", "qwen3-longrope", "phi4-mini", "granite-yarn"})
     void growsBeyondTheTrainedContext(String name) {
         Path directory = TinyModels.directory(name);
         Golden golden = Golden.read(directory.resolve("expected.safetensors"));

@@ -3,6 +3,7 @@ package dev.gosset.llm.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -13,6 +14,7 @@ import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.weights.ModelDirectory;
 import java.io.IOException;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -270,7 +272,7 @@ class ModelConfigTest {
                 .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
                 .withMessage(
                         "config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
-                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM");
+                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, GraniteForCausalLM, SeedOssForCausalLM, Phi3ForCausalLM");
         assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
                         .family())
                 .isEqualTo(ModelFamily.QWEN3);
@@ -302,17 +304,77 @@ class ModelConfigTest {
         String gemma2 = "\"architectures\": [\"Gemma2ForCausalLM\"], \"head_dim\": 16, \"hidden_size\": 40";
         ModelConfig.Scales usual = with("{" + gemma2 + "}").scales();
         assertThat(usual)
-                .isEqualTo(new ModelConfig.Scales((float) Math.sqrt(40), 1 / 16f, 50, new LogitPlan.SoftCapped(30)));
+                .isEqualTo(new ModelConfig.Scales((float) Math.sqrt(40), 1, 1 / 16f, 50, new LogitPlan.SoftCapped(30)));
         assertThat(with("{" + gemma2 + ", \"torch_dtype\": \"bfloat16\", \"query_pre_attn_scalar\": 64,"
                                 + " \"attn_logit_softcapping\": null, \"final_logit_softcapping\": null}")
                         .scales())
-                .isEqualTo(new ModelConfig.Scales(6.3125f, 1 / 8f, 0, new LogitPlan.Products()));
+                .isEqualTo(new ModelConfig.Scales(6.3125f, 1, 1 / 8f, 0, new LogitPlan.Products()));
         assertThat(with("{" + gemma2 + ", \"dtype\": \"float16\"}").scales().embedding())
                 .isEqualTo(6.32421875f);
         assertThat(with("{" + gemma2.replace('2', '3').replace("\"hidden", "\"final_logit_softcapping\": 9, \"hidden")
                                 + "}")
                         .scales())
-                .isEqualTo(new ModelConfig.Scales((float) Math.sqrt(40), 1 / 16f, 0, new LogitPlan.SoftCapped(9)));
+                .isEqualTo(new ModelConfig.Scales((float) Math.sqrt(40), 1, 1 / 16f, 0, new LogitPlan.SoftCapped(9)));
+    }
+
+    @Test
+    void graniteMultiplies() {
+        String granite = "\"architectures\": [\"GraniteForCausalLM\"]";
+        assertThat(with("{" + granite + "}").scales())
+                .as("attention_multiplier is 1 where it is missing, whatever the head")
+                .isEqualTo(new ModelConfig.Scales(1, 1, 1, 0, new LogitPlan.Products()));
+        ModelConfig c = with("{" + granite + ", \"embedding_multiplier\": 12, \"attention_multiplier\": 0.5,"
+                + " \"residual_multiplier\": 0.25, \"logits_scaling\": 8}");
+        assertThat(c.scales()).isEqualTo(new ModelConfig.Scales(12, 0.25f, 0.5f, 0, new LogitPlan.Scaled(0.125f)));
+        assertThat(with("{\"embedding_multiplier\": 12}").scales())
+                .as("other families do not know them")
+                .isEqualTo(ModelConfig.Scales.usual(16));
+    }
+
+    /** The attention of Seed-OSS has biases unless config.json says otherwise, but for its output. */
+    @Test
+    void biasesOfSeedOss() {
+        String seed = "\"architectures\": [\"SeedOssForCausalLM\"]";
+        assertThat(with("{" + seed + "}")).matches(c -> c.qkvBias() && !c.outputBias() && c.headDim() == 128);
+        assertThat(with("{" + seed + ", \"attention_bias\": false, \"attention_out_bias\": true}"))
+                .matches(c -> !c.qkvBias() && c.outputBias());
+    }
+
+    @Test
+    void phiHasCommonTensorsAndTurnsAPartOfAHead() {
+        String phi = "\"architectures\": [\"Phi3ForCausalLM\"], \"num_key_value_heads\": 2";
+        ModelConfig c = with("{" + phi + ", \"partial_rotary_factor\": 0.75}");
+        assertThat(c.normEpsilon()).isEqualTo(1e-5f);
+        assertThat(rotary(c).dim()).isEqualTo(12);
+        BlockPlan block = c.plan().block(2);
+        assertThat(block.groups().get(0).parts())
+                .extracting(LinearGroup.Part::weight, LinearGroup.Part::firstRow, LinearGroup.Part::allRows)
+                .containsExactly(
+                        tuple("model.layers.2.self_attn.qkv_proj.weight", 0, 128),
+                        tuple("model.layers.2.self_attn.qkv_proj.weight", 64, 128),
+                        tuple("model.layers.2.self_attn.qkv_proj.weight", 96, 128));
+        assertThat(block.groups().get(2).parts())
+                .extracting(LinearGroup.Part::shortName, LinearGroup.Part::weight, LinearGroup.Part::firstRow)
+                .containsExactly(
+                        tuple("up_proj", "model.layers.2.mlp.gate_up_proj.weight", 128),
+                        tuple("gate_proj", "model.layers.2.mlp.gate_up_proj.weight", 0));
+        String factors = ", \"short_factor\": [1, 1, 1, 1, 1, 1, 1, 1], \"long_factor\": [2, 2, 2, 2, 2, 2, 2, 2]}";
+        for (String type : List.of("su", "yarn", "longrope")) {
+            assertThat(rotary(with("{" + phi + ", \"max_position_embeddings\": 8192, \"rope_scaling\": {\"type\": \""
+                                    + type + "\"" + factors + "}"))
+                            .scaling())
+                    .isEqualTo(new RotaryScaling.LongRope(
+                            Collections.nCopies(8, 1.0),
+                            Collections.nCopies(8, 2.0),
+                            4096,
+                            Math.sqrt(1 + Math.log(2) / Math.log(4096))));
+        }
+        for (String bad : List.of("0.1", "0.2")) {
+            assertThatThrownBy(() -> with("{" + phi + ", \"partial_rotary_factor\": " + bad + "}"))
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining(
+                            "partial_rotary_factor: found " + bad + ", expected an even number of the 16");
+        }
     }
 
     /** What a model that is part of another says, and what the other says for it. */
@@ -366,9 +428,11 @@ class ModelConfigTest {
         assertThat(qkv.outputs()).isEqualTo((c.heads() + 2 * c.keyValueHeads()) * c.headDim());
         assertThat(block.groups().get(1).inputs()).isEqualTo(c.heads() * c.headDim());
         assertThat(block.groups().get(2).parts())
-                .containsExactly(
-                        new LinearGroup.Part("model.layers.1.mlp.up_proj", c.intermediateSize()),
-                        new LinearGroup.Part("model.layers.1.mlp.gate_proj", c.intermediateSize()));
+                .extracting(LinearGroup.Part::name)
+                .containsExactly("model.layers.1.mlp.up_proj", "model.layers.1.mlp.gate_proj");
+        assertThat(block.groups().get(2).parts())
+                .extracting(LinearGroup.Part::rows)
+                .containsOnly(c.intermediateSize());
         assertThat(block.groups().get(3).outputs()).isEqualTo(c.hiddenSize());
         assertThat(qkv.name()).isEqualTo("model.layers.1.self_attn.qkv_proj");
         assertThat(qkv.parts().getLast().bias())
