@@ -26,12 +26,18 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
     SeedOssConfig,
     SeedOssForCausalLM,
     SmolLM3Config,
@@ -331,6 +337,47 @@ MODELS = {
         steps=True,
         gain=1.0,
     ),
+    # Three experts, two of them for each token, BF16.
+    "mixtral": dict(
+        model=MixtralForCausalLM,
+        config=MixtralConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            num_local_experts=3, num_experts_per_tok=2, sliding_window=12, rms_norm_eps=1e-5,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+        gain=1.0,
+    ),
+    # Six experts, two for each token, whose weights do not add up to 1, and one for all; a layer without them; F16.
+    "qwen2-moe": dict(
+        model=Qwen2MoeForCausalLM,
+        config=Qwen2MoeConfig(
+            **{**COMMON, "num_hidden_layers": 3}, vocab_size=100, hidden_size=32, intermediate_size=44,
+            moe_intermediate_size=20, shared_expert_intermediate_size=28, num_attention_heads=4, num_key_value_heads=2,
+            num_experts=6, num_experts_per_tok=2, mlp_only_layers=[1],
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+        gain=1.0,
+    ),
+    # Twelve experts in every second layer, three for each token, with weights that add up to 1, F32.
+    "qwen3-moe": dict(
+        model=Qwen3MoeForCausalLM,
+        config=Qwen3MoeConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=40, moe_intermediate_size=12,
+            num_attention_heads=4, num_key_value_heads=2, head_dim=16, num_experts=12, num_experts_per_tok=3,
+            norm_topk_prob=True, decoder_sparse_step=2, attention_bias=True, use_sliding_window=True, sliding_window=14,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.float32,
+        old_spelling=False,
+        shards=1,
+        gain=1.0,
+    ),
 }
 
 LENGTHS = (1, 7, 90)
@@ -372,8 +419,25 @@ def write_config(config, dtype, spec, path):
     path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
+def by_expert(state, mixtral):
+    """As files have them: a tensor for each linear of each expert."""
+    names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
+    out = {}
+    for k, v in state.items():
+        k = k.replace(".mlp.", ".block_sparse_moe.") if mixtral else k
+        base, _, last = k.rpartition(".")
+        if not base.endswith(".experts"):
+            out[k] = v
+            continue
+        for e in range(v.shape[0]):
+            pieces = zip(names[:2], v[e].chunk(2)) if last == "gate_up_proj" else [(names[2], v[e])]
+            out.update({f"{base}.{e}.{name}.weight": piece.contiguous() for name, piece in pieces})
+    return out
+
+
 def write_weights(model, shards, directory):
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    state = by_expert(state, model.config.model_type == "mixtral")
     if hasattr(model.config, "text_config"):
         # As on the Hub, before transformers 5 exchanged the two words.
         state = {k.replace("model.language_model.", "language_model.model."): v for k, v in state.items()}

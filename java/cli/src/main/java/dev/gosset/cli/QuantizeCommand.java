@@ -174,6 +174,7 @@ final class QuantizeCommand implements Runnable {
             fields.put("bits_per_weight", r.bitsPerWeight());
             fields.put("mean_proxy_error", r.meanProxyError());
             fields.put("mean_frobenius_error", r.meanFrobeniusError());
+            fields.put("filled_up_hessians", filledUp(r, Long.MAX_VALUE));
             fields.put("bytes", r.bytes());
             fields.put("seconds", r.seconds());
             if (!r.devices().isEmpty()) {
@@ -196,5 +197,18 @@ final class QuantizeCommand implements Runnable {
                 r.meanFrobeniusError(),
                 Sizes.bytes(r.bytes()),
                 ConsoleProgress.duration(r.seconds()));
+        if (filledUp(r, Long.MAX_VALUE) > 0) {
+            System.out.println(filledUp(r, Long.MAX_VALUE)
+                    + " linears of experts saw fewer calibration tokens than they have inputs, "
+                    + filledUp(r, 0)
+                    + " of them none; their Hessians were filled up with what other experts saw");
+        }
+    }
+
+    /** Linears whose Hessians were filled up, of those that saw at most so many tokens. */
+    private static long filledUp(QuantizationReport r, long most) {
+        return r.linears().stream()
+                .filter(l -> l.filledUp() && l.tokens() <= most)
+                .count();
     }
 }

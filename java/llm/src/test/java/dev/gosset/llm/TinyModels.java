@@ -38,8 +38,17 @@ public final class TinyModels {
             "phi3");
 
     /** Those with kinds of parts that a device may refuse. */
-    public static final List<String> NOT_EVERYWHERE =
-            List.of("smollm3", "gemma2", "gemma3", "gemma3-vision", "granite", "granite-yarn", "phi4-mini");
+    public static final List<String> NOT_EVERYWHERE = List.of(
+            "smollm3",
+            "gemma2",
+            "gemma3",
+            "gemma3-vision",
+            "granite",
+            "granite-yarn",
+            "phi4-mini",
+            "mixtral",
+            "qwen2-moe",
+            "qwen3-moe");
 
     /** What the processor runs. */
     public static final List<String> ALL =

@@ -7,6 +7,7 @@ import dev.gosset.core.memory.Precision;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
  * The second moments of the inputs x of a linear, as calibration has seen them: {@code mu = E x} and the centred {@code
@@ -18,7 +19,7 @@ import java.lang.foreign.ValueLayout;
  * @param n the number of inputs
  * @param lowerTriangle cov as n (n + 1) / 2 float32, row by row: (0,0), (1,0), (1,1), (2,0), ...; the published file form
  * @param mu n float32
- * @param tokens how many vectors x were seen, at least 1
+ * @param tokens how many vectors x were seen; 0 where the moments are those of others, see {@link #filledUp}
  */
 public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long tokens) {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -27,7 +28,7 @@ public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long
     public static final double DEFAULT_SIGMA = 0.01;
 
     public Hessian {
-        if (n < 1 || tokens < 1 || lowerTriangle.byteSize() != 4 * triangle(n) || mu.byteSize() != 4L * n) {
+        if (n < 1 || tokens < 0 || lowerTriangle.byteSize() != 4 * triangle(n) || mu.byteSize() != 4L * n) {
             throw new IllegalArgumentException("a Hessian of " + n + " inputs from " + tokens + " tokens needs "
                     + 4 * triangle(Math.max(0, n)) + " bytes of lower triangle and " + 4L * n + " of mean, found "
                     + lowerTriangle.byteSize() + " and " + mu.byteSize());
@@ -70,6 +71,70 @@ public record Hessian(int n, MemorySegment lowerTriangle, MemorySegment mu, long
             }
         }
         return new Hessian(n, lower, mu, tokens);
+    }
+
+    /**
+     * The moments of all that several Hessians of one size have seen.
+     *
+     * @param parts at least one that has seen something
+     * @param arena owns the result
+     */
+    public static Hessian pooled(List<Hessian> parts, Arena arena) {
+        int n = parts.getFirst().n();
+        long tokens = parts.stream().mapToLong(Hessian::tokens).sum();
+        try (Arena temporary = Arena.ofConfined()) {
+            DoubleMatrix sums = DoubleMatrix.allocate(temporary, n, n);
+            double[] columns = new double[n];
+            for (Hessian part : parts) {
+                part.addTo(sums, columns, part.tokens());
+            }
+            return ofSums(sums, columns, tokens, arena);
+        }
+    }
+
+    /** {@code S += tokens H}, in the lower triangle, and {@code t += tokens mu}. */
+    private void addTo(DoubleMatrix sums, double[] columns, double tokens) {
+        long at = 0;
+        for (int i = 0; i < n; i++) {
+            double muI = mu.getAtIndex(FLOAT, i);
+            columns[i] += tokens * muI;
+            for (int j = 0; j <= i; j++) {
+                double moment = lowerTriangle.getAtIndex(FLOAT, at++) + muI * mu.getAtIndex(FLOAT, j);
+                sums.set(i, j, sums.get(i, j) + tokens * moment);
+            }
+        }
+    }
+
+    /**
+     * The moments of this as if it had seen {@code wanted} vectors, those that are missing with the moments of {@code others}.
+     *
+     * @param own null where nothing was seen
+     * @param wanted more than were seen
+     * @param arena owns the result, which says how many really were
+     */
+    public static Hessian filledUp(Hessian own, Hessian others, long wanted, Arena arena) {
+        long seen = own == null ? 0 : own.tokens();
+        int n = others.n();
+        try (Arena temporary = Arena.ofConfined()) {
+            DoubleMatrix sums = DoubleMatrix.allocate(temporary, n, n);
+            double[] columns = new double[n];
+            if (own != null) {
+                own.addTo(sums, columns, seen);
+            }
+            others.addTo(sums, columns, (double) wanted - seen);
+            Hessian filled = ofSums(sums, columns, wanted, arena);
+            return new Hessian(n, filled.lowerTriangle(), filled.mu(), seen);
+        }
+    }
+
+    /** Moments of inputs that know nothing of each other and are all as large as those of this are in the mean. */
+    public Hessian isotropic(Arena arena) {
+        MemorySegment lower = arena.allocate(4 * triangle(n), 64);
+        float mean = (float) (trace("Hessian") / n);
+        for (int i = 0; i < n; i++) {
+            lower.setAtIndex(ValueLayout.JAVA_FLOAT, triangle(i) + i, mean);
+        }
+        return new Hessian(n, lower, arena.allocate(4L * n, 64), tokens);
     }
 
     /** Element (i, j) of the centred covariance, from whichever triangle. */

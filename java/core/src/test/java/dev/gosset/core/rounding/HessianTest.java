@@ -12,6 +12,8 @@ import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 
@@ -124,6 +126,59 @@ class HessianTest {
             zeros.add(team, FloatMatrix.allocate(arena, 4, 2));
             FloatMatrix identity = (FloatMatrix) zeros.hessian(arena).regularized(0.01, Precision.FLOAT32, arena);
             assertThat(identity.toArray()).containsExactly(1, 0, 0, 1);
+        }
+    }
+
+    /** What several have seen together, and what one would have seen had the others' vectors come to it. */
+    @Test
+    void pooledAndFilledUpMomentsAreThoseOfAllVectors() {
+        int n = 13;
+        int[] tokens = {5, 1, 30};
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(1)) {
+            FloatMatrix all = RoundingFixtures.gaussian(arena, random, 36, n);
+            List<Hessian> parts = new ArrayList<>();
+            int from = 0;
+            for (int count : tokens) {
+                HessianAccumulator sums = new HessianAccumulator(n, arena);
+                sums.add(team, all.rows(from, from + count));
+                parts.add(sums.hessian(arena));
+                from += count;
+            }
+            HessianAccumulator together = new HessianAccumulator(n, arena);
+            together.add(team, all);
+            assertClose(Hessian.pooled(parts, arena), together.hessian(arena));
+            // Five of its own and twice the thirty of another.
+            HessianAccumulator filled = new HessianAccumulator(n, arena);
+            filled.add(team, all.rows(0, 5));
+            filled.add(team, all.rows(6, 36));
+            filled.add(team, all.rows(6, 36));
+            Hessian found = Hessian.filledUp(parts.get(0), parts.get(2), 65, arena);
+            assertClose(found, filled.hessian(arena));
+            assertThat(found.tokens()).isEqualTo(5);
+            Hessian none = Hessian.filledUp(null, parts.get(2), 65, arena);
+            assertClose(none, parts.get(2));
+            assertThat(none.tokens()).isZero();
+            Hessian isotropic = parts.get(2).isotropic(arena);
+            double trace = 0;
+            for (int i = 0; i < n; i++) {
+                trace += parts.get(2).cov(i, i) + Math.pow(parts.get(2).mu().getAtIndex(ValueLayout.JAVA_FLOAT, i), 2);
+            }
+            for (int i = 0; i < n; i++) {
+                for (int j = 0; j <= i; j++) {
+                    assertThat((double) isotropic.cov(i, j)).isCloseTo(i == j ? trace / n : 0, within(1e-6));
+                }
+            }
+        }
+    }
+
+    private static void assertClose(Hessian found, Hessian expected) {
+        for (int i = 0; i < expected.n(); i++) {
+            assertThat(found.mu().getAtIndex(ValueLayout.JAVA_FLOAT, i))
+                    .isCloseTo(expected.mu().getAtIndex(ValueLayout.JAVA_FLOAT, i), within(1e-6f));
+            for (int j = 0; j <= i; j++) {
+                assertThat(found.cov(i, j)).isCloseTo(expected.cov(i, j), within(2e-6f));
+            }
         }
     }
 

@@ -177,6 +177,7 @@ record CudaPlan(
                         case SILU -> new Gated(input, output, width, activation);
                         case GELU_TANH -> throw unknown("gates through a GELU", "gates through a SiLU");
                     };
+                case FeedForwardPlan.Experts _ -> throw unknown("mixtures of experts", "one MLP for all tokens");
             };
         }
 

@@ -74,6 +74,11 @@ final class CudaQuantizer implements DeviceQuantizer {
         }
 
         @Override
+        public long tokens() {
+            return sums.tokens();
+        }
+
+        @Override
         public Hessian hessian(Arena result) {
             try (Arena arena = Arena.ofConfined()) {
                 DoubleMatrix squares = DoubleMatrix.allocate(arena, sums.n(), sums.n());

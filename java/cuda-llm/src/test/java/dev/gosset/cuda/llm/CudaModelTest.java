@@ -87,6 +87,8 @@ class CudaModelTest extends LoadedModelContract {
             delimiter = '|',
             value = {
                 "smollm3 | layers without a rotary embedding; the device runs layers with one",
+                "phi4-mini | heads of which 12 of 16 elements are turned; the device runs whole ones",
+                "mixtral | mixtures of experts; the device runs one MLP for all tokens",
                 "gemma2  | scaled embeddings; the device runs embeddings as they are stored",
             })
     void aKindThatTheDeviceDoesNotKnowIsRefusedByName(String name, String what) {

@@ -65,7 +65,7 @@ public record HessianFiles(Path directory) {
                         + " has " + n + " inputs");
             }
             long tokens = number(tensors.get("ct"));
-            if (tokens < 1) {
+            if (tokens < (group.reach() == LinearGroup.Reach.EVERY_TOKEN ? 1 : 0)) {
                 throw new FormatException(tensors.get("ct") + " is " + tokens + ", expected a number of tokens");
             }
             return new Hessian(

@@ -102,6 +102,13 @@ final class QuipSharpExport {
 
     private ModelConversion.Written write(Path out, long largestShard) throws IOException {
         ModelPlan plan = directory.config().plan();
+        plan.groups().stream()
+                .filter(g -> g.reach() != LinearGroup.Reach.EVERY_TOKEN)
+                .findFirst()
+                .ifPresent(g -> {
+                    throw new UnsupportedModelException(file.source() + ": linear " + g.name()
+                            + " is an expert's, for which published QuIP# checkpoints have no names");
+                });
         plan.tensors().forEach(weights::tensor);
         plan.groups().forEach(this::addLinear);
         int others = addOthers();

@@ -11,9 +11,9 @@ public interface ActivationTap {
 
     /**
      * Called once per group and forward pass, on the calling thread, before the group runs; the groups come in the order
-     * of {@link dev.gosset.llm.plan.BlockPlan#groups}.
+     * of {@link dev.gosset.llm.plan.BlockPlan#groups}, without those of experts that no token goes through.
      *
-     * @param input tokens x {@link LinearGroup#inputs}; valid during the call only, not to be written
+     * @param input tokens, those that the group sees, x {@link LinearGroup#inputs}; valid during the call only, not to be written
      */
     void accept(LinearGroup group, FloatMatrix input);
 }

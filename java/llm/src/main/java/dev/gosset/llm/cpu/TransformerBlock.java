@@ -5,6 +5,7 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.FeedForwardPlan.Experts;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.NormPlan;
@@ -14,6 +15,7 @@ import dev.gosset.llm.plan.OrderPlan.ScaledOutputs;
 import dev.gosset.llm.plan.PositionPlan;
 import dev.gosset.llm.plan.PositionPlan.Rotary;
 import dev.gosset.llm.plan.RotaryTable;
+import dev.gosset.llm.plan.TensorPlan;
 import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -39,12 +41,11 @@ public final class TransformerBlock {
     private final Around aroundAttention;
     private final Around aroundFeedForward;
     private final Grouped heads;
-    private final Gated mlp;
+    private final FeedForward feedForward;
     private final Attention attention;
     private final Linear attentionInput;
     private final Linear attentionOutput;
-    private final Linear mlpInput;
-    private final Linear mlpOutput;
+    private final Map<TensorPlan, Linear> routers;
 
     /**
      * What is done to the hidden state before a part of the block reads it, and to what the part gives before it is added.
@@ -56,7 +57,11 @@ public final class TransformerBlock {
     private record Around(NormPlan before, NormPlan after, float factor) {}
 
     private TransformerBlock(
-            BlockPlan plan, Map<NormPlan, FloatMatrix> norms, Map<LinearGroup, Linear> linears, RotaryTable rotary) {
+            BlockPlan plan,
+            Map<NormPlan, FloatMatrix> norms,
+            Map<LinearGroup, Linear> linears,
+            Map<TensorPlan, Linear> routers,
+            RotaryTable rotary) {
         this.plan = plan;
         this.norms = Map.copyOf(norms);
         this.linears = Map.copyOf(linears);
@@ -78,15 +83,10 @@ public final class TransformerBlock {
         this.heads = switch (plan.attention()) {
             case Grouped grouped -> grouped;
         };
-        this.mlp = switch (plan.feedForward()) {
-            case Gated gated -> gated;
-        };
         this.attention = new Attention(
                 heads.heads(), heads.keyValueHeads(), heads.headDim(), heads.window(), heads.scale(), heads.softCap());
         attentionInput = this.linears.get(heads.input());
         attentionOutput = this.linears.get(heads.output());
-        mlpInput = this.linears.get(mlp.input());
-        mlpOutput = this.linears.get(mlp.output());
         for (LinearGroup group : plan.groups()) {
             Linear linear = this.linears.get(group);
             if (linear == null || linear.inputs() != group.inputs() || linear.outputs() != group.outputs()) {
@@ -95,6 +95,21 @@ public final class TransformerBlock {
                         + (linear == null ? "none" : linear.outputs() + " x " + linear.inputs()));
             }
         }
+        this.routers = Map.copyOf(routers);
+        feedForward = switch (plan.feedForward()) {
+            case Gated gated -> mlp(gated);
+            case Experts mixture ->
+                new ExpertMixture(
+                        mixture,
+                        routers.get(mixture.router()),
+                        mixture.experts().stream().map(this::mlp).toList(),
+                        mixture.shared().map(own -> mlp(own.expert())).orElse(null),
+                        mixture.shared().map(own -> routers.get(own.gate())).orElse(null));
+        };
+    }
+
+    private GatedMlp mlp(Gated gated) {
+        return new GatedMlp(gated, linears.get(gated.input()), linears.get(gated.output()));
     }
 
     /**
@@ -106,6 +121,11 @@ public final class TransformerBlock {
             BlockPlan plan, WeightSource source, Preparation preparation, Map<PositionPlan, RotaryTable> tables) {
         Map<NormPlan, FloatMatrix> norms = new HashMap<>();
         plan.norms().forEach(norm -> norms.put(norm, weight(norm, source, preparation)));
+        // First: they say how many experts there are.
+        Map<TensorPlan, Linear> routers = new HashMap<>();
+        for (TensorPlan router : plan.feedForward().tensors()) {
+            routers.put(router, new DenseLinear(List.of(source.tensor(router))));
+        }
         Map<LinearGroup, Linear> linears = new HashMap<>();
         for (LinearGroup group : plan.groups()) {
             linears.put(group, preparation.linear(source, group));
@@ -117,7 +137,7 @@ public final class TransformerBlock {
             case Rotary turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned));
             case PositionPlan.None _ -> null;
         };
-        return new TransformerBlock(plan, norms, linears, rotary);
+        return new TransformerBlock(plan, norms, linears, routers, rotary);
     }
 
     /** What a norm multiplies by, 1 x its size. */
@@ -163,7 +183,7 @@ public final class TransformerBlock {
     public TransformerBlock with(LinearGroup group, Linear linear) {
         Map<LinearGroup, Linear> others = new HashMap<>(linears);
         others.put(group, linear);
-        return new TransformerBlock(plan, norms, others, rotary);
+        return new TransformerBlock(plan, norms, others, routers, rotary);
     }
 
     /**
@@ -263,22 +283,23 @@ public final class TransformerBlock {
                 apply(heads.input(), attentionInput, x, qkv, many, tap, workspace);
                 attending.attend(qkv, mixed);
             }
-            addOutput(heads.output(), attentionOutput, mixed, aroundAttention, hidden, many, tap, workspace);
+            FloatMatrix y = frame.matrix(tokens, width);
+            apply(heads.output(), attentionOutput, mixed, y, many, tap, workspace);
+            addOutput(y, aroundAttention, hidden, workspace);
         }
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix gated = frame.matrix(tokens, mlp.width());
+            FloatMatrix y = frame.matrix(tokens, width);
             try (Workspace.Frame inner = workspace.frame()) {
-                FloatMatrix upGate = inner.matrix(tokens, mlp.input().outputs());
                 FloatMatrix x = inner.matrix(tokens, width);
                 normalize(hidden, aroundFeedForward.before(), x, workspace);
-                apply(mlp.input(), mlpInput, x, upGate, many, tap, workspace);
-                gate(upGate, gated, workspace);
+                feedForward.forward(x, y, many, tap, workspace);
             }
-            addOutput(mlp.output(), mlpOutput, gated, aroundFeedForward, hidden, many, tap, workspace);
+            addOutput(y, aroundFeedForward, hidden, workspace);
         }
     }
 
-    private static void apply(
+    /** Runs a linear after its tap. */
+    static void apply(
             LinearGroup group,
             Linear linear,
             FloatMatrix x,
@@ -294,30 +315,19 @@ public final class TransformerBlock {
         }
     }
 
-    private void addOutput(
-            LinearGroup group,
-            Linear linear,
-            FloatMatrix x,
-            Around around,
-            FloatMatrix hidden,
-            boolean many,
-            ActivationTap tap,
-            Workspace workspace) {
-        try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix y = frame.matrix(hidden.rows(), hidden.cols());
-            apply(group, linear, x, y, many, tap, workspace);
-            forRows(hidden.rows(), workspace, (from, to) -> {
-                int n = hidden.cols();
-                for (int t = from; t < to; t++) {
-                    long row = 4L * t * n;
-                    if (around.after() != null) {
-                        normalize(around.after(), y.data(), row, norms.get(around.after()), y.data(), row);
-                    }
-                    // A product with 1 is exact.
-                    VectorMath.addScaled(around.factor(), y.data(), row, hidden.data(), row, n);
+    /** {@code hidden += factor norm(y)}; y is overwritten. */
+    private void addOutput(FloatMatrix y, Around around, FloatMatrix hidden, Workspace workspace) {
+        forRows(hidden.rows(), workspace, (from, to) -> {
+            int n = hidden.cols();
+            for (int t = from; t < to; t++) {
+                long row = 4L * t * n;
+                if (around.after() != null) {
+                    normalize(around.after(), y.data(), row, norms.get(around.after()), y.data(), row);
                 }
-            });
-        }
+                // A product with 1 is exact.
+                VectorMath.addScaled(around.factor(), y.data(), row, hidden.data(), row, n);
+            }
+        });
     }
 
     private void normalize(FloatMatrix hidden, NormPlan plan, FloatMatrix x, Workspace workspace) {
@@ -369,26 +379,13 @@ public final class TransformerBlock {
         });
     }
 
-    private void gate(FloatMatrix upGate, FloatMatrix gated, Workspace workspace) {
-        forRows(gated.rows(), workspace, (from, to) -> {
-            int n = gated.cols();
-            MemorySegment x = upGate.data();
-            for (int t = from; t < to; t++) {
-                long row = 8L * t * n;
-                switch (mlp.activation()) {
-                    case SILU -> VectorMath.swiGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
-                    case GELU_TANH -> VectorMath.geGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
-                }
-            }
-        });
-    }
-
     @FunctionalInterface
-    private interface Rows {
+    interface Rows {
         void accept(int from, int to);
     }
 
-    private static void forRows(int rows, Workspace workspace, Rows work) {
+    /** Elementwise work, many rows as one task. */
+    static void forRows(int rows, Workspace workspace, Rows work) {
         workspace.team().run(Math.ceilDiv(rows, ROWS), i -> work.accept(i * ROWS, Math.min(rows, (i + 1) * ROWS)));
     }
 }

@@ -26,6 +26,9 @@ public interface DeviceQuantizer extends AutoCloseable {
          */
         void add(ThreadTeam team, FloatMatrix x);
 
+        /** How many activations were added. */
+        long tokens();
+
         /** The moments of all that was added. */
         Hessian hessian(Arena arena);
 

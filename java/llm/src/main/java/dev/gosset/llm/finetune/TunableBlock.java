@@ -9,6 +9,7 @@ import dev.gosset.llm.cpu.TransformerBlock;
 import dev.gosset.llm.finetune.Parameters.Parameter;
 import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import dev.gosset.llm.plan.BlockPlan;
+import dev.gosset.llm.plan.FeedForwardPlan;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.LogitPlan;
@@ -132,6 +133,7 @@ final class TunableBlock {
                     case SILU -> gated;
                     case GELU_TANH -> throw unknown("gates through a GELU");
                 };
+            case FeedForwardPlan.Experts _ -> throw unknown("mixtures of experts");
         };
     }
 

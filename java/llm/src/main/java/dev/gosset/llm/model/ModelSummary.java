@@ -58,7 +58,7 @@ public record ModelSummary(
             long linearWeights = 0;
             long linearBytes = 0;
             for (BlockPlan block : plan.blocks()) {
-                block.norms().forEach(norm -> entries.add(entry(weights.tensor(norm.weight()))));
+                block.tensors().forEach(tensor -> entries.add(entry(weights.tensor(tensor))));
                 for (LinearGroup group : block.groups()) {
                     int first = entries.size();
                     linear(entries, weights, group);

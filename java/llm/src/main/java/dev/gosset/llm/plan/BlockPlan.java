@@ -17,6 +17,14 @@ public record BlockPlan(int layer, OrderPlan order, AttentionPlan attention, Fee
         return groups;
     }
 
+    /** Its tensors besides the linears. */
+    public List<TensorPlan> tensors() {
+        List<TensorPlan> tensors = new ArrayList<>();
+        norms().forEach(norm -> tensors.add(norm.weight()));
+        tensors.addAll(feedForward.tensors());
+        return tensors;
+    }
+
     /** Its norms: those of the hidden state, then those within the attention. */
     public List<NormPlan> norms() {
         List<NormPlan> norms = new ArrayList<>(order.norms());

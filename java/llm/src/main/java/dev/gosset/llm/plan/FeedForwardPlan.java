@@ -1,11 +1,18 @@
 package dev.gosset.llm.plan;
 
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
 
 /** What a block computes of each token alone. */
 public sealed interface FeedForwardPlan {
     /** Its linears, in the order in which they run. */
     List<LinearGroup> groups();
+
+    /** The tensors that it has besides them. */
+    default List<TensorPlan> tensors() {
+        return List.of();
+    }
 
     /** What the gate goes through. */
     enum Activation {
@@ -28,4 +35,41 @@ public sealed interface FeedForwardPlan {
             return List.of(input, output);
         }
     }
+
+    /**
+     * A mixture: {@code sum_e p_e expert_e(x)} over the {@code chosen} experts e for which {@code p = softmax(router x)} is
+     * greatest, and what a shared expert gives.
+     *
+     * @param router experts x hidden size, never quantized
+     * @param experts at least {@code chosen}
+     * @param chosen how many of them a token goes through
+     * @param normalized whether the p of those are divided by their sum
+     * @param shared an expert for every token
+     */
+    record Experts(TensorPlan router, List<Gated> experts, int chosen, boolean normalized, Optional<Shared> shared)
+            implements FeedForwardPlan {
+        public Experts {
+            experts = List.copyOf(experts);
+        }
+
+        @Override
+        public List<LinearGroup> groups() {
+            return Stream.concat(experts.stream(), shared.map(Shared::expert).stream())
+                    .flatMap(e -> e.groups().stream())
+                    .toList();
+        }
+
+        @Override
+        public List<TensorPlan> tensors() {
+            return Stream.concat(Stream.of(router), shared.map(Shared::gate).stream())
+                    .toList();
+        }
+    }
+
+    /**
+     * {@code expert(x) / (1 + exp(-gate x))}.
+     *
+     * @param gate 1 x hidden size, never quantized
+     */
+    record Shared(Gated expert, TensorPlan gate) {}
 }

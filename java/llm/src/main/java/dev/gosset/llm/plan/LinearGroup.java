@@ -12,10 +12,26 @@ import java.util.List;
  * @param inputs number of inputs n
  * @param parts the stacked linears from the top down
  * @param biased whether they add a bias
+ * @param reach which tokens it sees
  */
-public record LinearGroup(String name, String hessian, int inputs, List<Part> parts, boolean biased) {
+public record LinearGroup(String name, String hessian, int inputs, List<Part> parts, boolean biased, Reach reach) {
     public LinearGroup {
         parts = List.copyOf(parts);
+    }
+
+    /** A group that sees every token. */
+    public LinearGroup(String name, String hessian, int inputs, List<Part> parts, boolean biased) {
+        this(name, hessian, inputs, parts, biased, Reach.EVERY_TOKEN);
+    }
+
+    /** Which tokens a group sees, and what its inputs have in common with those of others where these are few. */
+    public enum Reach {
+        /** All. */
+        EVERY_TOKEN,
+        /** Those that a router chooses, by the same inputs as all groups of the block that say so. */
+        CHOSEN_TOKENS,
+        /** Those that a router chooses, by inputs that no other group has. */
+        WITHIN_EXPERT
     }
 
     /**

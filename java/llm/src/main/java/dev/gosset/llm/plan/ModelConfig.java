@@ -40,6 +40,7 @@ import java.util.stream.IntStream;
  * @param mlpBias whether up, gate and down add a bias
  * @param activation what gates go through
  * @param scales what is multiplied or bounded
+ * @param experts of the layers that are mixtures; empty where none is
  * @param bosTokenId the token that begins a text, or -1
  * @param eosTokenIds the tokens that end a generation, perhaps none; generation_config.json goes before config.json
  */
@@ -62,12 +63,14 @@ public record ModelConfig(
         boolean mlpBias,
         FeedForwardPlan.Activation activation,
         Scales scales,
+        Optional<Experts> experts,
         int bosTokenId,
         List<Integer> eosTokenIds) {
     private static final int WIDEST = 1 << 20;
     private static final int LARGEST_VOCABULARY = 1 << 24;
     private static final int LONGEST = 1 << 28;
     private static final int MOST_LAYERS = 1000;
+    private static final int MOST_EXPERTS = 1024;
     private static final String EMBEDDING = "model.embed_tokens.weight";
     private static final String LAYER = "model.layers.";
     private static final String FULL = "full_attention";
@@ -95,6 +98,22 @@ public record ModelConfig(
         /** Those of a model that multiplies nothing but its scores. */
         public static Scales usual(int headDim) {
             return new Scales(1, 1, (float) (1 / Math.sqrt(headDim)), 0, new LogitPlan.Products());
+        }
+    }
+
+    /**
+     * Mixtures of experts.
+     *
+     * @param count how many there are in a layer
+     * @param chosen how many of them a token goes through
+     * @param width of the MLP of one
+     * @param normalized whether their weights are divided by their sum
+     * @param sharedWidth width of the MLP of one that all tokens go through; 0 where there is none
+     * @param layers for each layer whether it is a mixture
+     */
+    public record Experts(int count, int chosen, int width, boolean normalized, int sharedWidth, List<Boolean> layers) {
+        public Experts {
+            layers = List.copyOf(layers);
         }
     }
 
@@ -199,10 +218,11 @@ public record ModelConfig(
                             ? new PositionPlan.Rotary(turnedDim, own.theta(), own.scaling())
                             : new PositionPlan.None());
         }
+        Optional<Experts> experts = experts(family, json, stored, layers);
         return new ModelConfig(
                 family,
                 hidden,
-                integer(json, "intermediate_size", WIDEST, size(stored, LAYER + "0.mlp.down_proj.weight", 1)),
+                intermediate(json, stored, experts, layers),
                 layers,
                 heads,
                 keyValueHeads,
@@ -216,17 +236,19 @@ public record ModelConfig(
                 switch (family.attentionBias()) {
                     case NONE -> false;
                     case QKV -> true;
+                    case QKV_CONFIGURED -> json.flag("qkv_bias", true);
                     case CONFIGURED -> bias;
                     case APART -> json.flag("attention_bias", true);
                 },
                 switch (family.attentionBias()) {
-                    case NONE, QKV -> false;
+                    case NONE, QKV, QKV_CONFIGURED -> false;
                     case CONFIGURED -> bias;
                     case APART -> json.flag("attention_out_bias", false);
                 },
                 family.has(Trait.CONFIGURED_MLP_BIAS) && json.flag("mlp_bias", false),
                 activation(family, json),
                 scales(family, json, stored, hidden, headDim),
+                experts,
                 json.tokenIds("bos_token_id", vocabulary).stream().findFirst().orElse(-1),
                 ids.tokenIds("eos_token_id", vocabulary));
     }
@@ -309,6 +331,68 @@ public record ModelConfig(
         };
     }
 
+    /** The width of layers that are no mixtures; where all are, that of their experts. */
+    private static int intermediate(
+            JsonFile json, Function<String, Optional<Tensor>> stored, Optional<Experts> experts, int layers) {
+        if (experts.isPresent() && !experts.get().layers().contains(false)) {
+            return experts.get().width();
+        }
+        int found = 0;
+        for (int i = 0; i < layers && found == 0; i++) {
+            found = size(stored, LAYER + i + ".mlp.down_proj.weight", 1);
+        }
+        return integer(json, "intermediate_size", WIDEST, found);
+    }
+
+    private static Optional<Experts> experts(
+            ModelFamily family, JsonFile json, Function<String, Optional<Tensor>> stored, int layers) {
+        boolean mixtral = family.has(Trait.MIXTRAL_EXPERTS);
+        if (!mixtral && !family.has(Trait.EXPERTS)) {
+            return Optional.empty();
+        }
+        List<Boolean> mixtures = new ArrayList<>(Collections.nCopies(layers, true));
+        if (!mixtral) {
+            int step = json.integer("decoder_sparse_step", 1, MOST_LAYERS, 1);
+            JsonNode dense = json.node().path("mlp_only_layers");
+            for (int i = 0; i < layers; i++) {
+                mixtures.set(i, (i + 1) % step == 0);
+            }
+            for (JsonNode layer : dense) {
+                if (!layer.isInt()) {
+                    throw json.bad("mlp_only_layers", "a list of numbers of layers");
+                }
+                if (layer.intValue() >= 0 && layer.intValue() < layers) {
+                    mixtures.set(layer.intValue(), false);
+                }
+            }
+            if (json.has("mlp_only_layers") && !dense.isArray()) {
+                throw json.bad("mlp_only_layers", "a list of numbers of layers");
+            }
+        }
+        if (!mixtures.contains(true)) {
+            return Optional.empty();
+        }
+        String first = LAYER + mixtures.indexOf(true) + (mixtral ? ".block_sparse_moe." : ".mlp.");
+        // Newer files call it as Mixtral does.
+        String key = mixtral || json.has("num_local_experts") && !json.has("num_experts")
+                ? "num_local_experts"
+                : "num_experts";
+        int count = integer(json, key, MOST_EXPERTS, size(stored, first + "gate.weight", 0));
+        String down = first + "experts.0." + (mixtral ? "w2" : "down_proj") + ".weight";
+        String shared = first + "shared_expert.down_proj.weight";
+        return Optional.of(new Experts(
+                count,
+                mixtral
+                        ? json.integer("num_experts_per_tok", 1, count, Math.min(2, count))
+                        : json.integer("num_experts_per_tok", 1, count),
+                integer(json, mixtral ? "intermediate_size" : "moe_intermediate_size", WIDEST, size(stored, down, 1)),
+                mixtral || json.flag("norm_topk_prob", false),
+                family.has(Trait.SHARED_EXPERT)
+                        ? integer(json, "shared_expert_intermediate_size", WIDEST, size(stored, shared, 1))
+                        : 0,
+                mixtures));
+    }
+
     private static Scales scales(
             ModelFamily family, JsonFile json, Function<String, Optional<Tensor>> stored, int hidden, int headDim) {
         Scales usual = Scales.usual(headDim);
@@ -379,7 +463,7 @@ public record ModelConfig(
         boolean used = switch (family.window()) {
             case NEVER -> false;
             case ALL_LAYERS, EVERY_OTHER, PATTERN -> true;
-            case SOME_LAYERS, NAMED_LAYERS -> json.flag("use_sliding_window", false);
+            case SOME_LAYERS, NAMED_LAYERS, ALL_WHERE_USED -> json.flag("use_sliding_window", false);
         };
         return used && window >= 1 && window <= LONGEST ? window : 0;
     }
@@ -407,7 +491,7 @@ public record ModelConfig(
         return IntStream.range(0, layers)
                 .mapToObj(i -> switch (family.window()) {
                     case NEVER, NAMED_LAYERS -> FULL;
-                    case ALL_LAYERS -> SLIDING;
+                    case ALL_LAYERS, ALL_WHERE_USED -> SLIDING;
                     case SOME_LAYERS -> i < first ? FULL : SLIDING;
                     case EVERY_OTHER -> i % 2 == 1 ? FULL : SLIDING;
                     case PATTERN -> (i + 1) % pattern == 0 ? FULL : SLIDING;
@@ -451,6 +535,16 @@ public record ModelConfig(
         sizes.put("head_dim", headDim);
         sizes.put("vocab_size", vocabularySize);
         sizes.put("tie_word_embeddings", tiedEmbeddings);
+        experts.ifPresent(e -> {
+            boolean mixtral = family.has(Trait.MIXTRAL_EXPERTS);
+            sizes.put(mixtral ? "num_local_experts" : "num_experts", e.count());
+            if (!mixtral) {
+                sizes.put("moe_intermediate_size", e.width());
+            }
+            if (e.sharedWidth() > 0) {
+                sizes.put("shared_expert_intermediate_size", e.sharedWidth());
+            }
+        });
         return sizes;
     }
 

@@ -61,6 +61,12 @@ public record ModelFamily(
         PARTIAL_ROTARY,
         /** {@code yarn} is an old name of {@code longrope}; the trained context is 4096 where nothing says so. */
         PHI_ROTARY,
+        /** Layers are mixtures of experts as {@code num_experts}, {@code decoder_sparse_step} and {@code mlp_only_layers} say. */
+        EXPERTS,
+        /** Each of those has an expert for all tokens, as wide as {@code shared_expert_intermediate_size}. */
+        SHARED_EXPERT,
+        /** All layers are mixtures of {@code num_local_experts}, whose linears are called w1, w2 and w3. */
+        MIXTRAL_EXPERTS,
         /** Layers with a window are turned by a base of their own, {@code rope_local_base_freq}, and by no scaling. */
         LOCAL_BASE
     }
@@ -97,6 +103,8 @@ public record ModelFamily(
         NONE,
         /** q, k and v always; o never. */
         QKV,
+        /** q, k and v unless {@code qkv_bias} is false; o never. */
+        QKV_CONFIGURED,
         /** q, k, v and o where {@code attention_bias} is true. */
         CONFIGURED,
         /** q, k and v unless {@code attention_bias} is false, o where {@code attention_out_bias} is true. */
@@ -114,6 +122,8 @@ public record ModelFamily(
          * {@code max_window_layers} on.
          */
         SOME_LAYERS,
+        /** Where {@code use_sliding_window} is true, all layers. */
+        ALL_WHERE_USED,
         /** Where {@code use_sliding_window} is true, the layers that {@code layer_types} must name. */
         NAMED_LAYERS,
         /** The layers that {@code layer_types} names, or the first of every two. */
@@ -233,9 +243,40 @@ public record ModelFamily(
             Set.of(Trait.FUSED, Trait.PARTIAL_ROTARY, Trait.PHI_ROTARY),
             new Defaults(0, 0, 4096, 0, 10_000, false, "silu", 1e-5));
 
+    /** Mixtral: Mistral with experts. */
+    public static final ModelFamily MIXTRAL = new ModelFamily(
+            "Mixtral",
+            "MixtralForCausalLM",
+            "mixtral",
+            AttentionBias.NONE,
+            Window.ALL_LAYERS,
+            Set.of(Trait.MIXTRAL_EXPERTS),
+            new Defaults(8, 0, 131_072, 0, 1_000_000, false, "silu", 1e-5));
+
+    /** Qwen 1.5 and 2 with experts. */
+    public static final ModelFamily QWEN2_MOE = new ModelFamily(
+            "Qwen2-MoE",
+            "Qwen2MoeForCausalLM",
+            "qwen2_moe",
+            AttentionBias.QKV_CONFIGURED,
+            Window.NAMED_LAYERS,
+            Set.of(Trait.EXPERTS, Trait.SHARED_EXPERT),
+            new Defaults(16, 0, 32_768, 4096));
+
+    /** Qwen 3 with experts. */
+    public static final ModelFamily QWEN3_MOE = new ModelFamily(
+            "Qwen3-MoE",
+            "Qwen3MoeForCausalLM",
+            "qwen3_moe",
+            AttentionBias.CONFIGURED,
+            Window.ALL_WHERE_USED,
+            Set.of(Trait.QUERY_KEY_NORM, Trait.EXPERTS),
+            new Defaults(4, 0, 32_768, 4096));
+
     /** Every family that Gosset runs. */
-    public static final List<ModelFamily> KNOWN =
-            List.of(LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA2, GEMMA3, GRANITE, SEED_OSS, PHI3);
+    public static final List<ModelFamily> KNOWN = List.of(
+            LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA2, GEMMA3, GRANITE, SEED_OSS, PHI3, MIXTRAL, QWEN2_MOE,
+            QWEN3_MOE);
 
     /** Models whose language model has a configuration of its own, {@code text_config}, that names its {@code model_type}. */
     private static final Set<String> WITH_OTHER_PARTS = Set.of("Gemma3ForConditionalGeneration", "gemma3");

@@ -1,7 +1,10 @@
 package dev.gosset.llm.plan;
 
 import dev.gosset.llm.plan.AttentionPlan.Grouped;
+import dev.gosset.llm.plan.FeedForwardPlan.Experts;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
+import dev.gosset.llm.plan.FeedForwardPlan.Shared;
+import dev.gosset.llm.plan.LinearGroup.Reach;
 import dev.gosset.llm.plan.ModelFamily.Trait;
 import dev.gosset.llm.plan.OrderPlan.NormsAround;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
@@ -59,6 +62,9 @@ public record ModelPlan(
 
     /** Makes the plan of one block. */
     private record Builder(ModelConfig config, int layer) {
+        private static final List<String> USUAL = List.of("up_proj", "gate_proj", "down_proj");
+        private static final List<String> MIXTRAL = List.of("w3", "w1", "w2");
+
         BlockPlan block() {
             return new BlockPlan(layer, order(), attention(), feedForward());
         }
@@ -91,13 +97,15 @@ public record ModelPlan(
                                     "self_attn.qkv_proj",
                                     part("self_attn.q_proj", config.querySize()),
                                     part("self_attn.k_proj", config.keyValueSize()),
-                                    part("self_attn.v_proj", config.keyValueSize()))),
+                                    part("self_attn.v_proj", config.keyValueSize())),
+                            Reach.EVERY_TOKEN),
                     group(
                             "self_attn.o_proj",
                             "o",
                             config.querySize(),
                             config.outputBias(),
-                            List.of(part("self_attn.o_proj", config.hiddenSize()))),
+                            List.of(part("self_attn.o_proj", config.hiddenSize())),
+                            Reach.EVERY_TOKEN),
                     config.heads(),
                     config.keyValueHeads(),
                     config.headDim(),
@@ -110,24 +118,71 @@ public record ModelPlan(
         }
 
         private FeedForwardPlan feedForward() {
+            if (config.experts().isPresent() && config.experts().get().layers().get(layer)) {
+                return experts(config.experts().get());
+            }
+            return gated("mlp", "", config.intermediateSize(), Reach.EVERY_TOKEN, Reach.EVERY_TOKEN, USUAL);
+        }
+
+        private FeedForwardPlan experts(ModelConfig.Experts mixture) {
+            boolean mixtral = config.family().has(Trait.MIXTRAL_EXPERTS);
+            String mlp = mixtral ? "block_sparse_moe" : "mlp";
+            List<Gated> experts = new ArrayList<>();
+            for (int e = 0; e < mixture.count(); e++) {
+                experts.add(gated(
+                        mlp + ".experts." + e,
+                        "e" + e + "_",
+                        mixture.width(),
+                        Reach.CHOSEN_TOKENS,
+                        Reach.WITHIN_EXPERT,
+                        mixtral ? MIXTRAL : USUAL));
+            }
+            return new Experts(
+                    router(mlp + ".gate", mixture.count()),
+                    experts,
+                    mixture.chosen(),
+                    mixture.normalized(),
+                    mixture.sharedWidth() == 0
+                            ? Optional.empty()
+                            : Optional.of(new Shared(
+                                    gated(
+                                            mlp + ".shared_expert",
+                                            "shared_",
+                                            mixture.sharedWidth(),
+                                            Reach.EVERY_TOKEN,
+                                            Reach.EVERY_TOKEN,
+                                            USUAL),
+                                    router(mlp + ".shared_expert_gate", 1))));
+        }
+
+        private TensorPlan router(String inBlock, int rows) {
+            return new TensorPlan(
+                    name(inBlock) + ".weight", "router", List.of((long) rows, (long) config.hiddenSize()));
+        }
+
+        /**
+         * @param hessian what the names of its Hessians begin with
+         * @param names of up, gate and down
+         */
+        private Gated gated(String mlp, String hessian, int width, Reach reach, Reach inner, List<String> names) {
+            String at = mlp + ".";
             return new Gated(
                     group(
-                            "mlp.upgate_proj",
-                            "up",
+                            at + "upgate_proj",
+                            hessian + "up",
                             config.hiddenSize(),
                             config.mlpBias(),
-                            parts(
-                                            "mlp.gate_up_proj",
-                                            part("mlp.gate_proj", config.intermediateSize()),
-                                            part("mlp.up_proj", config.intermediateSize()))
-                                    .reversed()),
+                            parts(at + "gate_up_proj", part(at + names.get(1), width), part(at + names.get(0), width))
+                                    .reversed(),
+                            reach),
                     group(
-                            "mlp.down_proj",
-                            "down",
-                            config.intermediateSize(),
+                            at + "down_proj",
+                            hessian + "down",
+                            width,
                             config.mlpBias(),
-                            List.of(part("mlp.down_proj", config.hiddenSize()))),
-                    config.intermediateSize(),
+                            List.of(part(at + names.get(2), config.hiddenSize())),
+                            inner),
+                    width,
                     config.activation());
         }
 
@@ -159,8 +214,8 @@ public record ModelPlan(
         }
 
         private LinearGroup group(
-                String inBlock, String hessian, int inputs, boolean biased, List<LinearGroup.Part> parts) {
-            return new LinearGroup(name(inBlock), layer + "_" + hessian, inputs, parts, biased);
+                String inBlock, String hessian, int inputs, boolean biased, List<LinearGroup.Part> parts, Reach reach) {
+            return new LinearGroup(name(inBlock), layer + "_" + hessian, inputs, parts, biased, reach);
         }
     }
 
@@ -179,7 +234,7 @@ public record ModelPlan(
         List<TensorPlan> tensors = new ArrayList<>();
         tensors.add(embedding);
         for (BlockPlan block : blocks) {
-            block.norms().forEach(norm -> tensors.add(norm.weight()));
+            tensors.addAll(block.tensors());
             block.groups().forEach(group -> tensors.addAll(group.biases()));
         }
         tensors.add(finalNorm.weight());

@@ -50,6 +50,11 @@ final class CpuQuantizer implements DeviceQuantizer {
         }
 
         @Override
+        public long tokens() {
+            return sums.tokens();
+        }
+
+        @Override
         public Hessian hessian(Arena result) {
             return sums.hessian(result);
         }

@@ -5,6 +5,7 @@ import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
 import dev.gosset.core.rounding.QuantizationResult;
 import dev.gosset.llm.device.DeviceQuantizer;
+import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
 import java.lang.foreign.Arena;
 import java.util.List;
@@ -12,15 +13,21 @@ import java.util.List;
 /** A group of linears, quantized, in memory of its own. Filled by one thread, then read by one. */
 final class GroupResult implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
-    private String name;
+    private LinearGroup group;
+    private long tokens;
     private QuantizationResult result;
     private double seconds;
 
     void quantize(
-            DeviceQuantizer quantizer, String group, List<LinearQuantizer.Part> parts, Hessian hessian, long seed) {
+            DeviceQuantizer quantizer,
+            LinearGroup group,
+            List<LinearQuantizer.Part> parts,
+            Hessian hessian,
+            long seed) {
         long started = System.nanoTime();
-        name = group;
-        result = quantizer.quantize(group, parts, hessian, seed, arena);
+        this.group = group;
+        tokens = hessian.tokens();
+        result = quantizer.quantize(group.name(), parts, hessian, seed, arena);
         seconds = (System.nanoTime() - started) / 1e9;
     }
 
@@ -30,13 +37,15 @@ final class GroupResult implements AutoCloseable {
 
     LinearReport report() {
         return new LinearReport(
-                name,
+                group.name(),
                 linear().rows(),
                 linear().cols(),
                 linear().codes().codebook().name(),
                 result.proxyError(),
                 result.frobeniusError(),
                 result.float64Retried(),
+                tokens,
+                group.reach() != LinearGroup.Reach.EVERY_TOKEN && tokens < group.inputs(),
                 seconds);
     }
 

@@ -57,8 +57,7 @@ public record HessianCollection(int files, long tokens, double seconds) {
                 Set<String> written = new HashSet<>();
                 for (BlockPlan block : source.plan().blocks()) {
                     String detail = "block " + (block.layer() + 1) + " of " + layers;
-                    try (GroupSums sums = new GroupSums(block, (index, n) -> CpuQuantizer.sums(n));
-                            Arena arena = Arena.ofShared()) {
+                    try (GroupSums sums = new GroupSums(block, (index, n) -> CpuQuantizer.sums(n))) {
                         activations.advance(
                                 source.model().transformer().block(block.layer()),
                                 sums.all(),
@@ -66,8 +65,9 @@ public record HessianCollection(int files, long tokens, double seconds) {
                                 () -> progress.step(detail));
                         for (LinearGroup group : block.groups()) {
                             if (written.add(group.hessian())) {
-                                files.write(
-                                        group, sums.all().get(group.hessian()).hessian(arena));
+                                try (Arena arena = Arena.ofShared()) {
+                                    files.write(group, sums.hessian(group, true, arena));
+                                }
                             }
                         }
                     }

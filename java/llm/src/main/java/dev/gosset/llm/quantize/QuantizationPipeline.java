@@ -24,7 +24,6 @@ import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.device.DeviceQuantizer;
-import dev.gosset.llm.device.DeviceQuantizer.Accumulator;
 import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.StagedDirectory;
@@ -272,7 +271,7 @@ public final class QuantizationPipeline {
                         steps(units, detail);
                     }
                     if (!done) {
-                        quantizeBlock(layer, sums.all(), units, detail);
+                        quantizeBlock(layer, sums, units, detail);
                     } else {
                         steps(units, detail);
                     }
@@ -302,7 +301,7 @@ public final class QuantizationPipeline {
         }
     }
 
-    private void quantizeBlock(int layer, Map<String, Accumulator> sums, int units, String detail) {
+    private void quantizeBlock(int layer, GroupSums sums, int units, String detail) {
         List<LinearReport> reports = new ArrayList<>();
         List<LinearGroup> groups = source.plan().block(layer).groups();
         try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of());
@@ -312,8 +311,7 @@ public final class QuantizationPipeline {
                                 .filter(g -> g.hessian().equals(group.hessian()))
                                 .count()
                         == 1;
-                Accumulator moments = sums.get(group.hessian());
-                rounding.submit(quantizer -> quantizeGroup(group, moments, alone, quantizer));
+                rounding.submit(quantizer -> quantizeGroup(group, sums, alone, quantizer));
             }
             for (int i = 0; i < groups.size(); i++) {
                 try (GroupResult result = rounding.next()) {
@@ -330,30 +328,20 @@ public final class QuantizationPipeline {
     /**
      * @param alone whether no other group needs the sums
      */
-    private GroupResult quantizeGroup(LinearGroup group, Accumulator sums, boolean alone, DeviceQuantizer quantizer) {
+    private GroupResult quantizeGroup(LinearGroup group, GroupSums sums, boolean alone, DeviceQuantizer quantizer) {
         GroupResult result = new GroupResult();
         try (Construction construction = new Construction(result::close);
                 Arena arena = Arena.ofShared()) {
-            Hessian hessian = settings.hessians() == null ? hessian(sums, alone, arena) : givenHessian(group, arena);
+            Hessian hessian =
+                    settings.hessians() == null ? sums.hessian(group, alone, arena) : givenHessian(group, arena);
             List<LinearQuantizer.Part> parts = new ArrayList<>();
             for (LinearGroup.Part part : group.parts()) {
                 parts.add(new LinearQuantizer.Part(
                         part.shortName(), source.weight(group, part).toFloatMatrix(arena)));
             }
-            result.quantize(quantizer, group.name(), parts, hessian, settings.seed());
+            result.quantize(quantizer, group, parts, hessian, settings.seed());
             construction.done();
             return result;
-        }
-    }
-
-    private static Hessian hessian(Accumulator sums, boolean alone, Arena arena) {
-        synchronized (sums) {
-            Hessian hessian = sums.hessian(arena);
-            if (alone) {
-                // Their memory is what rounding needs.
-                sums.close();
-            }
-            return hessian;
         }
     }
 
@@ -441,7 +429,8 @@ public final class QuantizationPipeline {
     /** Halves what is wider than 16 bits, as published checkpoints do, unless float16 cannot hold it. */
     private static void addKept(WeightFileWriter writer, SourceModel.Kept kept) {
         Tensor tensor = kept.tensor();
-        if (tensor.dtype() == Dtype.F32 || tensor.dtype() == Dtype.F64) {
+        // What routers choose is all or nothing.
+        if (!kept.role().equals("router") && (tensor.dtype() == Dtype.F32 || tensor.dtype() == Dtype.F64)) {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment halves = halved(tensor, arena);
                 if (halves != null) {

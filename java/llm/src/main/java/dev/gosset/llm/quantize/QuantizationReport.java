@@ -54,6 +54,9 @@ public record QuantizationReport(
      * @param proxyError {@code tr((What - W) H (What - W)^T) / tr(W H W^T)}
      * @param frobeniusError {@code |What - W|^2 / |W|^2}
      * @param float64 whether float32 failed and float64 was used
+     * @param tokens of calibration that its Hessian is of
+     * @param filledUp whether that Hessian was filled up with what others saw, as a router chose it for fewer tokens than it has
+     *     inputs
      * @param seconds time for this stack
      */
     public record LinearReport(
@@ -64,6 +67,8 @@ public record QuantizationReport(
             double proxyError,
             double frobeniusError,
             boolean float64,
+            long tokens,
+            boolean filledUp,
             double seconds) {}
 
     /** Names in snake case, as everywhere in our JSON. */

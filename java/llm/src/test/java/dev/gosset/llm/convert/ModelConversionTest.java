@@ -344,6 +344,16 @@ class ModelConversionTest {
     }
 
     @Test
+    void expertsAreRefused() throws IOException {
+        Path mixtral = quantized(TinyModels.copy("mixtral", temporary.resolve("mixtral")), 2);
+        refused(
+                mixtral,
+                Kind.QUIP_SHARP,
+                UnsupportedModelException.class,
+                "model.layers.0.block_sparse_moe.experts.0.upgate_proj is an expert's");
+    }
+
+    @Test
     void biasesAreRefused() throws IOException {
         Path qwen = quantized(TinyModels.copy("qwen2", temporary.resolve("qwen")), 3);
         refused(qwen, Kind.QUIP_SHARP, UnsupportedModelException.class, "self_attn.qkv_proj has a bias");

@@ -28,6 +28,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
@@ -240,6 +241,7 @@ class GradientsTest {
                 bias,
                 FeedForwardPlan.Activation.SILU,
                 ModelConfig.Scales.usual(dim),
+                Optional.empty(),
                 -1,
                 List.of());
     }

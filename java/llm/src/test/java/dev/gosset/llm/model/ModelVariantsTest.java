@@ -177,11 +177,33 @@ class ModelVariantsTest {
                 "qwen3   | {'num_attention_heads': 'REMOVE', 'head_dim': 'REMOVE'}",
                 "llama   | {'hidden_size': 'REMOVE', 'num_hidden_layers': 'REMOVE', 'intermediate_size': 'REMOVE'}",
                 "llama3  | {'num_key_value_heads': 'REMOVE', 'vocab_size': 'REMOVE', 'max_position_embeddings': 'REMOVE'}",
+                "mixtral | {'num_local_experts': 'REMOVE', 'intermediate_size': 'REMOVE'}",
+                "qwen2-moe | {'num_local_experts': 'REMOVE', 'moe_intermediate_size': 'REMOVE', 'intermediate_size': 'REMOVE'}",
+                "qwen2-moe | {'shared_expert_intermediate_size': 'REMOVE'}",
+                "phi3    | {'intermediate_size': 'REMOVE'}",
                 "llama3  | {'bos_token_id': -1, 'eos_token_id': [-1, 5000], 'pad_token_id': -1}",
             })
     void theTensorsSayWhatTheConfigurationLeavesOut(String name, String config) throws IOException {
         write(name, config, UnaryOperator.identity());
         assertThat(logits(directory)).isEqualTo(original(name));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{}                       | experts.1.w2 | has no tensor model.layers.0.block_sparse_moe.experts.1.w2.weight",
+                "{'num_local_experts': 4} | none         | block_sparse_moe.gate.weight' has the shape [3, 32], expected [4, 32]",
+                "{'num_local_experts': 2} | none         | block_sparse_moe.gate.weight' has the shape [3, 32], expected [2, 32]",
+                "{'intermediate_size': 40} | none        | experts.0.w3.weight' has the shape [36, 32], expected [40, 32]",
+                "{}                       | layers.1.block_sparse_moe.gate | has no tensor model.layers.1.block_sparse_moe.gate.weight",
+            })
+    void expertsMustBeThoseOfTheConfiguration(String config, String without, String message) throws IOException {
+        write("mixtral", config, name -> name.contains(without) ? null : name);
+        assertThatExceptionOfType(FormatException.class)
+                .isThrownBy(() -> Model.open(directory))
+                .withMessageContaining(message);
     }
 
     @Test

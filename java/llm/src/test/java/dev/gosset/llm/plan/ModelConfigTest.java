@@ -244,6 +244,12 @@ class ModelConfigTest {
                 "{'attn_logit_softcapping': 50}         | attn_logit_softcapping: found 50, expected null, as the classes of this family",
                 "{'use_bidirectional_attention': true}  | use_bidirectional_attention: found true, expected false",
                 "{'model_type': 'gemma3', 'architectures': 'REMOVE'} | config.json: text_config is missing, expected an object",
+                "{MOE, 'num_experts': 8, 'num_experts_per_tok': 9}        | num_experts_per_tok: found 9, expected a whole number from 1 to 8",
+                "{MOE, 'num_experts': 8}                                  | num_experts_per_tok is missing",
+                "{MOE, 'num_experts': 8, 'num_experts_per_tok': 2, 'mlp_only_layers': 1} | mlp_only_layers: found 1, expected a list of numbers of layers",
+                "{MOE, 'num_experts': 8, 'num_experts_per_tok': 2, 'mlp_only_layers': ['a']} | mlp_only_layers: found [\"a\"], expected a list",
+                "{'architectures': ['Qwen2MoeForCausalLM'], 'num_experts': 8, 'num_experts_per_tok': 2} | moe_intermediate_size is missing",
+                "{MOE, 'num_experts': 100000}           | num_experts: found 100000, expected a whole number from 1 to 1024",
                 "{'hidden_act': 'gelu'}                 | hidden_act: found \"gelu\", expected \"silu\"",
                 "{'rms_norm_eps': 0}                    | rms_norm_eps: found 0",
                 "{'rope_theta': -1}                     | rope_theta: found -1",
@@ -261,7 +267,9 @@ class ModelConfigTest {
             })
     void saysWhatIsWrong(String changes, String message) {
         assertThatExceptionOfType(FormatException.class)
-                .isThrownBy(() -> with(changes.replace('\'', '"')))
+                .isThrownBy(() -> with(
+                        changes.replace("MOE", "'architectures': ['Qwen3MoeForCausalLM'], 'moe_intermediate_size': 16")
+                                .replace('\'', '"')))
                 .withMessageStartingWith("config.json: ")
                 .withMessageContaining(message);
     }
@@ -272,7 +280,7 @@ class ModelConfigTest {
                 .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
                 .withMessage(
                         "config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
-                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, GraniteForCausalLM, SeedOssForCausalLM, Phi3ForCausalLM");
+                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, GraniteForCausalLM, SeedOssForCausalLM, Phi3ForCausalLM, MixtralForCausalLM, Qwen2MoeForCausalLM, Qwen3MoeForCausalLM");
         assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
                         .family())
                 .isEqualTo(ModelFamily.QWEN3);
@@ -377,6 +385,29 @@ class ModelConfigTest {
         }
     }
 
+    @Test
+    void mixturesStandWhereTheConfigurationSays() {
+        String qwen = "\"architectures\": [\"Qwen3MoeForCausalLM\"], \"num_experts_per_tok\": 2,"
+                + " \"moe_intermediate_size\": 16, \"num_hidden_layers\": 4";
+        ModelConfig c = with("{" + qwen + ", \"num_experts\": 8}");
+        assertThat(c.experts()).contains(new ModelConfig.Experts(8, 2, 16, false, 0, List.of(true, true, true, true)));
+        assertThat(with("{" + qwen + ", \"num_local_experts\": 8}"))
+                .as("another spelling")
+                .isEqualTo(c);
+        assertThat(with("{" + qwen + ", \"num_experts\": 8, \"norm_topk_prob\": true, \"decoder_sparse_step\": 2,"
+                                + " \"mlp_only_layers\": [3, 17]}")
+                        .experts())
+                .contains(new ModelConfig.Experts(8, 2, 16, true, 0, List.of(false, true, false, false)));
+        assertThat(with("{" + qwen + ", \"decoder_sparse_step\": 5}").experts()).isEmpty();
+        assertThat(with("{\"architectures\": [\"MixtralForCausalLM\"], \"num_local_experts\": 4}")
+                        .experts())
+                .contains(new ModelConfig.Experts(4, 2, 128, true, 0, List.of(true, true, true)));
+        ModelConfig shared = with("{" + qwen.replace("Qwen3", "Qwen2")
+                + ", \"num_experts\": 8, \"shared_expert_intermediate_size\": 24}");
+        assertThat(shared.experts().orElseThrow().sharedWidth()).isEqualTo(24);
+        assertThat(shared.qkvBias()).isTrue();
+    }
+
     /** What a model that is part of another says, and what the other says for it. */
     @Test
     void theTextPartHasAConfigurationOfItsOwn() {
@@ -427,17 +458,31 @@ class ModelConfigTest {
         LinearGroup qkv = block.groups().get(0);
         assertThat(qkv.outputs()).isEqualTo((c.heads() + 2 * c.keyValueHeads()) * c.headDim());
         assertThat(block.groups().get(1).inputs()).isEqualTo(c.heads() * c.headDim());
-        assertThat(block.groups().get(2).parts())
-                .extracting(LinearGroup.Part::name)
-                .containsExactly("model.layers.1.mlp.up_proj", "model.layers.1.mlp.gate_proj");
-        assertThat(block.groups().get(2).parts())
-                .extracting(LinearGroup.Part::rows)
-                .containsOnly(c.intermediateSize());
-        assertThat(block.groups().get(3).outputs()).isEqualTo(c.hiddenSize());
+        assertThat(qkv.hessian()).isEqualTo("1_qkv");
+        assertThat(block.groups().get(1).hessian()).isEqualTo("1_o");
+        switch (block.feedForward()) {
+            case FeedForwardPlan.Gated gated -> {
+                assertThat(gated.input().parts())
+                        .extracting(LinearGroup.Part::name, LinearGroup.Part::rows)
+                        .containsExactly(
+                                tuple("model.layers.1.mlp.up_proj", c.intermediateSize()),
+                                tuple("model.layers.1.mlp.gate_proj", c.intermediateSize()));
+                assertThat(gated.groups()).extracting(LinearGroup::hessian).containsExactly("1_up", "1_down");
+            }
+            case FeedForwardPlan.Experts mixture -> {
+                assertThat(mixture.experts()).hasSize(c.experts().orElseThrow().count());
+                assertThat(mixture.experts().get(2).groups())
+                        .extracting(LinearGroup::hessian, LinearGroup::reach)
+                        .containsExactly(
+                                tuple("1_e2_up", LinearGroup.Reach.CHOSEN_TOKENS),
+                                tuple("1_e2_down", LinearGroup.Reach.WITHIN_EXPERT));
+                assertThat(block.groups().stream().map(LinearGroup::hessian)).doesNotHaveDuplicates();
+            }
+        }
+        assertThat(block.groups().getLast().outputs()).isEqualTo(c.hiddenSize());
         assertThat(qkv.name()).isEqualTo("model.layers.1.self_attn.qkv_proj");
         assertThat(qkv.parts().getLast().bias())
                 .isEqualTo(new TensorPlan(
                         "model.layers.1.self_attn.v_proj.bias", "bias", List.of((long) c.keyValueSize())));
-        assertThat(block.groups().stream().map(LinearGroup::hessian)).containsExactly("1_qkv", "1_o", "1_up", "1_down");
     }
 }

@@ -116,6 +116,9 @@ class FinetuningRunTest {
             delimiter = '|',
             value = {
                 "smollm3       | layers without a rotary embedding",
+                "phi4-mini     | heads that are turned in part",
+                "granite       | scaled outputs of attention and feed-forward",
+                "qwen2-moe     | mixtures of experts",
                 "gemma2        | norms behind the attention",
             })
     void kindsWithoutAWayBackAreRefusedByName(String name, String what) throws Exception {

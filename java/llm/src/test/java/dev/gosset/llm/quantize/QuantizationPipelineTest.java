@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -17,6 +18,7 @@ import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.plan.TensorPlan;
 import dev.gosset.llm.weights.ModelDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -224,6 +226,55 @@ final class QuantizationPipelineTest {
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("1_down.safetensors");
         assertThat(List.of(temporary.toFile().list())).doesNotContain("lacking", "lacking.partial");
+    }
+
+    /** A text so short that some experts see few of its tokens and some none: no failure, a line for each, the same codes again. */
+    @Test
+    void expertsThatCalibrationHardlyVisitsAreFilledUp() throws Exception {
+        Path model = TinyModels.copy("qwen3-moe", temporary.resolve("model"));
+        CalibrationText few = new CalibrationText(text, 1, 4);
+        QuantizationSettings settings = new QuantizationSettings(settings(2, 1).rounding(), 1, few, null);
+        QuantizationReport report = run(model, temporary.resolve("direct"), settings, 2);
+        List<QuantizationReport.LinearReport> experts = report.linears().stream()
+                .filter(l -> l.name().contains(".experts."))
+                .toList();
+        assertThat(experts).hasSize(24).allMatch(l -> l.filledUp() && l.tokens() <= 4);
+        // Three of twelve for each of four tokens.
+        assertThat(experts.stream()
+                        .filter(l -> l.name().endsWith("upgate_proj"))
+                        .mapToLong(QuantizationReport.LinearReport::tokens)
+                        .sum())
+                .isEqualTo(12);
+        assertThat(report.linears())
+                .filteredOn(l -> !l.name().contains(".experts."))
+                .allMatch(l -> !l.filledUp() && l.tokens() == 4);
+        assertThat(report.linears()).allMatch(l -> l.frobeniusError() > 0 && l.frobeniusError() < 1);
+        Path hessians = temporary.resolve("hessians");
+        try (ThreadTeam team = new ThreadTeam(1)) {
+            HessianCollection.run(model, few, hessians, team, Progress.NONE);
+        }
+        QuantizationReport again = run(model, temporary.resolve("given"), given(hessians), 1);
+        assertThat(logits(temporary.resolve("given"))).isEqualTo(logits(temporary.resolve("direct")));
+        assertThat(again.linears())
+                .extracting(QuantizationReport.LinearReport::tokens)
+                .isEqualTo(report.linears().stream()
+                        .map(QuantizationReport.LinearReport::tokens)
+                        .toList());
+    }
+
+    /** Routers decide all or nothing: they are kept as they are, in float32 too. */
+    @Test
+    void routersKeepTheirPrecision() throws Exception {
+        Path model = TinyModels.copy("qwen3-moe", temporary.resolve("model"));
+        run(model, temporary.resolve("out"), settings(2, 1), 2);
+        try (Model original = Model.open(model);
+                Model quantized = Model.open(temporary.resolve("out"))) {
+            TensorPlan router = original.plan().block(1).feedForward().tensors().getFirst();
+            assertThat(quantized.weights().tensor(router).dtype()).isEqualTo(Dtype.F32);
+            assertThat(quantized.weights().tensor(router).toFloatArray())
+                    .isEqualTo(original.weights().tensor(router).toFloatArray());
+            assertThat(quantized.weights().tensor("model.norm.weight").dtype()).isEqualTo(Dtype.F16);
+        }
     }
 
     private Path hessians(Path model, String name, long textSeed) throws Exception {
