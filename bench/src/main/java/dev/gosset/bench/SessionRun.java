@@ -21,10 +21,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
 
 /**
- * Greedy sessions of one engine side by side, and a bare loop over {@link Transformer#run} beside them: what the engine costs, and what
- * batching gives. Arguments: a shape as {@link SyntheticModel#named} has it, threads, and how many sessions; 0 is the bare loop.
+ * Greedy sessions of one engine side by side, and a bare loop over {@link Transformer#run} beside them: what batching gives, and what
+ * the engine costs. Arguments: a shape as {@link SyntheticModel#named} has it, threads, and how many sessions; 0 is the bare loop, -1 one
+ * session that nobody reads until it has ended, for waking a thread that waits costs the engine too. Without arguments: what batching gives 1.1 B parameters on two threads, and what the engine costs a model of the demo's size on one.
  */
 public final class SessionRun {
     private static final int PROMPT = 16;
@@ -32,29 +34,46 @@ public final class SessionRun {
     /** What early sessions draw until the last has begun, and more. */
     private static final int MORE = 400;
 
-    private static final int ROUNDS = 6;
+    private static final int ROUNDS = 4;
+    /** Of a round of all numbers of sessions, at least: short steps are measured more often. */
+    private static final long NANOS = 20_000_000_000L;
+
+    /** In the place of a number of sessions: one that is read when it has ended. */
+    private static final int LATE = -1;
+
+    /** Long enough for small models to end. */
+    private static final long LATE_NANOS = 30_000_000;
+
+    private static final List<String> DEMO = List.of("256x768x6", "1", "0", "-1", "1");
 
     private SessionRun() {}
 
-    /** Prints a line for each number of sessions: the best of {@value #ROUNDS} rounds. */
+    /** Prints a line for each number of sessions: best and median of rounds in which all take turns. */
     public static void main(String[] args) throws IOException {
+        if (args.length > 0) {
+            measure(List.of(args));
+        } else {
+            measure(List.of("1B", "2", "0", "1", "2", "4", "8", "16"));
+            measure(DEMO);
+        }
+    }
+
+    private static void measure(List<String> args) throws IOException {
+        int[] counts = args.stream().skip(2).mapToInt(Integer::parseInt).toArray();
         Path directory = Files.createTempDirectory("gosset-bench-");
-        SyntheticModel.named(args[0]).gosset(directory, 2);
+        SyntheticModel.named(args.get(0)).gosset(directory, 2);
+        List<List<Double>> times = new ArrayList<>();
+        for (int i = 0; i < counts.length; i++) {
+            times.add(new ArrayList<>());
+        }
         try (Model model = Model.open(directory);
-                ThreadTeam team = new ThreadTeam(Integer.parseInt(args[1]));
+                ThreadTeam team = new ThreadTeam(Integer.parseInt(args.get(1)));
                 CpuModel cpu = new CpuModel(model.transformer(), team)) {
-            for (int k = 2; k < args.length; k++) {
-                int sessions = Integer.parseInt(args[k]);
-                double best = Double.POSITIVE_INFINITY;
-                for (int round = 0; round < ROUNDS; round++) {
-                    best = Math.min(best, sessions == 0 ? loop(model, team) : step(cpu, sessions));
+            long start = System.nanoTime();
+            for (int round = 0; round < ROUNDS || System.nanoTime() - start < NANOS; round++) {
+                for (int i = 0; i < counts.length; i++) {
+                    times.get(i).add(measure(model, cpu, counts[i]));
                 }
-                System.out.printf(
-                        Locale.ROOT,
-                        "%2d sessions  %9.4f ms a step  %8.1f tokens/s%n",
-                        sessions,
-                        best,
-                        1e3 * Math.max(1, sessions) / best);
             }
         } finally {
             try (var files = Files.list(directory)) {
@@ -64,6 +83,33 @@ public final class SessionRun {
             }
             Files.delete(directory);
         }
+        System.out.println(args.get(0) + ", threads: " + args.get(1));
+        double first = 0;
+        for (int i = 0; i < counts.length; i++) {
+            List<Double> sorted = times.get(i).stream().sorted().toList();
+            double rate = 1e3 * Math.max(1, counts[i]) / sorted.getFirst();
+            first = i == 0 ? rate : first;
+            System.out.printf(
+                    Locale.ROOT,
+                    "%-19s  %9.4f ms a step  %8.1f tokens/s  %5.3f of the first   median %9.4f ms%n",
+                    name(counts[i]),
+                    sorted.getFirst(),
+                    rate,
+                    rate / first,
+                    sorted.get(sorted.size() / 2));
+        }
+    }
+
+    private static String name(int count) {
+        return switch (count) {
+            case 0 -> "bare loop";
+            case LATE -> "1 session, read late";
+            default -> count + " sessions";
+        };
+    }
+
+    private static double measure(Model model, CpuModel cpu, int count) {
+        return count == 0 ? loop(model, cpu.team()) : step(cpu, Math.abs(count), count == LATE);
     }
 
     private static int[] prompt(int number, int vocabulary) {
@@ -75,22 +121,26 @@ public final class SessionRun {
     }
 
     /** Milliseconds a step while all sessions draw. */
-    private static double step(CpuModel cpu, int count) {
+    private static double step(CpuModel cpu, int count, boolean late) {
         int vocabulary = cpu.config().vocabularySize();
         List<Session> sessions = new ArrayList<>();
         try (Engine engine = new Engine(cpu.batch(count, PROMPT + TOKENS + MORE), vocabulary)) {
             for (int s = 0; s < count; s++) {
                 Sampler sampler = new Sampler(Sampling.greedy());
-                sessions.add(engine.admit(prompt(s, vocabulary), sampler, TOKENS + MORE, Set.of()));
+                sessions.add(engine.admit(prompt(s, vocabulary), sampler, late ? TOKENS + 1 : TOKENS + MORE, Set.of()));
+            }
+            if (late) {
+                LockSupport.parkNanos(LATE_NANOS);
             }
             // The last to begin: all others are drawing by then.
             Session last = sessions.getLast();
             last.next();
-            long start = System.nanoTime();
+            // When steps were done, not when this thread has woken up.
+            long start = last.drawnAt();
             for (int i = 0; i < TOKENS; i++) {
                 last.next();
             }
-            return (System.nanoTime() - start) / 1e6 / TOKENS;
+            return (last.drawnAt() - start) / 1e6 / TOKENS;
         }
     }
 

@@ -1,10 +1,11 @@
 package dev.gosset.cli;
 
+import dev.gosset.llm.io.BarChart;
+import java.util.DoubleSummaryStatistics;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
@@ -12,9 +13,6 @@ import java.util.stream.Collectors;
  * every device, on a logarithmic scale, because processor and GPU may be a hundredfold apart.
  */
 final class ModelChart {
-    private static final int LABEL = 170;
-    private static final int PLOT = 420;
-    private static final int BAR = 16;
     private static final String[] COLOURS = {"#2a6f97", "#e9a03b", "#6a994e", "#9b5de5"};
 
     private ModelChart() {}
@@ -31,61 +29,27 @@ final class ModelChart {
         Map<String, List<ModelBenchmark.Figure>> rows = figures.stream()
                 .filter(f -> f.reason() == null)
                 .collect(Collectors.groupingBy(ModelChart::row, LinkedHashMap::new, Collectors.toList()));
-        double highest = figures.stream()
-                .filter(f -> f.reason() == null)
-                .mapToDouble(ModelBenchmark.Figure::rate)
-                .max()
-                .orElse(1);
-        double lowest = figures.stream()
-                .filter(f -> f.reason() == null)
-                .mapToDouble(ModelBenchmark.Figure::rate)
-                .min()
-                .orElse(1);
-        int from = (int) Math.floor(Math.log10(lowest)) - 1;
-        Function<Double, Double> length = rate -> PLOT * (Math.log10(rate) - from) / (Math.log10(highest) - from);
-        StringBuilder bars = new StringBuilder();
-        int y = 56;
-        for (Map.Entry<String, List<ModelBenchmark.Figure>> row : rows.entrySet()) {
-            text(bars, LABEL - 8, y + BAR - 4, "end", row.getKey());
-            for (ModelBenchmark.Figure f : row.getValue()) {
+        DoubleSummaryStatistics rates = rows.values().stream()
+                .flatMap(List::stream)
+                .mapToDouble(f -> Math.log10(f.rate()))
+                .summaryStatistics();
+        double from = rates.getCount() == 0 ? 0 : Math.floor(rates.getMin()) - 1;
+        BarChart chart = new BarChart(
+                List.of(
+                        title,
+                        "Tokens a second, logarithmic from " + number(Math.pow(10, from))
+                                + "; with the part of what reading the weights at the measured bandwidth would allow"),
+                170,
+                420);
+        rows.forEach((row, measured) -> {
+            chart.group(row);
+            for (ModelBenchmark.Figure f : measured) {
                 String colour = colours.computeIfAbsent(f.device(), d -> COLOURS[colours.size() % COLOURS.length]);
-                bars.append(String.format(
-                        Locale.ROOT,
-                        "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>%n",
-                        LABEL,
-                        y,
-                        length.apply(f.rate()),
-                        BAR - 2,
-                        colour));
-                text(bars, (int) (LABEL + length.apply(f.rate()) + 6), y + BAR - 5, "start", caption(f));
-                y += BAR;
+                chart.bar((Math.log10(f.rate()) - from) / (rates.getMax() - from), colour, caption(f));
             }
-            y += 8;
-        }
-        for (ModelBenchmark.Figure f : figures) {
-            if (f.reason() != null) {
-                text(bars, 16, y + BAR - 4, "start", f.line());
-                y += BAR;
-            }
-        }
-        StringBuilder svg = new StringBuilder(String.format(
-                Locale.ROOT,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\""
-                        + " font-size=\"11\">%n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>%n",
-                LABEL + PLOT + 260,
-                y + 20));
-        text(svg, 16, 22, "start", title);
-        text(
-                svg,
-                16,
-                40,
-                "start",
-                String.format(
-                        Locale.ROOT,
-                        "Tokens a second, logarithmic from %s; with the part of what reading the weights at the measured"
-                                + " bandwidth would allow",
-                        number(Math.pow(10, from))));
-        return svg.append(bars).append("</svg>\n").toString();
+        });
+        figures.stream().filter(f -> f.reason() != null).forEach(f -> chart.note(f.line()));
+        return chart.svg();
     }
 
     private static String row(ModelBenchmark.Figure f) {
@@ -99,15 +63,5 @@ final class ModelChart {
 
     private static String number(double rate) {
         return String.format(Locale.ROOT, rate < 10 ? "%.2g" : "%.0f", rate);
-    }
-
-    private static void text(StringBuilder svg, int x, int y, String anchor, String text) {
-        svg.append(String.format(
-                Locale.ROOT,
-                "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>%n",
-                x,
-                y,
-                anchor,
-                text.replace("&", "&amp;").replace("<", "&lt;")));
     }
 }

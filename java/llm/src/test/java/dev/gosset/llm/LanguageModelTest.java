@@ -7,6 +7,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.model.ModelSummary;
 import dev.gosset.llm.sampling.Sampling;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -233,6 +234,8 @@ final class LanguageModelTest {
         assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
         List<String> lines = Files.readAllLines(temporary.resolve("out"), StandardCharsets.UTF_8);
         assertThat(lines.getLast()).startsWith("running a model").contains(reason);
+        // Looking at a model needs no vectors.
+        assertThat(lines).contains(ModelSummary.of(directory).parameters() + " parameters");
         assertThat(process.exitValue()).isEqualTo(5);
     }
 
@@ -241,6 +244,7 @@ final class LanguageModelTest {
         private Opens() {}
 
         public static void main(String[] args) {
+            System.out.println(ModelSummary.of(Path.of(args[0])).parameters() + " parameters");
             try (LanguageModel model = LanguageModel.open(Path.of(args[0]))) {
                 System.out.println("opened " + model.config());
             } catch (dev.gosset.core.GossetException e) {

@@ -2,6 +2,7 @@ package dev.gosset.llm.model;
 
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.memory.Tensor;
+import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
@@ -47,9 +48,10 @@ public record ModelSummary(
     public record Entry(
             String name, List<Long> shape, String dtype, double bitsPerWeight, long bytes, OptionalDouble scale) {}
 
-    /** Opens a model, looks, and closes it. */
+    /** Opens a model as it is stored, looks, and closes it: with any kernels, and nothing is prepared for running. */
     public static ModelSummary of(Path directory) {
-        try (Model model = Model.open(directory)) {
+        try (ThreadTeam team = new ThreadTeam(1);
+                Model model = Model.openStored(directory, team)) {
             List<Entry> entries = new ArrayList<>();
             ModelConfig config = model.config();
             ModelPlan plan = model.plan();

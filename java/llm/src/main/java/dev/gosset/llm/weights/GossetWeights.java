@@ -33,23 +33,23 @@ public record GossetWeights(WeightFile file) implements WeightSource {
 
     @Override
     public Optional<QuantizedLinear> quantizedLinear(LinearGroup group) {
-        return file.has(group.name() + "." + QuantizedLinears.CODES)
-                ? Optional.of(QuantizedLinears.read(file, group.name()))
-                : Optional.empty();
+        if (!file.has(group.name() + "." + QuantizedLinears.CODES)) {
+            return Optional.empty();
+        }
+        QuantizedLinear linear = QuantizedLinears.read(file, group.name());
+        requireFit(group, linear);
+        return Optional.of(linear);
     }
 
     /**
-     * The quantized form of a group, checked against the plan and, since whoever asks for it reads all of its codes, against their
-     * checksum.
+     * {@link #quantizedLinear}, checked against the checksum of its codes too, since whoever asks for it reads all of them.
      *
      * @throws FormatException where it does not fit them
      */
     public Optional<QuantizedLinear> codes(LinearGroup group) {
         Optional<QuantizedLinear> quantized = quantizedLinear(group);
-        quantized.ifPresent(linear -> {
-            requireFit(group, linear);
-            file.get(group.name() + "." + QuantizedLinears.CODES).requireIntact();
-        });
+        quantized.ifPresent(
+                _ -> file.get(group.name() + "." + QuantizedLinears.CODES).requireIntact());
         return quantized;
     }
 
