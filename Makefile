@@ -17,10 +17,11 @@ jdk:
 demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compare
 	./gosset demo
 
-test: jdk ## build, check the format, run every test
+test: jdk ## build, check the format, run every test, fuzz each reader for ten seconds
 	$(MAKE) -C native ci
 	$(MVN) verify
 	.ci/launcher
+	SEED=1 java/fuzz/run 10
 
 fuzz: jdk ## fuzz the readers of files, SECONDS=10 each (READER=name: one alone, SEED=n)
 	SEED=$(SEED) java/fuzz/run $(or $(SECONDS),10) $(READER)

@@ -17,6 +17,7 @@ import dev.gosset.llm.generate.GenerationConfig;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.io.SafetensorsWriter;
+import dev.gosset.llm.io.TextDocuments;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.tokenizer.ChatTemplate;
@@ -249,6 +250,13 @@ public enum Reader {
         @Override
         void read(Path directory, Arena arena) throws IOException {
             MultipleChoice.read(directory.resolve(file()));
+        }
+    },
+    /** Documents to calibrate on, one a line. */
+    DOCUMENTS("documents.jsonl", Form.JSON_LINES, 200) {
+        @Override
+        void read(Path directory, Arena arena) {
+            TextDocuments.read(List.of(directory.resolve(file())), text -> true);
         }
     };
 

@@ -98,6 +98,11 @@ public final class Seeds {
 
                 {"context": "", "choices": ["\\u00e9", "b", "\\ud83d\\ude00"], "answer": 2, "source": {"line": 7}}
                 """);
+        text(corpus, Reader.DOCUMENTS, "valid", """
+                {"text": "Two and two are four.", "url": null}
+
+                {"text": "\\u00e9 \\ud83d\\ude00\\n"}
+                """);
     }
 
     private static Path directory(Path corpus, Reader reader) throws IOException {
