@@ -141,8 +141,11 @@ class LdlqTest {
                     Ldlq.round(kernel, team, x, h, passes, codes32, e32);
                     double[][] q = definition(arena, x64, h64, passes);
                     double[] point = new double[8];
+                    // A near tie decided otherwise changes every later code of its row, so rows are counted and not
+                    // codes.
                     int different = 0;
                     for (int i = 0; i < m; i++) {
+                        boolean same = true;
                         for (int g = 0; g < codes.groups(); g++) {
                             codes.codebook().decode(codes.code(i, g), point, 0);
                             assertThat(point).as(what).isEqualTo(java.util.Arrays.copyOfRange(q[i], 8 * g, 8 * g + 8));
@@ -150,15 +153,16 @@ class LdlqTest {
                                 assertThat(e.get(i, 8 * g + c))
                                         .isCloseTo(x64.get(i, 8 * g + c) - point[c], within(1e-12));
                             }
-                            different += codes.code(i, g) == codes32.code(i, g) ? 0 : 1;
+                            same &= codes.code(i, g) == codes32.code(i, g);
                             codes.codebook().decode(codes32.code(i, g), point, 0);
                             for (int c = 0; c < 8 && 8 * g + c < n; c++) {
                                 assertThat((double) e32.get(i, 8 * g + c))
                                         .isCloseTo(x64.get(i, 8 * g + c) - point[c], within(1e-6));
                             }
                         }
+                        different += same ? 0 : 1;
                     }
-                    assertThat(different).as(what).isLessThanOrEqualTo(1 + m * codes.groups() / 50);
+                    assertThat(different).as(what).isLessThanOrEqualTo(1 + m / 10);
                 }
             }
         }
