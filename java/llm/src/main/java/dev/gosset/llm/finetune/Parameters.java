@@ -207,11 +207,12 @@ final class Parameters implements AutoCloseable {
                         p.latent.data(),
                         4 * from,
                         n,
-                        (float) adam.beta1(),
-                        (float) adam.beta2(),
-                        (float) (p.rate * factor / firstCorrection),
-                        root,
-                        (float) adam.epsilon()));
+                        new VectorGradients.AdamStep(
+                                (float) adam.beta1(),
+                                (float) adam.beta2(),
+                                (float) (p.rate * factor / firstCorrection),
+                                root,
+                                (float) adam.epsilon())));
         refresh(team);
     }
 

@@ -38,7 +38,11 @@ public final class DenseProduct {
     /** Rows that share the loads of x. */
     private static final int BLOCK = 4;
 
-    private static final long SUM_BYTES = 4L * BLOCK * LANES;
+    /** Sums of a block, or of two rows with {@link InputSums#INPUTS} inputs each. */
+    private static final long SUM_BYTES = Math.max(4L * BLOCK * LANES, 2 * InputSums.BYTES);
+
+    /** With vectors of 512 bits there are 32 registers, room for the sums of two rows. */
+    private static final boolean TWO_ROWS = FLOATS.vectorBitSize() == 512;
 
     /** Inputs that share the reading of weights. */
     private static final int BATCH = 16;
@@ -191,17 +195,27 @@ public final class DenseProduct {
         scratch.set(ValueLayout.JAVA_LONG_UNALIGNED, 0, NativeMemory.touch(w, rowBytes * count));
         for (int t = 0; t < xs.rows(); t += InputSums.INPUTS) {
             int more = Math.min(InputSums.INPUTS, xs.rows() - t) - 1;
-            for (int row = 0; row < count; row++) {
+            for (int row = 0; row < count; ) {
                 long at = w + rowBytes * row;
                 long four = vectors + 4L * t * cols;
+                int together = TWO_ROWS && dtype == Dtype.F16 && row + 1 < count ? 2 : 1;
                 switch (dtype) {
                     case F32 -> InputSums.ofFloats(at, four, 4L * cols, more, whole, sums);
-                    case F16 -> InputSums.ofHalves(at, four, 4L * cols, more, whole, sums);
+                    case F16 -> {
+                        if (together == 2) {
+                            InputSums.ofTwoHalves(at, at + rowBytes, four, 4L * cols, more, whole, sums);
+                        } else {
+                            InputSums.ofHalves(at, four, 4L * cols, more, whole, sums);
+                        }
+                    }
                     default -> InputSums.ofBfloats(at, four, 4L * cols, more, whole, sums);
                 }
-                for (int i = 0; i <= more; i++) {
-                    long to = y + 4L * ((long) (t + i) * ys.cols() + column + from + row);
-                    finish(at, whole, x + 4L * (t + i) * cols, sums + 4L * i * LANES, scale, to);
+                for (int end = row + together, r = 0; row < end; row++, r++) {
+                    for (int i = 0; i <= more; i++) {
+                        long to = y + 4L * ((long) (t + i) * ys.cols() + column + from + row);
+                        long own = sums + InputSums.BYTES * r + 4L * i * LANES;
+                        finish(w + rowBytes * row, whole, x + 4L * (t + i) * cols, own, scale, to);
+                    }
                 }
             }
         }

@@ -209,6 +209,87 @@ final class InputSums {
         s3.add(t3).intoMemorySegment(ALL, sums + 4L * LANES * i3 & ADDRESS, NATIVE);
     }
 
+    /**
+     * {@link #ofHalves} for the two rows from {@code w} and {@code w2} on, which share the reading of inputs: for processors with 32
+     * vector registers. The sums of the second row lie {@link #BYTES} behind those of the first.
+     */
+    static void ofTwoHalves(long w, long w2, long x, long xRow, int more, int cols, long sums) {
+        // Less than four inputs: the last of them again, and stored again.
+        int i1 = Math.min(1, more);
+        int i2 = Math.min(2, more);
+        int i3 = Math.min(3, more);
+        long x1 = x + xRow * i1;
+        long x2 = x + xRow * i2;
+        long x3 = x + xRow * i3;
+        FloatVector s0 = FloatVector.zero(F);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
+        FloatVector t0 = s0;
+        FloatVector t1 = s0;
+        FloatVector t2 = s0;
+        FloatVector t3 = s0;
+        FloatVector p0 = s0;
+        FloatVector p1 = s0;
+        FloatVector p2 = s0;
+        FloatVector p3 = s0;
+        FloatVector q0 = s0;
+        FloatVector q1 = s0;
+        FloatVector q2 = s0;
+        FloatVector q3 = s0;
+        for (int j = 0; j < cols; j += 2 * LANES) {
+            IntVector a = IntVector.fromMemorySegment(I, ALL, w + 2L * j & ADDRESS, ORDER);
+            FloatVector u = a.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 3)
+                    .and(DenseProduct.HALF_BITS)
+                    .reinterpretAsFloats();
+            FloatVector v = a.lanewise(VectorOperators.ASHR, 3)
+                    .and(DenseProduct.HALF_BITS)
+                    .reinterpretAsFloats();
+            IntVector b = IntVector.fromMemorySegment(I, ALL, w2 + 2L * j & ADDRESS, ORDER);
+            FloatVector d = b.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 3)
+                    .and(DenseProduct.HALF_BITS)
+                    .reinterpretAsFloats();
+            FloatVector e = b.lanewise(VectorOperators.ASHR, 3)
+                    .and(DenseProduct.HALF_BITS)
+                    .reinterpretAsFloats();
+            FloatVector y;
+            y = FloatVector.fromMemorySegment(F, ALL, x + 4L * j & ADDRESS, NATIVE);
+            s0 = y.fma(u, s0);
+            p0 = y.fma(d, p0);
+            y = FloatVector.fromMemorySegment(F, ALL, x + 4L * (j + LANES) & ADDRESS, NATIVE);
+            t0 = y.fma(v, t0);
+            q0 = y.fma(e, q0);
+            y = FloatVector.fromMemorySegment(F, ALL, x1 + 4L * j & ADDRESS, NATIVE);
+            s1 = y.fma(u, s1);
+            p1 = y.fma(d, p1);
+            y = FloatVector.fromMemorySegment(F, ALL, x1 + 4L * (j + LANES) & ADDRESS, NATIVE);
+            t1 = y.fma(v, t1);
+            q1 = y.fma(e, q1);
+            y = FloatVector.fromMemorySegment(F, ALL, x2 + 4L * j & ADDRESS, NATIVE);
+            s2 = y.fma(u, s2);
+            p2 = y.fma(d, p2);
+            y = FloatVector.fromMemorySegment(F, ALL, x2 + 4L * (j + LANES) & ADDRESS, NATIVE);
+            t2 = y.fma(v, t2);
+            q2 = y.fma(e, q2);
+            y = FloatVector.fromMemorySegment(F, ALL, x3 + 4L * j & ADDRESS, NATIVE);
+            s3 = y.fma(u, s3);
+            p3 = y.fma(d, p3);
+            y = FloatVector.fromMemorySegment(F, ALL, x3 + 4L * (j + LANES) & ADDRESS, NATIVE);
+            t3 = y.fma(v, t3);
+            q3 = y.fma(e, q3);
+        }
+        s0.add(t0).intoMemorySegment(ALL, sums & ADDRESS, NATIVE);
+        p0.add(q0).intoMemorySegment(ALL, sums + BYTES & ADDRESS, NATIVE);
+        s1.add(t1).intoMemorySegment(ALL, sums + 4L * LANES * i1 & ADDRESS, NATIVE);
+        p1.add(q1).intoMemorySegment(ALL, sums + BYTES + 4L * LANES * i1 & ADDRESS, NATIVE);
+        s2.add(t2).intoMemorySegment(ALL, sums + 4L * LANES * i2 & ADDRESS, NATIVE);
+        p2.add(q2).intoMemorySegment(ALL, sums + BYTES + 4L * LANES * i2 & ADDRESS, NATIVE);
+        s3.add(t3).intoMemorySegment(ALL, sums + 4L * LANES * i3 & ADDRESS, NATIVE);
+        p3.add(q3).intoMemorySegment(ALL, sums + BYTES + 4L * LANES * i3 & ADDRESS, NATIVE);
+    }
+
     /** I8, without scale. */
     static void ofBytes(long w, long x, long xRow, int more, int cols, long sums) {
         // Less than four inputs: the last of them again, and stored again.

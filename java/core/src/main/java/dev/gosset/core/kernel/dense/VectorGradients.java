@@ -180,8 +180,17 @@ public final class VectorGradients {
     }
 
     /**
+     * How a step of Adam goes.
+     *
+     * @param b1 what remains of the mean of gradients, {@code b2} of that of their squares
+     * @param rate of learning, with the correction of m
+     * @param root the correction of v, under the root
+     */
+    public record AdamStep(float b1, float b2, float rate, float root, float epsilon) {}
+
+    /**
      * One step of Adam: {@code m <- m + (1 - b1) (g - m)}, {@code v <- v + (1 - b2) (g^2 - v)}, {@code x <- x - rate m / (sqrt(v)
-     * root + epsilon)}, where rate holds the correction of m and root that of v.
+     * root + epsilon)}.
      *
      * @param scale a second factor of the gradient, for each element: {@code g = gradient scale}; null for ones
      */
@@ -193,11 +202,7 @@ public final class VectorGradients {
             MemorySegment x,
             long offset,
             int n,
-            float b1,
-            float b2,
-            float rate,
-            float root,
-            float epsilon) {
+            AdamStep step) {
         adam(
                 NativeMemory.readable(gradient, offset, 4L * n),
                 scale == null ? 0 : NativeMemory.readable(scale, offset, 4L * n),
@@ -205,11 +210,7 @@ public final class VectorGradients {
                 NativeMemory.writable(v, offset, 4L * n),
                 NativeMemory.writable(x, offset, 4L * n),
                 n,
-                1 - b1,
-                1 - b2,
-                rate,
-                root,
-                epsilon);
+                step);
         NativeMemory.keep(gradient, scale);
         NativeMemory.keep(m, v);
         Reference.reachabilityFence(x);
@@ -514,18 +515,12 @@ public final class VectorGradients {
         return sum;
     }
 
-    private static void adam(
-            long gradient,
-            long scale,
-            long m,
-            long v,
-            long x,
-            int n,
-            float toGradient,
-            float toSquare,
-            float rate,
-            float root,
-            float epsilon) {
+    private static void adam(long gradient, long scale, long m, long v, long x, int n, AdamStep step) {
+        float toGradient = 1 - step.b1;
+        float toSquare = 1 - step.b2;
+        float rate = step.rate;
+        float root = step.root;
+        float epsilon = step.epsilon;
         FloatVector c1 = FloatVector.broadcast(SPECIES, toGradient);
         FloatVector c2 = FloatVector.broadcast(SPECIES, toSquare);
         FloatVector vRoot = FloatVector.broadcast(SPECIES, root);
@@ -556,8 +551,8 @@ public final class VectorGradients {
             second = Math.fma(g * g - second, toSquare, second);
             ALL.set(FLOAT, m + j, first);
             ALL.set(FLOAT, v + j, second);
-            float step = first / Math.fma((float) Math.sqrt(Math.max(second, 0)), root, epsilon);
-            ALL.set(FLOAT, x + j, Math.fma(step, -rate, ALL.get(FLOAT, x + j)));
+            float change = first / Math.fma((float) Math.sqrt(Math.max(second, 0)), root, epsilon);
+            ALL.set(FLOAT, x + j, Math.fma(change, -rate, ALL.get(FLOAT, x + j)));
         }
     }
 }

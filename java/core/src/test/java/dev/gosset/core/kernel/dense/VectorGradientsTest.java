@@ -238,11 +238,7 @@ class VectorGradientsTest {
                     fx,
                     OFFSET,
                     n,
-                    0.9f,
-                    0.95f,
-                    (float) (0.01 / c1),
-                    (float) Math.sqrt(1 / c2),
-                    1e-8f);
+                    new VectorGradients.AdamStep(0.9f, 0.95f, (float) (0.01 / c1), (float) Math.sqrt(1 / c2), 1e-8f));
             for (int i = 0; i < n; i++) {
                 double gradient = g[i] * (step < 3 ? 1 : scale[i]);
                 m[i] = 0.9 * m[i] + 0.1 * gradient;
