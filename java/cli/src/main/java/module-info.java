@@ -1,6 +1,7 @@
 /** The commands, and the bundled demo model. */
 module dev.gosset.cli {
     requires dev.gosset.llm;
+    requires dev.gosset.server;
     requires static jdk.incubator.vector;
     requires info.picocli;
     requires me.tongfei.progressbar;

@@ -33,7 +33,8 @@ module dev.gosset.llm {
     exports dev.gosset.llm.cache to
             dev.gosset.cuda.llm;
     exports dev.gosset.llm.io to
-            dev.gosset.cli;
+            dev.gosset.cli,
+            dev.gosset.server;
     exports dev.gosset.llm.weights to
             dev.gosset.cli,
             dev.gosset.cuda.llm;

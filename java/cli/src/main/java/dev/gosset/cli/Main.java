@@ -38,6 +38,7 @@ import picocli.CommandLine.Command;
             EvalCommand.class,
             GenerateCommand.class,
             ChatCommand.class,
+            ServeCommand.class,
             InspectCommand.class,
             ConvertCommand.class,
             BenchCommand.class,

@@ -2,6 +2,7 @@ package dev.gosset.cli;
 
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.generate.GenerationOptions;
+import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.sampling.Sampling;
 import java.util.List;
 import picocli.CommandLine.Model.CommandSpec;
@@ -113,10 +114,17 @@ final class SamplingOptions {
     }
 
     int context(CommandSpec spec, LanguageModel model) {
-        int limit = model.config().longestSequence();
-        int size = context == null
-                ? Math.min(LanguageModel.DEFAULT_CONTEXT, model.config().maxPositions())
-                : context;
+        return context(spec, model.config(), context);
+    }
+
+    /**
+     * The context of a model that is run.
+     *
+     * @param context what was asked for, or null
+     */
+    static int context(CommandSpec spec, ModelConfig config, Integer context) {
+        int limit = config.longestSequence();
+        int size = context == null ? Math.min(LanguageModel.DEFAULT_CONTEXT, config.maxPositions()) : context;
         if (size < 2 || size > limit) {
             throw new ParameterException(
                     spec.commandLine(), "--context must be from 2 to the model's " + limit + ", found " + size);

@@ -55,12 +55,28 @@ final class ArchitectureTest {
             .resideInAPackage("dev.gosset.llm..")
             .should()
             .dependOnClassesThat()
+            .resideInAnyPackage("dev.gosset.cli..", "dev.gosset.server..", "picocli..", "me.tongfei..");
+
+    @ArchTest
+    static final ArchRule THE_SERVER_KNOWS_NO_COMMANDS = noClasses()
+            .that()
+            .resideInAPackage("dev.gosset.server..")
+            .should()
+            .dependOnClassesThat()
             .resideInAnyPackage("dev.gosset.cli..", "picocli..", "me.tongfei..");
+
+    @ArchTest
+    static final ArchRule ONE_PACKAGE_KNOWS_WHICH_HTTP_SERVER = noClasses()
+            .that()
+            .resideOutsideOfPackage("dev.gosset.server.http")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("com.sun.net.httpserver..");
 
     @ArchTest
     static final ArchRule MODELS_AND_COMMANDS_FIND_DEVICES_AS_A_SERVICE = noClasses()
             .that()
-            .resideInAnyPackage("dev.gosset.llm..", "dev.gosset.cli..")
+            .resideInAnyPackage("dev.gosset.llm..", "dev.gosset.server..", "dev.gosset.cli..")
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage("dev.gosset.cuda..", "dev.gosset.bindings..");
@@ -118,6 +134,10 @@ final class ArchitectureTest {
     @ArchTest
     static final ArchRule LLM_PACKAGES_FORM_NO_CYCLE =
             slices().matching("dev.gosset.llm.(*)..").should().beFreeOfCycles();
+
+    @ArchTest
+    static final ArchRule SERVER_PACKAGES_FORM_NO_CYCLE =
+            slices().matching("dev.gosset.server.(*)..").should().beFreeOfCycles();
 
     @ArchTest
     static final ArchRule PUBLIC_EXCEPTIONS_SHARE_ONE_ROOT = classes()

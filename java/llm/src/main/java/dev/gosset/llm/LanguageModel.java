@@ -59,7 +59,7 @@ public final class LanguageModel implements AutoCloseable {
     /** Guards what follows, and the tokenizer until it is closed. */
     private final ReadWriteLock life = new ReentrantReadWriteLock();
 
-    private final List<TextGenerator> generators = new ArrayList<>();
+    private final List<AutoCloseable> engines = new ArrayList<>();
     private TextGenerator shared;
     private boolean closed;
 
@@ -228,14 +228,27 @@ public final class LanguageModel implements AutoCloseable {
     }
 
     private TextGenerator newGenerator(int sequences, int context) {
+        Engine engine = newEngine(sequences, context, 0, Long.MAX_VALUE);
+        return new TextGenerator(model.directory().path().toString(), engine, tokenizer, endTokens());
+    }
+
+    /**
+     * An engine with memory of its own, for whoever reads tokens instead of text. Closed with the model, if not before.
+     *
+     * @param sequences the most that run at a time
+     * @param context the most tokens of prompt and text together
+     * @param cacheBytes the most memory for keys and values; 0 for as much as is right where the model computes
+     * @param mostWaiting tokens that may wait, of prompts and of what they may become
+     * @throws dev.gosset.core.GossetException where the memory does not hold one sequence
+     */
+    public Engine newEngine(int sequences, int context, long cacheBytes, long mostWaiting) {
         life.writeLock().lock();
         try {
             requireOpen();
-            Engine engine = new Engine(loaded.batch(sequences, context), config().vocabularySize());
-            TextGenerator generator =
-                    new TextGenerator(model.directory().path().toString(), engine, tokenizer, endTokens());
-            generators.add(generator);
-            return generator;
+            Engine engine =
+                    new Engine(loaded.batch(sequences, context, cacheBytes), config().vocabularySize(), mostWaiting);
+            engines.add(engine);
+            return engine;
         } finally {
             life.writeLock().unlock();
         }
@@ -297,7 +310,7 @@ public final class LanguageModel implements AutoCloseable {
         try {
             if (!closed) {
                 closed = true;
-                parts.addAll(generators);
+                parts.addAll(engines);
                 parts.addAll(List.of(loaded, tokenizer, model));
                 if (ownsTeam) {
                     parts.add(team);

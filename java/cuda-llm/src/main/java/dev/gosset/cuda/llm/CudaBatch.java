@@ -72,6 +72,7 @@ final class CudaBatch implements Batch {
         final int[] prompt;
         final Sampler sampler;
         final int most;
+        final int cached;
         int drawn;
         /** What the next step runs. */
         int token;
@@ -86,6 +87,12 @@ final class CudaBatch implements Batch {
             this.sampler = sampler;
             this.most = most;
             this.token = prompt[prompt.length - 1];
+            this.cached = table.length();
+        }
+
+        @Override
+        public int cachedTokens() {
+            return cached;
         }
 
         /** Tokens of the prompt that prefill has still to run. */
@@ -146,6 +153,9 @@ final class CudaBatch implements Batch {
                 return Optional.empty();
             }
             Optional<BlockTable> table = pool.book().reserve(prompt, prompt.length + most - 1);
+            if (table.isPresent() && sampler.readsPrompt()) {
+                readPrompt(prompt, sampler, table.get());
+            }
             return table.map(t -> {
                 Running r = new Running(place, t, prompt.clone(), sampler, most);
                 pool.place(place, t);
@@ -153,6 +163,21 @@ final class CudaBatch implements Batch {
                 running.add(r);
                 return r;
             });
+        }
+    }
+
+    /** Runs the prompt once more by itself: steps keep the logits of drawn tokens only. */
+    private void readPrompt(int[] prompt, Sampler sampler, BlockTable table) {
+        try {
+            model.logits(prompt, 0, prompt.length - 1, (first, logits) -> {
+                for (int i = 0; i < logits.rows(); i++) {
+                    int next = first + i + 1;
+                    sampler.readPrompt(next, prompt[next], logits.row(i).toArray(ValueLayout.JAVA_FLOAT));
+                }
+            });
+        } catch (RuntimeException e) {
+            table.close();
+            throw e;
         }
     }
 
@@ -326,6 +351,11 @@ final class CudaBatch implements Batch {
         synchronized (model) {
             return pool.book().blocksInUse();
         }
+    }
+
+    @Override
+    public int capacity() {
+        return pool.book().blocks();
     }
 
     @Override

@@ -99,12 +99,17 @@ final class CudaModel implements LoadedModel {
     }
 
     @Override
-    public Batch batch(int sequences, int length) {
-        return batch(sequences, length, PIECE);
+    public Batch batch(int sequences, int length, long cacheBytes) {
+        return batch(sequences, length, PIECE, cacheBytes == 0 ? Long.MAX_VALUE : cacheBytes);
+    }
+
+    /** With all the memory there is for keys and values. */
+    Batch batch(int sequences, int length, int longestPiece) {
+        return batch(sequences, length, longestPiece, Long.MAX_VALUE);
     }
 
     /** @param longestPiece of a prompt, in positions: a power of two and at least one block */
-    synchronized Batch batch(int sequences, int length, int longestPiece) {
+    private synchronized Batch batch(int sequences, int length, int longestPiece, long cacheBytes) {
         requireOpen();
         if (sequences < 1 || length < 1) {
             throw new IllegalArgumentException(
@@ -114,7 +119,7 @@ final class CudaModel implements LoadedModel {
         closePrefill();
         for (int n = Math.min(sequences, CudaKernels.MAX_BATCH); ; n /= 2) {
             try {
-                CudaBatch batch = batchOf(n, length, longestPiece);
+                CudaBatch batch = batchOf(n, length, longestPiece, cacheBytes);
                 batches.add(batch);
                 return batch;
             } catch (DeviceException e) {
@@ -126,7 +131,7 @@ final class CudaModel implements LoadedModel {
     }
 
     /** Pieces of prompts are as long as is quick, where memory is short as short as is possible; half of what is then left may become blocks. */
-    private CudaBatch batchOf(int sequences, int length, int longestPiece) {
+    private CudaBatch batchOf(int sequences, int length, int longestPiece, long cacheBytes) {
         int one = BlockPool.blocksFor(length);
         CacheShape smallest = CudaPool.shape(config(), one, sequences, length);
         long free = requireFree(smallest, length, FEWEST_ROWS);
@@ -135,7 +140,11 @@ final class CudaModel implements LoadedModel {
             piece /= 2;
         }
         long perBlock = 2L * config().layers() * smallest.cacheBytes() / one;
-        long more = (free - needed(smallest, piece)) / 2 / perBlock;
+        if (cacheBytes < one * perBlock) {
+            throw new DeviceException("the memory for keys and values has " + cacheBytes + " bytes, expected at least "
+                    + one * perBlock + " for one sequence of " + length + " tokens");
+        }
+        long more = Math.min((free - needed(smallest, piece)) / 2, cacheBytes - one * perBlock) / perBlock;
         int blocks = (int) Math.clamp(one + more, one, Math.multiplyExact(sequences, (long) one));
         CacheShape shape = CudaPool.shape(config(), blocks, sequences, length);
         return new CudaBatch(this, stream, shape, length, piece);

@@ -11,7 +11,10 @@ import java.util.Optional;
  */
 public interface Batch extends AutoCloseable {
     /** A sequence of a batch, from {@link #admit} until {@link #release}. */
-    interface Sequence {}
+    interface Sequence {
+        /** Tokens of its prompt that were not computed, since the memory still had them. */
+        int cachedTokens();
+    }
 
     /**
      * What a step drew for a sequence.
@@ -48,6 +51,9 @@ public interface Batch extends AutoCloseable {
 
     /** Memory in use for sequences, in units of the batch; 0 where there are none. For tests and reports. */
     int inUse();
+
+    /** All memory for sequences, in the same units. */
+    int capacity();
 
     @Override
     void close();

@@ -28,7 +28,19 @@ public interface LoadedModel extends AutoCloseable {
      * @param context the most tokens of each
      * @throws DeviceException where not even one fits into the device's memory
      */
-    Batch batch(int sequences, int context);
+    default Batch batch(int sequences, int context) {
+        return batch(sequences, context, 0);
+    }
+
+    /**
+     * Sequences that come and go, in a memory of a given size.
+     *
+     * @param sequences the most at a time
+     * @param context the most tokens of each
+     * @param cacheBytes the most memory for keys and values; 0 for as much as the backend thinks right
+     * @throws dev.gosset.core.GossetException where that does not hold one sequence
+     */
+    Batch batch(int sequences, int context, long cacheBytes);
 
     /** The logits of rows of a sequence; see {@link #logits}. */
     @FunctionalInterface

@@ -40,6 +40,7 @@ final class CpuBatch implements Batch {
         final KeyValueCache cache;
         final int[] prompt;
         final Sampler sampler;
+        final int cached;
         final float[] logits = new float[model.config().vocabularySize()];
         int token;
         RuntimeException failure;
@@ -48,6 +49,12 @@ final class CpuBatch implements Batch {
             this.cache = cache;
             this.prompt = prompt;
             this.sampler = sampler;
+            this.cached = cache.length();
+        }
+
+        @Override
+        public int cachedTokens() {
+            return cached;
         }
 
         int left() {
@@ -56,8 +63,8 @@ final class CpuBatch implements Batch {
 
         Transformer.Segment next(int count) {
             int from = cache.length();
-            return new Transformer.Segment(
-                    cache, Arrays.copyOfRange(prompt, from, from + count), count == left() ? 1 : 0);
+            int wanted = sampler.readsPrompt() ? count : count == left() ? 1 : 0;
+            return new Transformer.Segment(cache, Arrays.copyOfRange(prompt, from, from + count), wanted);
         }
 
         Drawn drawn() {
@@ -90,7 +97,10 @@ final class CpuBatch implements Batch {
         if (running.size() == sequences) {
             return Optional.empty();
         }
-        return pool.reserve(prompt, prompt.length + most - 1).map(cache -> {
+        // Nothing was computed of what a cache still has, so there would be no logits.
+        int[] known = sampler.readsPrompt() ? new int[0] : prompt;
+        return pool.reserve(known, prompt.length + most - 1).map(cache -> {
+            cache.announce(prompt.length);
             Running r = new Running(cache, prompt.clone(), sampler);
             running.add(r);
             return r;
@@ -100,32 +110,57 @@ final class CpuBatch implements Batch {
     @Override
     public List<Drawn> step() {
         List<Transformer.Segment> segments = new ArrayList<>();
-        List<Running> wanted = new ArrayList<>();
+        List<Row> rows = new ArrayList<>();
         for (Running r : running) {
             if (r.left() <= 0 && r.failure == null) {
                 segments.add(new Transformer.Segment(r.cache, new int[] {r.token}, 1));
-                wanted.add(r);
+                rows.add(new Row(r, 0));
             }
         }
-        drawing += cost(wanted.size());
-        int budget = wanted.isEmpty() ? ALONE : drawing < cost(ALONG) ? 0 : ALONG;
+        drawing += cost(rows.size());
+        int budget = rows.isEmpty() ? ALONE : drawing < cost(ALONG) ? 0 : ALONG;
         for (Running r : running) {
             int count = Math.min(budget, r.left());
             if (count > 0) {
                 segments.add(r.next(count));
+                int from = r.cache.length() + 1;
+                for (int next = from;
+                        r.sampler.readsPrompt() && next < from + count && next < r.prompt.length;
+                        next++) {
+                    rows.add(new Row(r, next));
+                }
                 if (count == r.left()) {
-                    wanted.add(r);
+                    rows.add(new Row(r, 0));
                 }
                 budget -= count;
                 drawing = 0;
             }
         }
         try (Workspace.Frame frame = workspace.frame()) {
-            FloatMatrix logits = frame.matrix(wanted.size(), model.config().vocabularySize());
+            FloatMatrix logits = frame.matrix(rows.size(), model.config().vocabularySize());
             model.run(segments, logits, workspace);
-            workspace.team().run(wanted.size(), i -> draw(wanted.get(i), logits.row(i)));
+            workspace.team().run(rows.size(), i -> rows.get(i).take(logits.row(i)));
         }
-        return wanted.stream().map(Running::drawn).toList();
+        return rows.stream().filter(Row::draws).map(row -> row.of().drawn()).toList();
+    }
+
+    /**
+     * What the logits of a row are for.
+     *
+     * @param next the number of the prompt's token that follows, or 0 where it is to be drawn
+     */
+    private record Row(Running of, int next) {
+        boolean draws() {
+            return next == 0;
+        }
+
+        void take(MemorySegment logits) {
+            if (draws()) {
+                draw(of, logits);
+            } else {
+                of.sampler.readPrompt(next, of.prompt[next], logits.toArray(ValueLayout.JAVA_FLOAT));
+            }
+        }
     }
 
     /** About what a step of so many tokens takes, in steps of one. */
@@ -152,6 +187,11 @@ final class CpuBatch implements Batch {
     @Override
     public int inUse() {
         return pool.blocksInUse();
+    }
+
+    @Override
+    public int capacity() {
+        return pool.blocks();
     }
 
     @Override

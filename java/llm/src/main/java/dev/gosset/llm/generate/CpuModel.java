@@ -1,6 +1,7 @@
 package dev.gosset.llm.generate;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.gosset.core.GossetException;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
@@ -51,12 +52,17 @@ public final class CpuModel implements LoadedModel {
         return 0;
     }
 
-    /** For as many sequences as a quarter of the machine's memory holds, and at least one. */
+    /** By itself for as many sequences as a quarter of the machine's memory holds, and at least one. */
     @Override
-    public Batch batch(int sequences, int context) {
+    public Batch batch(int sequences, int context, long cacheBytes) {
         int one = KeyValuePool.blocksFor(context);
-        long memory = ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getTotalMemorySize() / 4;
-        long room = memory / KeyValuePool.blockBytes(config(), transformer.cacheDtype());
+        long blockBytes = KeyValuePool.blockBytes(config(), transformer.cacheDtype());
+        if (cacheBytes > 0 && cacheBytes / blockBytes < one) {
+            throw new GossetException("the memory for keys and values has " + cacheBytes + " bytes, expected at least "
+                    + one * blockBytes + " for one sequence of " + context + " tokens");
+        }
+        long quarter = ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getTotalMemorySize() / 4;
+        long room = (cacheBytes > 0 ? cacheBytes : quarter) / blockBytes;
         int blocks = (int) Math.clamp(room, one, Math.multiplyExact(sequences, (long) one));
         return new CpuBatch(transformer, team, sequences, context, blocks);
     }

@@ -5,7 +5,6 @@ import dev.gosset.llm.sampling.LogProbabilities;
 import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.session.Engine;
 import dev.gosset.llm.session.Session;
-import dev.gosset.llm.session.Token;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
@@ -94,49 +93,38 @@ public final class TextGenerator implements AutoCloseable {
         long first = started;
         long last = started;
         int drawn = 0;
-        Tokenizer.Stream stream = tokenizer.streamAfter(prompt);
-        StopStrings stop = new StopStrings(options.stop());
         StringBuilder text = new StringBuilder();
-        int count = 0;
-        boolean ended = false;
         List<LogProbabilities> likely = new ArrayList<>();
         Sampler sampler = new Sampler(options.sampling(), prompt, options.mask(), options.logProbabilities());
+        GeneratedText generated;
         try (Session session = engine.admit(prompt, sampler, options.maxTokens(), endTokens)) {
-            for (Token token = session.next(); token != null && !stop.found(); token = session.next()) {
-                last = session.drawnAt();
-                first = drawn++ == 0 ? last : first;
-                if (token.logProbabilities() != null) {
-                    likely.add(token.logProbabilities());
+            generated = new GeneratedText(
+                    session, tokenizer.streamAfter(prompt), options.stop(), endTokens, options.maxTokens());
+            for (GeneratedText.Piece piece = generated.next(); piece != null; piece = generated.next()) {
+                if (piece.token() != null) {
+                    last = session.drawnAt();
+                    first = drawn++ == 0 ? last : first;
+                    if (piece.token().logProbabilities() != null) {
+                        likely.add(piece.token().logProbabilities());
+                    }
                 }
-                ended = endTokens.contains(token.id());
-                if (!ended) {
-                    count++;
-                    emit(stop.accept(stream.next(token.id())), text, sink);
+                if (!piece.text().isEmpty()) {
+                    text.append(piece.text());
+                    sink.accept(piece.text());
                 }
             }
         } catch (FormatException e) {
             // Logits that are no numbers.
             throw new FormatException(name + ": " + e.getMessage(), e);
         }
-        emit(stop.accept(stream.end()), text, sink);
-        emit(stop.end(), text, sink);
         return new Result(
                 text.toString(),
                 prompt.length,
-                count,
-                stop.found()
-                        ? End.STOP_STRING
-                        : ended ? End.STOP : count == options.maxTokens() ? End.MAX_TOKENS : End.CONTEXT_FULL,
+                generated.tokens(),
+                generated.end(),
                 (first - started) / 1e9,
                 (last - first) / 1e9,
                 List.copyOf(likely));
-    }
-
-    private static void emit(String piece, StringBuilder text, Consumer<String> sink) {
-        if (!piece.isEmpty()) {
-            text.append(piece);
-            sink.accept(piece);
-        }
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.gosset.llm.sampling;
 
 import dev.gosset.core.FormatException;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /**
@@ -13,6 +14,9 @@ public final class Sampler {
     private final LogitRules rules;
     private final TokenMask mask;
     private final int top;
+    /** Of each token of the prompt but the first; null where they are not told. */
+    private final LogProbabilities[] ofPrompt;
+
     private LogProbabilities last;
     private long drawn;
     /** Logits that rules and mask have changed. */
@@ -33,6 +37,14 @@ public final class Sampler {
      *     no log-probabilities at all
      */
     public Sampler(Sampling settings, int[] prompt, TokenMask mask, int logProbabilities) {
+        this(settings, prompt, mask, logProbabilities, false);
+    }
+
+    /**
+     * @param promptToo whether {@link #promptLogProbabilities} tells of the prompt's own tokens, as many as of drawn ones
+     */
+    public Sampler(Sampling settings, int[] prompt, TokenMask mask, int logProbabilities, boolean promptToo) {
+        this.ofPrompt = promptToo ? new LogProbabilities[Math.max(0, prompt.length - 1)] : null;
         this.settings = settings;
         this.random = new SplittableRandom(settings.seed());
         this.rules = settings.changesLogits() ? new LogitRules(settings, prompt) : null;
@@ -53,6 +65,28 @@ public final class Sampler {
     /** How likely the last token was; null where that was not asked for, or nothing was drawn yet. */
     public LogProbabilities logProbabilities() {
         return last;
+    }
+
+    /** Whether the logits behind every token of the prompt are wanted, not only those behind the last. */
+    public boolean readsPrompt() {
+        return ofPrompt != null;
+    }
+
+    /**
+     * Takes the logits behind a token of the prompt. Different tokens may come from different threads.
+     *
+     * @param next the number of the prompt's token that follows, from 1
+     */
+    public void readPrompt(int next, int token, float[] logits) {
+        ofPrompt[next - 1] = LogProbabilities.of(logits, token, top);
+    }
+
+    /**
+     * How likely each token of the prompt but the first was, in order: once a token was drawn. Empty where that was not asked
+     * for.
+     */
+    public List<LogProbabilities> promptLogProbabilities() {
+        return ofPrompt == null ? List.of() : List.of(ofPrompt);
     }
 
     /**

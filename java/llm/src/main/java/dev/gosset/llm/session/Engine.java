@@ -3,16 +3,15 @@ package dev.gosset.llm.session;
 import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.sampling.Sampler;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.Queue;
 import java.util.Set;
 
 /**
  * Runs the sessions of one model, all together: one thread that owns the batch and steps it. Sessions begin in the order in
- * which they were asked for, as soon as there is memory for all that they may need. Thread-safe; nothing is computed under a lock.
+ * which they were asked for, those of several owners in turn, as soon as there is memory for all that they may need. Thread-safe;
+ * nothing is computed under a lock.
  */
 public final class Engine implements AutoCloseable {
     private final Batch batch;
@@ -21,18 +20,34 @@ public final class Engine implements AutoCloseable {
     /** Guards {@link #waiting} and {@link #closed}. */
     private final Object lock = new Object();
 
-    private final Queue<Session> waiting = new ArrayDeque<>();
+    private final Waiting waiting = new Waiting();
+    private final long mostWaiting;
     private boolean closed;
     /** The thread's alone. */
     private final List<Session> running = new ArrayList<>();
+
+    private long steps;
+    private long drawnTokens;
+    private volatile EngineLoad load;
+    /** By {@link System#nanoTime}, 0 between steps. */
+    private volatile long stepBegan;
 
     /**
      * @param batch the engine's from here on, and closed with it
      * @param vocabulary tokens of the model
      */
     public Engine(Batch batch, int vocabulary) {
+        this(batch, vocabulary, Long.MAX_VALUE);
+    }
+
+    /**
+     * @param mostWaiting tokens that may wait, of prompts and of what they may become
+     */
+    public Engine(Batch batch, int vocabulary, long mostWaiting) {
         this.batch = batch;
         this.vocabulary = vocabulary;
+        this.mostWaiting = mostWaiting;
+        this.load = new EngineLoad(0, 0, 0, 0, batch.capacity(), 0, 0, 0);
         this.thread = Thread.ofPlatform().daemon().name("gosset-engine").start(this::run);
     }
 
@@ -52,21 +67,64 @@ public final class Engine implements AutoCloseable {
      * @throws IllegalStateException where the engine is closed
      */
     public Session admit(int[] prompt, Sampler sampler, int limit, Set<Integer> endTokens) {
+        return admit(prompt, List.of(sampler), limit, endTokens, this).getFirst();
+    }
+
+    /**
+     * Starts several sessions with one prompt. All but the first begin when that has drawn a token, so that the prompt is
+     * computed once.
+     *
+     * @param samplers one for each
+     * @param owner sessions of different owners begin in turn
+     * @throws QueueFullException where too many tokens wait already; then none is started
+     */
+    public List<Session> admit(int[] prompt, List<Sampler> samplers, int limit, Set<Integer> endTokens, Object owner) {
         if (prompt.length < 1 || prompt.length >= context() || limit < 1) {
             throw new IllegalArgumentException("a session has a prompt of 1 to " + (context() - 1)
                     + " tokens and a limit of at least 1, found " + prompt.length + " and " + limit);
         }
         ModelConfig.requireTokens(prompt, vocabulary);
         int most = Math.min(limit, context() - prompt.length + 1);
-        Session session = new Session(this, prompt.clone(), sampler, most, Set.copyOf(endTokens));
+        List<Session> sessions = new ArrayList<>();
+        for (Sampler sampler : samplers) {
+            Session first = sessions.isEmpty() ? null : sessions.getFirst();
+            sessions.add(new Session(this, owner, first, prompt.clone(), sampler, most, Set.copyOf(endTokens)));
+        }
         synchronized (lock) {
             if (closed) {
                 throw closedFailure();
             }
-            waiting.add(session);
+            long tokens = sessions.stream().mapToLong(Session::tokens).sum();
+            if (tokens > mostWaiting - waiting.tokens()) {
+                throw new QueueFullException(tokens, waiting.tokens(), mostWaiting);
+            }
+            sessions.forEach(waiting::add);
             lock.notifyAll();
         }
-        return session;
+        return sessions;
+    }
+
+    /** What runs and waits now. */
+    public EngineLoad load() {
+        EngineLoad last = load;
+        long began = stepBegan;
+        double seconds = began == 0 ? 0 : (System.nanoTime() - began) / 1e9;
+        synchronized (lock) {
+            return new EngineLoad(
+                    waiting.size(),
+                    waiting.tokens(),
+                    last.running(),
+                    last.memoryInUse(),
+                    last.memory(),
+                    last.steps(),
+                    last.drawn(),
+                    seconds);
+        }
+    }
+
+    /** Where the engine's thread is now, for a report on a step that does not end. */
+    public StackTraceElement[] stackTrace() {
+        return thread.getStackTrace();
     }
 
     private static IllegalStateException closedFailure() {
@@ -85,9 +143,11 @@ public final class Engine implements AutoCloseable {
             while (awaitWork()) {
                 running.removeIf(this::dropCancelled);
                 admitWaiting();
+                sayLoad();
                 if (!running.isEmpty()) {
                     step();
                 }
+                sayLoad();
             }
             endAll(closedFailure());
         } catch (Throwable e) {
@@ -101,7 +161,7 @@ public final class Engine implements AutoCloseable {
     /** Waits for sessions; false when the engine is closed. */
     private boolean awaitWork() {
         synchronized (lock) {
-            while (!closed && waiting.isEmpty() && running.isEmpty()) {
+            while (!closed && waiting.size() == 0 && running.isEmpty()) {
                 try {
                     lock.wait();
                 } catch (InterruptedException e) {
@@ -111,6 +171,10 @@ public final class Engine implements AutoCloseable {
             }
             return !closed;
         }
+    }
+
+    private void sayLoad() {
+        load = new EngineLoad(0, 0, running.size(), batch.inUse(), batch.capacity(), steps, drawnTokens, 0);
     }
 
     private boolean dropCancelled(Session session) {
@@ -124,8 +188,8 @@ public final class Engine implements AutoCloseable {
         while (true) {
             Session next;
             synchronized (lock) {
-                waiting.removeIf(Session::isCancelled);
-                next = waiting.peek();
+                waiting.dropCancelled();
+                next = waiting.next();
             }
             if (next == null) {
                 return;
@@ -133,7 +197,7 @@ public final class Engine implements AutoCloseable {
             try {
                 Optional<Batch.Sequence> sequence = batch.admit(next.prompt, next.sampler, next.most);
                 if (sequence.isPresent()) {
-                    next.sequence = sequence.get();
+                    next.begin(sequence.get());
                     running.add(next);
                 } else if (running.isEmpty()) {
                     next.end(new IllegalStateException("a session of " + (next.prompt.length + next.most - 1)
@@ -152,13 +216,18 @@ public final class Engine implements AutoCloseable {
 
     private void step() {
         List<Batch.Drawn> drawn;
+        stepBegan = System.nanoTime();
         try {
             drawn = batch.step();
         } catch (RuntimeException | Error e) {
             // What the step has left of any sequence is unknown.
             endRunning(e);
             return;
+        } finally {
+            stepBegan = 0;
+            steps++;
         }
+        drawnTokens += drawn.size();
         long done = System.nanoTime();
         for (Batch.Drawn d : drawn) {
             Session session = running.stream()
@@ -166,8 +235,8 @@ public final class Engine implements AutoCloseable {
                     .findFirst()
                     .orElseThrow();
             if (d.failure() == null) {
+                session.drawn = session.drawn + 1;
                 session.offer(new Token(d.token(), d.logProbabilities()), done);
-                session.drawn++;
             }
             if (d.failure() != null || session.drawn == session.most || session.endTokens.contains(d.token())) {
                 running.remove(session);
@@ -194,10 +263,10 @@ public final class Engine implements AutoCloseable {
         List<Session> left;
         synchronized (lock) {
             closed = true;
-            left = List.copyOf(waiting);
-            waiting.clear();
+            left = waiting.removeAll();
         }
         left.forEach(s -> s.end(why));
+        sayLoad();
     }
 
     /**

@@ -11,6 +11,10 @@ import java.util.concurrent.CancellationException;
  * One generation: tokens as an {@link Engine} draws them, from any thread. Closing cancels what is still to come.
  */
 public final class Session implements AutoCloseable {
+    final Object owner;
+    /** The session whose prompt this one shares, null where there is none. */
+    private final Session first;
+
     final int[] prompt;
     final Sampler sampler;
     final int most;
@@ -18,8 +22,10 @@ public final class Session implements AutoCloseable {
     /** The engine's thread alone: what the batch calls it, once it is admitted, and how many tokens were drawn. */
     Batch.Sequence sequence;
 
-    int drawn;
+    /** Written by the engine's thread alone. */
+    volatile int drawn;
 
+    private volatile int cachedTokens;
     private final Engine engine;
     private final Queue<Drawn> tokens = new ArrayDeque<>();
     private long drawnAt;
@@ -30,12 +36,45 @@ public final class Session implements AutoCloseable {
     /** What was drawn and not read. */
     private record Drawn(Token token, long nanos) {}
 
-    Session(Engine engine, int[] prompt, Sampler sampler, int most, Set<Integer> endTokens) {
+    Session(
+            Engine engine,
+            Object owner,
+            Session first,
+            int[] prompt,
+            Sampler sampler,
+            int most,
+            Set<Integer> endTokens) {
         this.engine = engine;
+        this.owner = owner;
+        this.first = first;
         this.prompt = prompt;
         this.sampler = sampler;
         this.most = most;
         this.endTokens = endTokens;
+    }
+
+    /** What this may come to at most. */
+    long tokens() {
+        return (long) prompt.length + most;
+    }
+
+    /** Whether the session with the same prompt, if there is one, has computed it or never will. */
+    boolean mayBegin() {
+        return first == null || first.drawn > 0 || first.isOver();
+    }
+
+    private synchronized boolean isOver() {
+        return ended || cancelled;
+    }
+
+    void begin(Batch.Sequence s) {
+        sequence = s;
+        cachedTokens = s.cachedTokens();
+    }
+
+    /** Tokens of the prompt that were not computed, for the memory still had them; known once there is a token. */
+    public int cachedTokens() {
+        return cachedTokens;
     }
 
     /**

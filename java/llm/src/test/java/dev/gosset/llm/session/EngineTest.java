@@ -55,6 +55,11 @@ class EngineTest {
             final int first;
             int next = 10;
 
+            @Override
+            public int cachedTokens() {
+                return 0;
+            }
+
             Running(int first) {
                 this.first = first;
             }
@@ -104,6 +109,11 @@ class EngineTest {
         @Override
         public synchronized int inUse() {
             return running.size();
+        }
+
+        @Override
+        public int capacity() {
+            return room;
         }
 
         @Override

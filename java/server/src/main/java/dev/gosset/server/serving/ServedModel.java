@@ -1,0 +1,170 @@
+package dev.gosset.server.serving;
+
+import dev.gosset.core.FormatException;
+import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.model.ModelSummary;
+import dev.gosset.llm.sampling.Sampling;
+import dev.gosset.llm.session.Engine;
+import dev.gosset.llm.session.EngineLoad;
+import dev.gosset.llm.session.QueueFullException;
+import dev.gosset.llm.tokenizer.Tokenizer;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** The model that is served: where requests become tokens and go into the engine. Thread-safe. */
+public final class ServedModel {
+    private final LanguageModel model;
+    private final Engine engine;
+    private final Metrics metrics;
+    private final String name;
+    private final Set<Integer> endTokens;
+    private final Sampling sampling;
+    private final Instant loaded = Instant.now();
+    private volatile boolean closing;
+
+    /**
+     * @param engine of this model
+     */
+    public ServedModel(LanguageModel model, Engine engine, Metrics metrics) {
+        this.model = model;
+        this.engine = engine;
+        this.metrics = metrics;
+        Path directory = model.model().directory().path().toAbsolutePath().normalize();
+        this.name = String.valueOf(directory.getFileName());
+        this.endTokens = model.endTokens();
+        this.sampling = model.sampling();
+    }
+
+    /** What clients call it: the name of its directory. */
+    public String name() {
+        return name;
+    }
+
+    public Tokenizer tokenizer() {
+        return model.tokenizer();
+    }
+
+    /** How it is sampled where nobody says otherwise. */
+    public Sampling sampling() {
+        return sampling;
+    }
+
+    public int context() {
+        return engine.context();
+    }
+
+    public Instant loaded() {
+        return loaded;
+    }
+
+    /** What its directory holds; reads it anew. */
+    public ModelSummary summary() {
+        return ModelSummary.of(model.model().directory().path());
+    }
+
+    /** Ids of tokens are below it. */
+    public int vocabulary() {
+        return model.config().vocabularySize();
+    }
+
+    Engine engine() {
+        return engine;
+    }
+
+    public EngineLoad load() {
+        return engine.load();
+    }
+
+    Metrics metrics() {
+        return metrics;
+    }
+
+    Set<Integer> endTokens() {
+        return endTokens;
+    }
+
+    boolean isClosing() {
+        return closing;
+    }
+
+    /** Failures from here on are the server's end. */
+    public void close() {
+        closing = true;
+        engine.close();
+    }
+
+    /**
+     * @throws ApiException where a request is for another model
+     */
+    public void requireName(String asked) {
+        if (asked != null && !asked.equals(name) && !asked.equals(name + ":latest")) {
+            throw ApiException.refused(
+                    404, "model_not_found", "the model '" + asked + "' is not served, '" + name + "' is");
+        }
+    }
+
+    /**
+     * The tokens of a conversation in the model's own form.
+     *
+     * @param more variables for the template
+     */
+    public int[] tokens(List<Map<String, Object>> messages, Map<String, Object> more) {
+        try {
+            // The template itself writes the special tokens.
+            return tokenizer().encode(tokenizer().chatTemplate().render(messages, true, more), false);
+        } catch (FormatException e) {
+            throw ApiException.invalid("messages", withoutPaths(e.getMessage()));
+        }
+    }
+
+    /** Whether it has a form for conversations. */
+    public boolean chats() {
+        try {
+            tokenizer().chatTemplate();
+            return true;
+        } catch (FormatException e) {
+            return false;
+        }
+    }
+
+    /** A message without what it tells of this machine. */
+    public String withoutPaths(String message) {
+        Path directory = model.model().directory().path();
+        return message.replace(directory + "/", "")
+                .replace(directory.toAbsolutePath() + "/", "")
+                .replace(directory.toString(), name);
+    }
+
+    /**
+     * Puts a request into the engine.
+     *
+     * @param field that holds the prompt, for messages
+     * @param owner those of different owners begin in turn
+     * @throws ApiException where it does not fit, or too much waits
+     */
+    public Generation start(List<Choice> choices, String field, Object owner) {
+        for (Choice choice : choices) {
+            int length = choice.prompt().length;
+            if (length == 0) {
+                throw ApiException.invalid(field, "the prompt is empty and the tokenizer adds no token in front");
+            }
+            if (length >= context()) {
+                throw ApiException.invalid(
+                        field,
+                        "context_length_exceeded",
+                        "the prompt has " + length + " tokens, the context holds " + context()
+                                + " and needs room for at least one more; prompts are never cut");
+            }
+        }
+        try {
+            return new Generation(this, choices, owner);
+        } catch (QueueFullException e) {
+            throw ApiException.later(429, "queue_full", metrics.secondsToServe(engine.load()), e.getMessage());
+        } catch (IllegalStateException e) {
+            throw ApiException.later(503, "stopping", 5, "the server stops");
+        }
+    }
+}
