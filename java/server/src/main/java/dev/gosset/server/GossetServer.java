@@ -165,10 +165,15 @@ public final class GossetServer implements AutoCloseable {
     private void health(Exchange exchange) throws IOException {
         EngineLoad load = load();
         String status;
+        ServedModel served;
         synchronized (lock) {
+            served = model;
             status = stopping
                     ? "stopping"
                     : load == null ? "loading" : load.stepSeconds() > STUCK_SECONDS ? "stuck" : "ok";
+        }
+        if (status.equals("stuck")) {
+            LOG.log(System.Logger.Level.ERROR, "a step takes longer than {0} s, at\n  {1}", STUCK_SECONDS, served.stackTrace());
         }
         ObjectNode node = Json.MAPPER.createObjectNode().put("status", status);
         exchange.answer(status.equals("ok") ? 200 : 503, JSON, node.toString().getBytes(StandardCharsets.UTF_8));

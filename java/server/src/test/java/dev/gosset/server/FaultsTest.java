@@ -192,7 +192,7 @@ class FaultsTest {
         }
     }
 
-    /** A stream that nobody reads ends, and so does its handler; again and again, so that a connection that is not forgotten would show. */
+    /** A stream that nobody reads ends, and so does its handler. */
     @Test
     void aStalledReaderIsClosed() throws Exception {
         CountDownLatch ended = new CountDownLatch(1);

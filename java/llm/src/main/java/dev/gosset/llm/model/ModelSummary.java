@@ -52,36 +52,41 @@ public record ModelSummary(
     public static ModelSummary of(Path directory) {
         try (ThreadTeam team = new ThreadTeam(1);
                 Model model = Model.openStored(directory, team)) {
-            List<Entry> entries = new ArrayList<>();
-            ModelConfig config = model.config();
-            ModelPlan plan = model.plan();
-            WeightSource weights = model.weights();
-            entries.add(entry(weights.tensor(plan.embedding())));
-            long linearWeights = 0;
-            long linearBytes = 0;
-            for (BlockPlan block : plan.blocks()) {
-                block.tensors().forEach(tensor -> entries.add(entry(weights.tensor(tensor))));
-                for (LinearGroup group : block.groups()) {
-                    int first = entries.size();
-                    linear(entries, weights, group);
-                    for (Entry e : entries.subList(first, entries.size())) {
-                        linearWeights += elements(e.shape());
-                        linearBytes += e.bytes();
-                    }
-                    weights.bias(group).forEach(piece -> entries.add(entry(piece)));
-                }
-            }
-            entries.add(entry(weights.tensor(plan.finalNorm().weight())));
-            plan.head().ifPresent(head -> entries.add(entry(weights.tensor(head))));
-            return new ModelSummary(
-                    model.directory().kind(),
-                    config,
-                    List.copyOf(entries),
-                    entries.stream().mapToLong(e -> elements(e.shape())).sum(),
-                    linearWeights,
-                    8.0 * linearBytes / linearWeights,
-                    entries.stream().mapToLong(Entry::bytes).sum());
+            return of(model);
         }
+    }
+
+    /** Looks at a model that is open. */
+    public static ModelSummary of(Model model) {
+        List<Entry> entries = new ArrayList<>();
+        ModelConfig config = model.config();
+        ModelPlan plan = model.plan();
+        WeightSource weights = model.weights();
+        entries.add(entry(weights.tensor(plan.embedding())));
+        long linearWeights = 0;
+        long linearBytes = 0;
+        for (BlockPlan block : plan.blocks()) {
+            block.tensors().forEach(tensor -> entries.add(entry(weights.tensor(tensor))));
+            for (LinearGroup group : block.groups()) {
+                int first = entries.size();
+                linear(entries, weights, group);
+                for (Entry e : entries.subList(first, entries.size())) {
+                    linearWeights += elements(e.shape());
+                    linearBytes += e.bytes();
+                }
+                weights.bias(group).forEach(piece -> entries.add(entry(piece)));
+            }
+        }
+        entries.add(entry(weights.tensor(plan.finalNorm().weight())));
+        plan.head().ifPresent(head -> entries.add(entry(weights.tensor(head))));
+        return new ModelSummary(
+                model.directory().kind(),
+                config,
+                List.copyOf(entries),
+                entries.stream().mapToLong(e -> elements(e.shape())).sum(),
+                linearWeights,
+                8.0 * linearBytes / linearWeights,
+                entries.stream().mapToLong(Entry::bytes).sum());
     }
 
     private static void linear(List<Entry> entries, WeightSource weights, LinearGroup group) {

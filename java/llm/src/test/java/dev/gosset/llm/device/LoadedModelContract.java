@@ -2,6 +2,7 @@ package dev.gosset.llm.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.codebook.Codebook;
@@ -326,6 +327,36 @@ public abstract class LoadedModelContract {
     }
 
     /** A model that computes no numbers writes nothing. */
+    /** Also where the memory still has the prompt, and in pieces. */
+    @Test
+    void promptsTellHowLikelyTheyWere() {
+        try (Model model = Model.open(TinyModels.directory("llama"));
+                LoadedModel loaded = load(model, team);
+                Engine engine = new Engine(loaded.batch(2, 160), model.config().vocabularySize())) {
+            int[] prompt = new SplittableRandom(4).ints(130, 3, 90).toArray();
+            double[] expected = new double[prompt.length];
+            loaded.logits(prompt, 0, prompt.length - 1, (first, logits) -> {
+                for (int i = 0; i < logits.rows(); i++) {
+                    double sum = 0;
+                    for (int t = 0; t < logits.cols(); t++) {
+                        sum += Math.exp(logits.get(i, t));
+                    }
+                    expected[first + i + 1] = logits.get(i, prompt[first + i + 1]) - Math.log(sum);
+                }
+            });
+            for (int round = 0; round < 2; round++) {
+                Sampler sampler = new Sampler(Sampling.greedy(), prompt, null, 1, true);
+                ids(engine.admit(prompt, sampler, 2, Set.of()));
+                assertThat(sampler.promptLogProbabilities()).hasSize(prompt.length - 1);
+                for (int i = 1; i < prompt.length; i++) {
+                    var likely = sampler.promptLogProbabilities().get(i - 1);
+                    assertThat(likely.token()).isEqualTo(prompt[i]);
+                    assertThat(likely.logProbability()).isCloseTo(expected[i], within(2e-2));
+                }
+            }
+        }
+    }
+
     @Test
     void logitsThatAreNoNumbersAreAnError() throws IOException {
         Path broken = TinyModels.copyWithoutNumbers("llama", temporary.resolve("broken"));

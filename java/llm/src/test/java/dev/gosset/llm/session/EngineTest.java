@@ -211,6 +211,87 @@ class EngineTest {
         }
     }
 
+    /** Whoever asks for much does not keep others waiting. */
+    @Test
+    void ownersBeginInTurn() {
+        Steps steps = new Steps();
+        steps.room = 1;
+        try (Engine engine = new Engine(steps, 50)) {
+            Session running = session(engine, 0, 2);
+            await(() -> steps.inStep);
+            List<Session> greedy = new ArrayList<>();
+            for (int i = 0; i < 3; i++) {
+                greedy.add(engine.admit(new int[] {10 + i}, List.of(GREEDY), 1, Set.of(), "greedy")
+                        .getFirst());
+            }
+            Session other = engine.admit(new int[] {20}, List.of(GREEDY), 1, Set.of(), "other")
+                    .getFirst();
+            assertThat(engine.load().waiting()).isEqualTo(4);
+            assertThat(engine.load().waitingTokens()).isEqualTo(8);
+            steps.permits.release(6);
+            for (Session s : List.of(running, greedy.get(0), greedy.get(1), greedy.get(2), other)) {
+                all(s);
+            }
+            assertThat(greedy.get(0).drawnAt()).isLessThan(other.drawnAt());
+            assertThat(other.drawnAt()).isLessThan(greedy.get(1).drawnAt());
+            assertThat(greedy.get(1).drawnAt()).isLessThan(greedy.get(2).drawnAt());
+            await(() -> engine.load().running() == 0);
+            assertThat(engine.load())
+                    .isEqualTo(new EngineLoad(0, 0, 0, 0, 1, 6, 6, 0));
+        }
+    }
+
+    @Test
+    void whatMayWaitIsBounded() throws Exception {
+        Steps steps = new Steps();
+        steps.room = 1;
+        try (Engine engine = new Engine(steps, 50, 30)) {
+            Session running = session(engine, 0, 2);
+            await(() -> steps.inStep);
+            Session waiting = session(engine, 1, 18);
+            assertThatThrownBy(() -> session(engine, 2, 9))
+                    .isInstanceOf(QueueFullException.class)
+                    .hasMessage("11 tokens were asked for and 20 wait, more together than the 30 that may wait");
+            Session last = session(engine, 2, 8);
+            // None of several is started where not all may wait.
+            assertThatThrownBy(
+                            () -> engine.admit(new int[] {3}, List.of(GREEDY, GREEDY), 1, Set.of(), "other"))
+                    .isInstanceOf(QueueFullException.class);
+            waiting.cancel();
+            steps.permits.release(1);
+            await(() -> engine.load().waiting() == 1);
+            session(engine, 3, 18).cancel();
+            steps.permits.release(1000);
+            assertThat(all(running)).hasSize(2);
+            assertThat(all(last)).hasSize(8);
+        }
+    }
+
+    /** The others of one prompt begin when it is computed, or never will be. */
+    @Test
+    void sessionsOfOnePromptWaitForTheFirst() throws Exception {
+        for (boolean cancelled : new boolean[] {false, true}) {
+            Steps steps = new Steps();
+            steps.room = 3;
+            try (Engine engine = new Engine(steps, 50)) {
+                List<Session> sessions =
+                        engine.admit(new int[] {1, 2}, List.of(GREEDY, GREEDY, GREEDY), 4, Set.of(), "owner");
+                await(() -> steps.inStep);
+                assertThat(steps.inUse()).isEqualTo(1);
+                if (cancelled) {
+                    sessions.getFirst().cancel();
+                }
+                steps.permits.release(1);
+                await(() -> steps.done.availablePermits() == 1 && steps.inStep);
+                assertThat(steps.inUse()).isEqualTo(cancelled ? 2 : 3);
+                steps.permits.release(100);
+                for (Session session : cancelled ? sessions.subList(1, 3) : sessions) {
+                    assertThat(all(session)).containsExactly(10, 11, 12, 13);
+                }
+            }
+        }
+    }
+
     @Test
     void aSessionThatNothingCanHoldFails() {
         Steps steps = new Steps();

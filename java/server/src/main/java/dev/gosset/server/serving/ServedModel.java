@@ -10,9 +10,11 @@ import dev.gosset.llm.session.QueueFullException;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** The model that is served: where requests become tokens and go into the engine. Thread-safe. */
 public final class ServedModel {
@@ -23,6 +25,7 @@ public final class ServedModel {
     private final Set<Integer> endTokens;
     private final Sampling sampling;
     private final Instant loaded = Instant.now();
+    private ModelSummary summary;
     private volatile boolean closing;
 
     /**
@@ -60,9 +63,12 @@ public final class ServedModel {
         return loaded;
     }
 
-    /** What its directory holds; reads it anew. */
-    public ModelSummary summary() {
-        return ModelSummary.of(model.model().directory().path());
+    /** What its directory holds. */
+    public synchronized ModelSummary summary() {
+        if (summary == null) {
+            summary = ModelSummary.of(model.model());
+        }
+        return summary;
     }
 
     /** Ids of tokens are below it. */
@@ -76,6 +82,11 @@ public final class ServedModel {
 
     public EngineLoad load() {
         return engine.load();
+    }
+
+    /** Where the engine is now, line by line. */
+    public String stackTrace() {
+        return Arrays.stream(engine.stackTrace()).map(String::valueOf).collect(Collectors.joining("\n  "));
     }
 
     Metrics metrics() {

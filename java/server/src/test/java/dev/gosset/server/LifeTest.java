@@ -1,0 +1,144 @@
+package dev.gosset.server;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gosset.core.GossetException;
+import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Loading, stopping, and who may ask. */
+@Timeout(60)
+class LifeTest {
+    private static final String COMPLETIONS = "/v1/completions";
+    private static final String LONG =
+            "{\"prompt\": \"w5\", \"stream\": true, \"max_tokens\": 3000, \"logit_bias\": {\"2\": -100}}";
+
+    @TempDir
+    private Path temporary;
+
+    private static ServerSettings settings() {
+        return ServerSettings.of(4096).withParallel(2);
+    }
+
+    @Test
+    void whileTheModelIsLoadedItSaysSo() throws Exception {
+        try (Served served = new Served(temporary, settings())) {
+            assertThat(served.get("/health").statusCode()).isEqualTo(503);
+            HttpResponse<String> answer = served.post(COMPLETIONS, "{}");
+            assertThat(answer.statusCode()).isEqualTo(503);
+            assertThat(answer.headers().firstValue("Retry-After")).isPresent();
+            assertThat(served.get("/metrics").statusCode()).isEqualTo(200);
+            served.server.serve(served.model);
+            assertThat(served.get("/health").statusCode()).isEqualTo(200);
+        }
+    }
+
+    @Test
+    void aStopLetsAnswersEnd() throws Exception {
+        try (Served served = Served.start(temporary, settings())) {
+            CompletableFuture<HttpResponse<String>> answer = CompletableFuture.supplyAsync(() -> {
+                try {
+                    return served.post(COMPLETIONS, LONG);
+                } catch (Exception e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+            while (served.server.load().running() == 0) {
+                Thread.sleep(1);
+            }
+            CompletableFuture<Void> stopped = CompletableFuture.runAsync(served.server::close);
+            HttpResponse<String> refused = served.post(COMPLETIONS, LONG);
+            while (refused.statusCode() == 200) {
+                refused = served.post(COMPLETIONS, LONG);
+            }
+            assertThat(refused.statusCode()).isEqualTo(503);
+            assertThat(answer.get(30, TimeUnit.SECONDS).body())
+                    .contains("\"finish_reason\":\"length\"")
+                    .endsWith("data: [DONE]\n\n");
+            stopped.get(30, TimeUnit.SECONDS);
+            assertThatThrownBy(() -> served.get("/health")).isInstanceOf(java.io.IOException.class);
+        }
+    }
+
+    @Test
+    void whatDoesNotEndInTimeIsToldSo() throws Exception {
+        try (Served served = Served.start(temporary, settings().withGrace(Duration.ofMillis(50)))) {
+            try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), served.server.port())) {
+                OutputStream out = socket.getOutputStream();
+                out.write(("POST " + COMPLETIONS + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + LONG.length()
+                                + "\r\n\r\n" + LONG)
+                        .getBytes(StandardCharsets.UTF_8));
+                while (served.server.load().drawn() == 0) {
+                    Thread.sleep(1);
+                }
+                served.server.close();
+                assertThat(new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                        .contains("the server stops");
+            }
+        }
+    }
+
+    @Test
+    void theKeyIsNeeded() throws Exception {
+        try (Served served = Served.start(temporary, settings().withApiKey("secret"))) {
+            assertThat(served.get("/health").statusCode()).isEqualTo(200);
+            for (String path : List.of("/v1/models", "/metrics", "/api/tags")) {
+                assertThat(served.get(path).statusCode()).isEqualTo(401);
+                assertThat(served.get(path, "Authorization", "Bearer secre").statusCode())
+                        .isEqualTo(401);
+                assertThat(served.get(path, "Authorization", "Bearer secret").statusCode())
+                        .isEqualTo(200);
+            }
+        }
+    }
+
+    @Test
+    void webPagesOfOthersMayNotAsk() throws Exception {
+        ServerSettings open = settings();
+        ServerSettings named = new ServerSettings(
+                open.host(), 0, 256, 1, 0, null, List.of("https://example.org"), Duration.ofSeconds(1));
+        try (Served served = Served.start(temporary, named)) {
+            String evil = "https://evil.example";
+            assertThat(served.get("/v1/models", "Origin", evil).statusCode()).isEqualTo(403);
+            HttpResponse<String> answer = served.get("/v1/models", "Origin", "https://example.org");
+            assertThat(answer.statusCode()).isEqualTo(200);
+            assertThat(answer.headers().firstValue("Access-Control-Allow-Origin")).contains("https://example.org");
+            // A name of another machine that leads here.
+            try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), served.server.port())) {
+                socket.getOutputStream()
+                        .write("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+                                .getBytes(StandardCharsets.UTF_8));
+                assertThat(new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                        .startsWith("HTTP/1.1 403");
+            }
+        }
+    }
+
+    @Test
+    void memoryAndAddressesAreChecked() throws Exception {
+        ServerSettings s = settings();
+        ServerSettings little = new ServerSettings(
+                s.host(), 0, s.context(), 1, 1000, null, List.of(), Duration.ZERO);
+        try (Served served = new Served(temporary, little)) {
+            assertThatThrownBy(() -> served.server.serve(served.model))
+                    .isInstanceOf(GossetException.class)
+                    .hasMessageContaining("1000 bytes")
+                    .hasMessageContaining("4096 tokens");
+            assertThatThrownBy(() -> new GossetServer(s.withPort(served.server.port())))
+                    .isInstanceOf(GossetException.class)
+                    .hasMessageContaining("cannot listen");
+        }
+    }
+}
