@@ -229,7 +229,7 @@ public final class LanguageModel implements AutoCloseable {
 
     private TextGenerator newGenerator(int sequences, int context) {
         Engine engine = newEngine(sequences, context, 0, Long.MAX_VALUE);
-        return new TextGenerator(model.directory().path().toString(), engine, tokenizer, endTokens());
+        return new TextGenerator(directory().toString(), engine, tokenizer, endTokens());
     }
 
     /**
@@ -262,7 +262,7 @@ public final class LanguageModel implements AutoCloseable {
      * @throws FormatException where generation_config.json holds something it must not
      */
     public Sampling sampling() {
-        return GenerationConfig.sampling(model.directory().path());
+        return GenerationConfig.sampling(directory());
     }
 
     /**
@@ -292,6 +292,11 @@ public final class LanguageModel implements AutoCloseable {
 
     public Tokenizer tokenizer() {
         return tokenizer;
+    }
+
+    /** The directory that it was opened from. */
+    public Path directory() {
+        return model.directory().path();
     }
 
     /** The directory and its weights. */

@@ -173,7 +173,11 @@ public final class GossetServer implements AutoCloseable {
                     : load == null ? "loading" : load.stepSeconds() > STUCK_SECONDS ? "stuck" : "ok";
         }
         if (status.equals("stuck")) {
-            LOG.log(System.Logger.Level.ERROR, "a step takes longer than {0} s, at\n  {1}", STUCK_SECONDS, served.stackTrace());
+            LOG.log(
+                    System.Logger.Level.ERROR,
+                    "a step takes longer than {0} s, at\n  {1}",
+                    STUCK_SECONDS,
+                    served.stackTrace());
         }
         ObjectNode node = Json.MAPPER.createObjectNode().put("status", status);
         exchange.answer(status.equals("ok") ? 200 : 503, JSON, node.toString().getBytes(StandardCharsets.UTF_8));

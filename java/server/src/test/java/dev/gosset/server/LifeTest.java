@@ -114,7 +114,8 @@ class LifeTest {
             assertThat(served.get("/v1/models", "Origin", evil).statusCode()).isEqualTo(403);
             HttpResponse<String> answer = served.get("/v1/models", "Origin", "https://example.org");
             assertThat(answer.statusCode()).isEqualTo(200);
-            assertThat(answer.headers().firstValue("Access-Control-Allow-Origin")).contains("https://example.org");
+            assertThat(answer.headers().firstValue("Access-Control-Allow-Origin"))
+                    .contains("https://example.org");
             // A name of another machine that leads here.
             try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), served.server.port())) {
                 socket.getOutputStream()
@@ -129,8 +130,7 @@ class LifeTest {
     @Test
     void memoryAndAddressesAreChecked() throws Exception {
         ServerSettings s = settings();
-        ServerSettings little = new ServerSettings(
-                s.host(), 0, s.context(), 1, 1000, null, List.of(), Duration.ZERO);
+        ServerSettings little = new ServerSettings(s.host(), 0, s.context(), 1, 1000, null, List.of(), Duration.ZERO);
         try (Served served = new Served(temporary, little)) {
             assertThatThrownBy(() -> served.server.serve(served.model))
                     .isInstanceOf(GossetException.class)

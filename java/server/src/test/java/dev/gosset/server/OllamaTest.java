@@ -45,7 +45,9 @@ class OllamaTest {
     }
 
     private static String library(String prompt) {
-        return served.model.generate(prompt, GenerationOptions.greedy(7), piece -> {}).text();
+        return served.model
+                .generate(prompt, GenerationOptions.greedy(7), piece -> {})
+                .text();
     }
 
     @Test
@@ -59,7 +61,10 @@ class OllamaTest {
         StringBuilder text = new StringBuilder();
         lines.forEach(l -> text.append(l.at("/message/content").textValue()));
         assertThat(text).hasToString(whole.at("/message/content").textValue());
-        assertThat(lines).extracting(l -> l.get("done").booleanValue()).endsWith(true).containsOnlyOnce(true);
+        assertThat(lines)
+                .extracting(l -> l.get("done").booleanValue())
+                .endsWith(true)
+                .containsOnlyOnce(true);
     }
 
     @Test
@@ -92,18 +97,23 @@ class OllamaTest {
                 "think | \"think\": true",
             })
     void whatIsNotSupportedIsRefusedByName(String field, String json) throws Exception {
-        assertThat(served.refused(400, "/api/chat", CHAT + json + "}").textValue()).contains(field);
+        assertThat(served.refused(400, "/api/chat", CHAT + json + "}").textValue())
+                .contains(field);
     }
 
     @Test
     void tellsWhichModelThereIs() throws Exception {
-        assertThat(Served.JSON.readTree(served.get("/api/tags").body()).at("/models/0/name").textValue())
+        assertThat(Served.JSON
+                        .readTree(served.get("/api/tags").body())
+                        .at("/models/0/name")
+                        .textValue())
                 .isEqualTo("tiny:latest");
         assertThat(served.ask("/api/show", "{\"model\": \"tiny\"}")
                         .at("/model_info/llama.context_length")
                         .intValue())
                 .isEqualTo(256);
-        assertThat(served.refused(404, "/api/show", "{\"model\": \"other\"}").textValue()).contains("'tiny'");
+        assertThat(served.refused(404, "/api/show", "{\"model\": \"other\"}").textValue())
+                .contains("'tiny'");
         assertThat(served.get("/api/version").body()).contains("version");
     }
 }

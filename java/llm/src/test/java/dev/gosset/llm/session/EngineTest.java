@@ -236,8 +236,7 @@ class EngineTest {
             assertThat(other.drawnAt()).isLessThan(greedy.get(1).drawnAt());
             assertThat(greedy.get(1).drawnAt()).isLessThan(greedy.get(2).drawnAt());
             await(() -> engine.load().running() == 0);
-            assertThat(engine.load())
-                    .isEqualTo(new EngineLoad(0, 0, 0, 0, 1, 6, 6, 0));
+            assertThat(engine.load()).isEqualTo(new EngineLoad(0, 0, 0, 0, 1, 6, 6, 0));
         }
     }
 
@@ -254,8 +253,7 @@ class EngineTest {
                     .hasMessage("11 tokens were asked for and 20 wait, more together than the 30 that may wait");
             Session last = session(engine, 2, 8);
             // None of several is started where not all may wait.
-            assertThatThrownBy(
-                            () -> engine.admit(new int[] {3}, List.of(GREEDY, GREEDY), 1, Set.of(), "other"))
+            assertThatThrownBy(() -> engine.admit(new int[] {3}, List.of(GREEDY, GREEDY), 1, Set.of(), "other"))
                     .isInstanceOf(QueueFullException.class);
             waiting.cancel();
             steps.permits.release(1);

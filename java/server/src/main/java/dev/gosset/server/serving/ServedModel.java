@@ -35,7 +35,7 @@ public final class ServedModel {
         this.model = model;
         this.engine = engine;
         this.metrics = metrics;
-        Path directory = model.model().directory().path().toAbsolutePath().normalize();
+        Path directory = model.directory().toAbsolutePath().normalize();
         this.name = String.valueOf(directory.getFileName());
         this.endTokens = model.endTokens();
         this.sampling = model.sampling();
@@ -143,7 +143,7 @@ public final class ServedModel {
 
     /** A message without what it tells of this machine. */
     public String withoutPaths(String message) {
-        Path directory = model.model().directory().path();
+        Path directory = model.directory();
         return message.replace(directory + "/", "")
                 .replace(directory.toAbsolutePath() + "/", "")
                 .replace(directory.toString(), name);
