@@ -30,6 +30,11 @@ final class CalibrationOptions {
             description = "Tokens per sequence; default: 2048, or the model's context where that is shorter.")
     private Integer context;
 
+    /** Tokens per sequence; 0 for the default. */
+    int context() {
+        return context == null ? 0 : context;
+    }
+
     /** The text to calibrate on, or null where {@code hessians} take its place. */
     CalibrationText settings(CommandSpec spec, Path hessians) {
         if (hessians != null) {
@@ -44,6 +49,6 @@ final class CalibrationOptions {
                     spec.commandLine(),
                     "--sequences must be at least 1 and --context at least 2, found " + sequences + " and " + context);
         }
-        return new CalibrationText(files, 0, sequences == null ? 0 : sequences, context == null ? 0 : context);
+        return new CalibrationText(files, 0, sequences == null ? 0 : sequences, context());
     }
 }

@@ -121,8 +121,7 @@ final class FinetuneCommand implements Runnable {
                     team,
                     progress);
             if (result.skipped() > 0) {
-                System.err.println(result.skipped() + " steps were left out, as their loss or gradient was not finite"
-                        + (result.skipped() < 5 ? "" : ": tuning ended there, with the best state before"));
+                System.err.println(TuningMessages.skipped(result));
             }
             if (common.json) {
                 Map<String, Object> fields = new LinkedHashMap<>();

@@ -5,14 +5,20 @@ import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.llm.calibration.CalibrationText;
+import dev.gosset.llm.finetune.TuningSettings;
+import dev.gosset.llm.quantize.Finetuning;
 import dev.gosset.llm.quantize.QuantizationDevices;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationReport;
+import dev.gosset.llm.quantize.QuantizationReport.TunedReport;
 import dev.gosset.llm.quantize.QuantizationSettings;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -95,6 +101,27 @@ final class QuantizeCommand implements Runnable {
     @Option(names = "--float64", description = "Round in float64 throughout: slower, reproducible across machines.")
     private boolean float64;
 
+    @Option(
+            names = "--finetune",
+            paramLabel = "none|block|full",
+            converter = StageConverter.class,
+            description =
+                    "Tune what is not a code: block, each block after the rounding of each of its linears; full, then the"
+                            + " whole model too. Default: ${DEFAULT-VALUE}.")
+    private Stage finetune = Stage.NONE;
+
+    @Option(
+            names = "--finetune-text",
+            paramLabel = "FILE|DIR",
+            description = "Text to tune on, as --calibration; default: what follows the calibration's sequences.")
+    private List<Path> tuningText = List.of();
+
+    @Option(
+            names = "--finetune-sequences",
+            paramLabel = "N",
+            description = "Sequences to tune on, of which the last quarter validates; default ${DEFAULT-VALUE}.")
+    private int tuningSequences = 128;
+
     @Option(names = "--resume", description = "Finish a run that was killed.")
     private boolean resume;
 
@@ -110,8 +137,8 @@ final class QuantizeCommand implements Runnable {
     @Override
     public void run() {
         QuantizationDevices devices = devices();
-        QuantizationSettings settings =
-                new QuantizationSettings(rounding(), seed, calibration.settings(spec, hessians), hessians);
+        QuantizationSettings settings = new QuantizationSettings(
+                rounding(), seed, calibration.settings(spec, hessians), hessians, finetuning());
         OutputFile.requireWritable(report);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
@@ -134,6 +161,56 @@ final class QuantizeCommand implements Runnable {
         return run.device.isCpu()
                 ? QuantizationDevices.CPU
                 : new QuantizationDevices(run.device, devices == null ? 0 : devices);
+    }
+
+    /** How much is tuned. */
+    private enum Stage {
+        NONE,
+        BLOCK,
+        FULL;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** Reads {@code --finetune}. */
+    static final class StageConverter implements CommandLine.ITypeConverter<Stage> {
+        @Override
+        public Stage convert(String text) {
+            for (Stage stage : Stage.values()) {
+                if (stage.toString().equals(text)) {
+                    return stage;
+                }
+            }
+            throw new CommandLine.TypeConversionException("expected none, block or full, found " + text);
+        }
+    }
+
+    private Finetuning finetuning() {
+        if (finetune == Stage.NONE) {
+            if (!tuningText.isEmpty()) {
+                throw new ParameterException(spec.commandLine(), "--finetune-text needs --finetune block or full");
+            }
+            return null;
+        }
+        if (tuningSequences < 2) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--finetune-sequences must be at least 2, one to tune on and one to validate, found "
+                            + tuningSequences);
+        }
+        if (hessians != null && tuningText.isEmpty()) {
+            throw new ParameterException(spec.commandLine(), "--finetune needs --finetune-text beside --hessians");
+        }
+        return new Finetuning(
+                tuningText.isEmpty()
+                        ? null
+                        : new CalibrationText(tuningText, 0, tuningSequences, calibration.context()),
+                tuningSequences,
+                TuningSettings.BLOCK,
+                finetune == Stage.FULL ? TuningSettings.MODEL : null);
     }
 
     private RoundingSettings rounding() {
@@ -177,6 +254,9 @@ final class QuantizeCommand implements Runnable {
             fields.put("filled_up_hessians", filledUp(r, Long.MAX_VALUE));
             fields.put("bytes", r.bytes());
             fields.put("seconds", r.seconds());
+            if (!r.tuning().isEmpty()) {
+                fields.put("tuning", r.tuning());
+            }
             if (!r.devices().isEmpty()) {
                 fields.put(
                         "devices",
@@ -186,6 +266,14 @@ final class QuantizeCommand implements Runnable {
             }
             common.printJson(fields);
             return;
+        }
+        for (TunedReport run : r.tuning()) {
+            if (run.result().skipped() > 0) {
+                System.err.println(run.name() + ": " + TuningMessages.skipped(run.result()));
+            }
+        }
+        if (!r.tuning().isEmpty()) {
+            System.out.println(TuningMessages.summary(r.tuning()));
         }
         System.out.printf(
                 Locale.ROOT,

@@ -77,6 +77,82 @@ final class KillTest {
     }
 
     @Test
+    void quantizeAndTune() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path text = Files.writeString(temporary.resolve("text.txt"), TinyModels.text(seed, 3000));
+        kill(
+                "quantize --finetune full",
+                Math.ceilDiv(KILLS, 3),
+                List.of(
+                        Moment.ANY,
+                        new Moment("out.partial/block-00000.part.arrow", 0.2),
+                        new Moment("out.partial/block-00001.tuning-2.arrow", 0.05),
+                        new Moment("out.partial/tuning.arrow", 0.05),
+                        Moment.RESULT),
+                out -> List.of(
+                        "quantize",
+                        model.toString(),
+                        "--out",
+                        out.toString(),
+                        "--calibration",
+                        text.toString(),
+                        "--sequences",
+                        "8",
+                        "--context",
+                        "64",
+                        "--finetune",
+                        "full",
+                        "--finetune-sequences",
+                        "16",
+                        "--threads",
+                        "1",
+                        "--resume"));
+    }
+
+    @Test
+    void finetune() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        Path text = Files.writeString(temporary.resolve("text.txt"), TinyModels.text(seed, 3000));
+        Path quantized = temporary.resolve("quantized");
+        Path log = temporary.resolve("log");
+        int exit = start(
+                        List.of(
+                                "quantize",
+                                model.toString(),
+                                "--out",
+                                quantized.toString(),
+                                "--calibration",
+                                text.toString(),
+                                "--sequences",
+                                "8",
+                                "--context",
+                                "64"),
+                        log)
+                .waitFor();
+        assertThat(exit).as(Files.readString(log)).isZero();
+        kill(
+                "finetune",
+                Math.ceilDiv(KILLS, 3),
+                List.of(Moment.ANY, new Moment("out.partial/tuning.arrow", 0.3), Moment.RESULT),
+                out -> List.of(
+                        "finetune",
+                        quantized.toString(),
+                        "--teacher",
+                        model.toString(),
+                        "--out",
+                        out.toString(),
+                        "--text",
+                        text.toString(),
+                        "--sequences",
+                        "32",
+                        "--context",
+                        "64",
+                        "--epochs",
+                        "4",
+                        "--resume"));
+    }
+
+    @Test
     void hessian() throws Exception {
         Path model = TinyModels.copy("llama", temporary.resolve("model"));
         Path text = Files.writeString(temporary.resolve("text.txt"), TinyModels.text(seed, 3000));

@@ -3,6 +3,7 @@ package dev.gosset.llm;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.gosset.llm.quantize.FinetuningRun;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -28,15 +29,14 @@ public final class DirectoryContent {
         }
     }
 
-    /** Every file with its bytes; of the report of a quantization all but the times. */
+    /** Every file with its bytes; of reports all but the times. */
     public static Map<String, String> of(Path directory) throws IOException {
         Map<String, String> content = new TreeMap<>();
         for (String name : names(directory)) {
             byte[] bytes = Files.readAllBytes(directory.resolve(name));
-            if (name.equals(QuantizationPipeline.REPORT)) {
+            if (name.equals(QuantizationPipeline.REPORT) || name.equals(FinetuningRun.REPORT)) {
                 JsonNode report = JSON.readTree(bytes);
-                ((ObjectNode) report).remove("seconds");
-                report.get("linears").forEach(l -> ((ObjectNode) l).remove("seconds"));
+                report.findParents("seconds").forEach(o -> ((ObjectNode) o).remove("seconds"));
                 bytes = JSON.writeValueAsBytes(report);
             }
             content.put(name, new String(bytes, StandardCharsets.ISO_8859_1));

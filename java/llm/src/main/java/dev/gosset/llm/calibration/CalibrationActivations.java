@@ -118,6 +118,25 @@ public final class CalibrationActivations implements AutoCloseable {
         }
     }
 
+    /**
+     * Runs one block over every sequence and keeps both what it got and what it made of that.
+     *
+     * @param outputs of the same sequences: overwritten by the block's outputs
+     */
+    public void advanceInto(
+            CalibrationActivations outputs, TransformerBlock block, Workspace workspace, Runnable afterSequence) {
+        for (int s = 0; s < hidden.length; s++) {
+            outputs.hidden[s].data().copyFrom(hidden[s].data());
+            block.forward(outputs.hidden[s], (group, input) -> {}, workspace);
+            afterSequence.run();
+        }
+    }
+
+    /** The number of sequences. */
+    public int count() {
+        return hidden.length;
+    }
+
     /** The hidden states of a sequence, tokens x hidden size. */
     public FloatMatrix sequence(int index) {
         return hidden[index];

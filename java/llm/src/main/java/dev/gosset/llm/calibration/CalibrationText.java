@@ -53,6 +53,19 @@ public record CalibrationText(List<Path> files, int skipped, int sequences, int 
         return context == 0 ? Math.min(DEFAULT_CONTEXT, config.maxPositions()) : context;
     }
 
+    /** How many sequences, none of them left out. */
+    public int countFor(ModelConfig config) {
+        if (sequences > 0) {
+            return sequences;
+        }
+        return files.isEmpty() ? Math.ceilDiv(WRITTEN_TOKENS, contextFor(config)) : DEFAULT_SEQUENCES;
+    }
+
+    /** This text with so many more sequences behind. */
+    public CalibrationText andMore(int more, ModelConfig config) {
+        return new CalibrationText(files, skipped, Math.addExact(countFor(config), more), context);
+    }
+
     /**
      * Reads, tokenizes and cuts the text, or has the model write it.
      *
@@ -70,14 +83,14 @@ public record CalibrationText(List<Path> files, int skipped, int sequences, int 
             return tokenize(tokenizer, model.config());
         }
         int length = contextFor(model.config());
-        int count = sequences == 0 ? Math.ceilDiv(WRITTEN_TOKENS, length) : sequences;
-        return new WrittenText(model, checksum.get(), tokenizer, count, length).sequences(directory, team, progress);
+        return new WrittenText(model, checksum.get(), tokenizer, countFor(model.config()), length)
+                .sequences(directory, team, progress);
     }
 
     /** Reads, tokenizes and cuts the text; there must be one. */
     public List<int[]> tokenize(Tokenizer tokenizer, ModelConfig config) {
         int length = contextFor(config);
-        int count = skipped + (sequences == 0 ? DEFAULT_SEQUENCES : sequences);
+        int count = skipped + countFor(config);
         long needed = (long) count * length;
         List<int[]> pieces = new ArrayList<>();
         long[] found = {0};

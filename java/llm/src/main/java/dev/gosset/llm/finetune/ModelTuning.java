@@ -40,7 +40,7 @@ import java.util.stream.IntStream;
  */
 public final class ModelTuning implements AutoCloseable {
     /** Rows that run together. */
-    private static final int ROWS = 4096;
+    static final int ROWS = 4096;
 
     private final Arena arena = Arena.ofShared();
     private final Parameters parameters = new Parameters();
@@ -226,7 +226,7 @@ public final class ModelTuning implements AutoCloseable {
         matrices.add(decoded);
         blocks.add(new TunableBlock(
                 block.plan(),
-                TunableBlock.Norms.of(block, parameters, settings.weightRate()),
+                TunableBlock.Norms.of(block.plan(), block::weight, parameters, settings.weightRate()),
                 linears,
                 block.rotary()));
     }

@@ -99,16 +99,22 @@ final class Parameters implements AutoCloseable {
 
         /** The value in float16, little-endian. */
         byte[] halves() {
-            ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(2 * count())).order(ByteOrder.LITTLE_ENDIAN);
-            for (long i = 0; i < count(); i++) {
-                bytes.putShort(Float.floatToFloat16(value.data().getAtIndex(FLOAT, i)));
-            }
-            return bytes.array();
+            return Parameters.halves(value);
         }
 
         private long count() {
             return (long) value.rows() * value.cols();
         }
+    }
+
+    /** A tensor in float16, little-endian. */
+    static byte[] halves(FloatMatrix value) {
+        long count = (long) value.rows() * value.cols();
+        ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(2 * count)).order(ByteOrder.LITTLE_ENDIAN);
+        for (long i = 0; i < count; i++) {
+            bytes.putShort(Float.floatToFloat16(value.data().getAtIndex(FLOAT, i)));
+        }
+        return bytes.array();
     }
 
     /** What a tensor is rounded to. */
@@ -153,6 +159,10 @@ final class Parameters implements AutoCloseable {
 
     List<Parameter> all() {
         return List.copyOf(all);
+    }
+
+    Parameter get(String name) {
+        return all.stream().filter(p -> p.name.equals(name)).findFirst().orElseThrow();
     }
 
     private interface Range {

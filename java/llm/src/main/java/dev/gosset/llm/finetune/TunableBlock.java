@@ -5,7 +5,6 @@ import dev.gosset.core.kernel.dense.VectorGradients;
 import dev.gosset.core.kernel.dense.VectorMath;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
-import dev.gosset.llm.cpu.TransformerBlock;
 import dev.gosset.llm.finetune.Parameters.Parameter;
 import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import dev.gosset.llm.plan.BlockPlan;
@@ -23,6 +22,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * A block with its way back, over several whole sequences of one length at once. Its own forward pass keeps what the way back
@@ -42,23 +42,23 @@ final class TunableBlock {
     /** The weights of a block's norms; query and key are null where the family has none. */
     record Norms(Parameter input, Parameter query, Parameter key, Parameter postAttention) {
         /** Those of a block of the model, tuned by their relative change, under the names that they have in weight files. */
-        static Norms of(TransformerBlock block, Parameters parameters, double rate) {
-            BlockPlan plan = block.plan();
+        static Norms of(BlockPlan plan, Function<NormPlan, FloatMatrix> weights, Parameters parameters, double rate) {
             return new Norms(
-                    of(order(plan).attention(), block, parameters, rate),
+                    of(order(plan).attention(), weights, parameters, rate),
                     heads(plan)
                             .queryNorm()
-                            .map(n -> of(n, block, parameters, rate))
+                            .map(n -> of(n, weights, parameters, rate))
                             .orElse(null),
                     heads(plan)
                             .keyNorm()
-                            .map(n -> of(n, block, parameters, rate))
+                            .map(n -> of(n, weights, parameters, rate))
                             .orElse(null),
-                    of(order(plan).feedForward(), block, parameters, rate));
+                    of(order(plan).feedForward(), weights, parameters, rate));
         }
 
-        private static Parameter of(NormPlan plan, TransformerBlock block, Parameters parameters, double rate) {
-            return parameters.factors(plan.name(), block.weight(plan).toArray(), rate, Parameters.Stored.FLOAT16);
+        private static Parameter of(
+                NormPlan plan, Function<NormPlan, FloatMatrix> weights, Parameters parameters, double rate) {
+            return parameters.factors(plan.name(), weights.apply(plan).toArray(), rate, Parameters.Stored.FLOAT16);
         }
     }
 

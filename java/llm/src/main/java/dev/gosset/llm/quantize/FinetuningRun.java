@@ -44,7 +44,6 @@ public final class FinetuningRun {
     /** The report that lies beside the weight file. */
     public static final String REPORT = "finetuning.json";
 
-    private static final String STATE = "tuning.arrow";
     /** Ending of the tensors that only the way back to a published checkpoint reads: those of sign vectors are old ones now. */
     private static final List<String> REPLACED = List.of(".SU", ".SV");
 
@@ -101,13 +100,13 @@ public final class FinetuningRun {
             try (WorkDirectory work = WorkDirectory.open(out, record, resume)) {
                 try (ModelTuning tuning =
                         new ModelTuning(student, original.model(), sequences, settings, work.path(), team, progress)) {
-                    TuningReport report = tuning.run(work.path().resolve(STATE), progress);
+                    TuningReport report = tuning.run(work.tuningState(), progress);
                     write(work.model(), weights, files, record, report, tuning.tuned());
                     work.publish();
                     work.discard();
                     return report;
                 } catch (Throwable e) {
-                    boolean begun = Files.exists(work.path().resolve(STATE));
+                    boolean begun = Files.exists(work.tuningState());
                     if (!begun) {
                         discard(work, e);
                     }
@@ -188,11 +187,7 @@ public final class FinetuningRun {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("quantized_crc32c", SourceModel.checksum(tensors, sums));
         fields.put("model_crc32c", original.check(team, progress));
-        fields.put("epochs", settings.epochs());
-        fields.put("batch", settings.batch());
-        fields.put("factor_rate", settings.factorRate());
-        fields.put("weight_rate", settings.weightRate());
-        fields.put("seed", settings.seed());
+        fields.putAll(settings.fields());
         fields.put("sequences", sequences.size());
         fields.put("context", text.contextFor(config));
         fields.put("tokens_crc32c", RunRecord.checksum(sequences));
@@ -223,9 +218,27 @@ public final class FinetuningRun {
             RunRecord record,
             TuningReport report,
             Map<String, byte[]> tuned) {
+        Map<String, String> added = new LinkedHashMap<>();
+        record.texts().forEach((name, value) -> added.put("gosset.finetune." + name, value));
+        writeWeights(out, weights, added, tuned);
+        ObjectNode config = files.config().deepCopy();
+        ObjectNode quantization = (ObjectNode) config.get("quantization_config");
+        quantization.set("finetune", QuantizationReport.JSON.valueToTree(record.texts()));
+        CrashSafeFile.write(out.resolve("config.json"), bytes(config));
+        files.write(out);
+        CrashSafeFile.write(out.resolve(REPORT), bytes(Map.of("settings", record.fields(), "tuning", report)));
+    }
+
+    /**
+     * Writes a weight file again with what was tuned.
+     *
+     * @param added metadata, besides what the file has
+     * @return its size in bytes
+     */
+    static long writeWeights(Path out, WeightFile weights, Map<String, String> added, Map<String, byte[]> tuned) {
         Map<String, String> metadata = new LinkedHashMap<>(weights.metadata());
         metadata.keySet().removeIf(key -> key.equals("format") || key.equals("format_version"));
-        record.texts().forEach((name, value) -> metadata.put("gosset.finetune." + name, value));
+        metadata.putAll(added);
         try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(GossetWeights.FILE), metadata)) {
             for (WeightFile.Weight weight : weights.weights()) {
                 byte[] changed = tuned.get(weight.name());
@@ -249,13 +262,8 @@ public final class FinetuningRun {
                 }
             }
             writer.commit();
+            return writer.position();
         }
-        ObjectNode config = files.config().deepCopy();
-        ObjectNode quantization = (ObjectNode) config.get("quantization_config");
-        quantization.set("finetune", QuantizationReport.JSON.valueToTree(record.texts()));
-        CrashSafeFile.write(out.resolve("config.json"), bytes(config));
-        files.write(out);
-        CrashSafeFile.write(out.resolve(REPORT), bytes(Map.of("settings", record.fields(), "tuning", report)));
     }
 
     private static byte[] bytes(Object value) {

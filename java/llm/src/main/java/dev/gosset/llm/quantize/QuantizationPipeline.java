@@ -1,7 +1,6 @@
 package dev.gosset.llm.quantize;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -9,9 +8,11 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
+import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.CrashSafeFile;
 import dev.gosset.core.memory.Dtype;
+import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.QuantizedLinears;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.memory.WeightFile;
@@ -22,27 +23,41 @@ import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
+import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
+import dev.gosset.llm.finetune.BlockTuning;
+import dev.gosset.llm.finetune.ModelTuning;
+import dev.gosset.llm.finetune.TuningReport;
+import dev.gosset.llm.finetune.TuningSettings;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.StagedDirectory;
+import dev.gosset.llm.model.Model;
+import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.plan.ModelPlan;
+import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.quantize.QuantizationReport.BlockReport;
 import dev.gosset.llm.quantize.QuantizationReport.LinearReport;
+import dev.gosset.llm.quantize.QuantizationReport.TunedReport;
 import dev.gosset.llm.weights.GossetWeights;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.function.BiFunction;
 
 /**
  * The whole way from an original model to a quantized one, block by block: activations of the unquantized model, a Hessian
@@ -62,6 +77,7 @@ public final class QuantizationPipeline {
     private final RunRecord record;
     private final QuantizationSettings settings;
     private final List<int[]> sequences;
+    private final List<int[]> tuning;
     private final WorkDirectory work;
     private final List<DeviceQuantizer> quantizers;
     private final ThreadTeam team;
@@ -73,6 +89,7 @@ public final class QuantizationPipeline {
             RunRecord record,
             QuantizationSettings settings,
             List<int[]> sequences,
+            List<int[]> tuning,
             WorkDirectory work,
             List<DeviceQuantizer> quantizers,
             ThreadTeam team,
@@ -82,6 +99,7 @@ public final class QuantizationPipeline {
         this.record = record;
         this.settings = settings;
         this.sequences = sequences;
+        this.tuning = tuning;
         this.work = work;
         this.quantizers = quantizers;
         this.team = team;
@@ -127,12 +145,20 @@ public final class QuantizationPipeline {
         try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
                 SourceModel source = SourceModel.open(model, team)) {
             CopiedFiles files = CopiedFiles.read(model, tokenizer);
-            List<int[]> sequences = source.sequences(settings.calibration(), tokenizer, out, team, progress);
+            if (settings.finetuning() != null) {
+                Kernels.requireVectorApi("fine-tuning");
+                BlockTuning.requireKnown(source.plan());
+            }
+            CalibrationText text = calibration(settings, source.config());
+            List<int[]> all = source.sequences(text, tokenizer, out, team, progress);
+            List<int[]> tuning = tuning(settings, source, all, tokenizer, out, team, progress);
+            List<int[]> sequences =
+                    Objects.equals(text, settings.calibration()) ? all : all.subList(0, all.size() - tuning.size());
             Map<String, String> hessians =
                     settings.hessians() == null ? Map.of() : checkHessians(source.plan(), settings.hessians());
             String checksum = source.check(team, progress);
-            RunRecord record =
-                    RunRecord.of(settings, source.config(), checksum, files, sequences, hessians, devices.first());
+            RunRecord record = RunRecord.of(
+                    settings, source.config(), checksum, files, sequences, tuning, hessians, devices.first());
             if (maybeFinished) {
                 QuantizationReport report = finished(out, record);
                 WorkDirectory.removeLeftOver(out);
@@ -142,15 +168,24 @@ public final class QuantizationPipeline {
                 QuantizationReport report;
                 try {
                     QuantizationPipeline pipeline = new QuantizationPipeline(
-                            source, files, record, settings, sequences, work, opened.quantizers(), team, progress);
+                            source,
+                            files,
+                            record,
+                            settings,
+                            sequences,
+                            tuning,
+                            work,
+                            opened.quantizers(),
+                            team,
+                            progress);
                     pipeline.requireSpace();
                     pipeline.quantizeBlocks();
-                    report = pipeline.assemble(opened, started);
+                    report = pipeline.finish(opened, started);
                     work.publish();
                 } catch (GossetException e) {
                     throw pickUp(work, source.config().layers(), e);
                 } catch (Throwable e) {
-                    discardIfNothingIsDone(work, source.config().layers(), e);
+                    discardIfNothingIsDone(work, e);
                     throw e;
                 }
                 try {
@@ -163,27 +198,58 @@ public final class QuantizationPipeline {
         }
     }
 
+    /** The text that calibrates, with the sequences behind it where those tune. */
+    private static CalibrationText calibration(QuantizationSettings settings, ModelConfig config) {
+        Finetuning finetuning = settings.finetuning();
+        return finetuning == null || finetuning.text() != null
+                ? settings.calibration()
+                : settings.calibration().andMore(finetuning.sequences(), config);
+    }
+
+    /** The sequences that tune; none without fine-tuning. */
+    private static List<int[]> tuning(
+            QuantizationSettings settings,
+            SourceModel source,
+            List<int[]> all,
+            Path tokenizer,
+            Path out,
+            ThreadTeam team,
+            Progress progress) {
+        Finetuning finetuning = settings.finetuning();
+        if (finetuning == null) {
+            return List.of();
+        }
+        if (finetuning.text() == null) {
+            return all.subList(all.size() - finetuning.sequences(), all.size());
+        }
+        List<int[]> tuning = source.sequences(finetuning.text(), tokenizer, out, team, progress);
+        if (tuning.size() < 2) {
+            throw new FormatException(finetuning.text().files().getFirst() + ": fine-tuning needs at least 2 sequences,"
+                    + " one to tune on and one to validate, found " + tuning.size());
+        }
+        return tuning;
+    }
+
     /** What is to be done with the work of a run that failed, and what is to be said: nothing finished, nothing kept. */
     private static GossetException pickUp(WorkDirectory work, int layers, GossetException e) {
-        int done = discardIfNothingIsDone(work, layers, e);
-        return done == 0
+        return discardIfNothingIsDone(work, e)
                 ? e
                 : new GossetException(
-                        e.getMessage() + "; " + done + " of " + layers + " finished blocks are kept in " + work.path()
-                                + ": resume the run, or delete them",
+                        e.getMessage() + "; " + work.blocksDone(layers) + " of " + layers
+                                + " finished blocks are kept in " + work.path() + ": resume the run, or delete them",
                         e);
     }
 
-    private static int discardIfNothingIsDone(WorkDirectory work, int layers, Throwable failure) {
-        int done = work.blocksDone(layers);
-        if (done == 0) {
-            try {
-                work.discard();
-            } catch (GossetException e) {
-                failure.addSuppressed(e);
-            }
+    private static boolean discardIfNothingIsDone(WorkDirectory work, Throwable failure) {
+        if (work.isBegun()) {
+            return false;
         }
-        return done;
+        try {
+            work.discard();
+        } catch (GossetException e) {
+            failure.addSuppressed(e);
+        }
+        return true;
     }
 
     /** The checksums of the Hessians that a model needs, by file; fails where one is missing or wrong. */
@@ -227,6 +293,14 @@ public final class QuantizationPipeline {
             others += kept.tensor().data().byteSize();
         }
         long needed = 2 * linears + others;
+        Finetuning finetuning = settings.finetuning();
+        if (finetuning != null) {
+            // The weights of a block, what Adam keeps of them, and the last state while the next is written.
+            long block = source.plan().block(0).groups().stream()
+                    .mapToLong(g -> 4L * g.outputs() * g.inputs())
+                    .sum();
+            needed += 9 * block + (finetuning.model() == null ? 0 : linears + 9 * others);
+        }
         try {
             long free = Files.getFileStore(work.path()).getUsableSpace();
             if (free < needed) {
@@ -246,11 +320,13 @@ public final class QuantizationPipeline {
             last--;
         }
         int units = Math.max(1, sequences.size());
-        progress.start("quantizing", (long) layers * 2 * units);
+        progress.start("quantizing", (long) layers * (2 * units + tuningSteps()));
         try (Workspace workspace = new Workspace(team);
                 CalibrationActivations activations = sequences.isEmpty()
                         ? null
-                        : new CalibrationActivations(source.model().transformer(), sequences, work.path())) {
+                        : new CalibrationActivations(source.model().transformer(), sequences, work.path());
+                TuningActivations tuned =
+                        tuning.isEmpty() ? null : new TuningActivations(source.model(), tuning, work.path())) {
             for (int layer = 0; layer < layers; layer++) {
                 boolean done = work.blockDone(layer);
                 String detail = "block " + (layer + 1) + " of " + layers;
@@ -270,10 +346,17 @@ public final class QuantizationPipeline {
                     } else {
                         steps(units, detail);
                     }
-                    if (!done) {
-                        quantizeBlock(layer, sums, units, detail);
+                    if (tuned != null && layer <= last) {
+                        tuned.advance(layer, workspace, () -> progress.step(detail));
                     } else {
-                        steps(units, detail);
+                        steps(tuning.size(), detail);
+                    }
+                    if (done) {
+                        steps(units + tuningSteps() - tuning.size(), detail);
+                    } else if (tuned != null) {
+                        tuneBlock(layer, sums, tuned, workspace, units, detail);
+                    } else {
+                        quantizeBlock(layer, sums, units, detail);
                     }
                 }
             }
@@ -301,17 +384,106 @@ public final class QuantizationPipeline {
         }
     }
 
+    /** Steps of progress that tuning takes in a block. */
+    private int tuningSteps() {
+        return tuning.isEmpty()
+                ? 0
+                : tuning.size() + source.plan().block(0).groups().size() * runSteps();
+    }
+
+    /** Those of one of its runs. */
+    private int runSteps() {
+        TuningSettings block = settings.finetuning().block();
+        return block.epochs() * BlockTuning.stepsOf(tuning.size(), block);
+    }
+
+    /**
+     * Quantizes a block linear by linear, each followed by a run of tuning. A run that was killed goes on after the last finished
+     * epoch.
+     */
+    private void tuneBlock(
+            int layer, GroupSums sums, TuningActivations activations, Workspace workspace, int units, String detail) {
+        List<LinearReport> reports = new ArrayList<>();
+        List<TunedReport> runs = new ArrayList<>();
+        List<LinearGroup> groups = source.plan().block(layer).groups();
+        TuningSettings block = settings.finetuning().block();
+        try (BlockTuning tuned = new BlockTuning(source.model(), layer, workspace)) {
+            readPart(layer, tuned, reports, runs);
+            steps(units * tuned.rounded() / groups.size() + tuned.rounded() * runSteps(), detail);
+            for (int i = tuned.rounded(); i < groups.size(); i++) {
+                LinearGroup group = groups.get(i);
+                try (GroupResult result = quantizeGroup(
+                        group,
+                        sums,
+                        usesOf(group.hessian(), groups) == 1,
+                        quantizers.getFirst(),
+                        (part, arena) -> tuned.weights(group, part))) {
+                    tuned.round(group, result.linear());
+                    reports.add(result.report());
+                }
+                steps(units * (i + 1) / groups.size() - units * i / groups.size(), detail);
+                runs.add(new TunedReport(
+                        group.name(),
+                        tuned.tune(
+                                activations.inputs(),
+                                activations.targets(),
+                                block.withSeed(31 * (31 * block.seed() + layer) + i),
+                                work.tuningState(layer, i + 1),
+                                loss -> progress.step(detail + (loss.isEmpty() ? "" : ", " + loss)))));
+                if (i < groups.size() - 1) {
+                    write(
+                            work.partFile(layer),
+                            tuned,
+                            Map.of(REPORT, new String(bytes(new BlockReport(reports, runs)), StandardCharsets.UTF_8)));
+                }
+            }
+            CrashSafeFile.write(work.blockReport(layer), bytes(new BlockReport(reports, runs)));
+            write(work.blockFile(layer), tuned, Map.of());
+        }
+        work.removeParts(layer);
+    }
+
+    private static void write(Path file, BlockTuning block, Map<String, String> metadata) {
+        try (WeightFileWriter writer = WeightFileWriter.create(file, metadata)) {
+            block.write(writer);
+            writer.commit();
+        }
+    }
+
+    /** Takes up what was set aside of a block, where a run was killed in it. */
+    private void readPart(int layer, BlockTuning block, List<LinearReport> reports, List<TunedReport> runs) {
+        Path file = work.partFile(layer);
+        if (!Files.exists(file)) {
+            return;
+        }
+        try (Arena arena = Arena.ofShared()) {
+            WeightFile part = WeightFile.open(file, arena);
+            BlockReport report = JSON.readValue(part.metadata().getOrDefault(REPORT, ""), BlockReport.class);
+            block.read(part);
+            reports.addAll(report.linears());
+            runs.addAll(report.tuning());
+        } catch (JsonProcessingException e) {
+            throw new FormatException(file + ": is damaged: " + e.getOriginalMessage(), e);
+        }
+    }
+
+    private static long usesOf(String hessian, List<LinearGroup> groups) {
+        return groups.stream().filter(g -> g.hessian().equals(hessian)).count();
+    }
+
     private void quantizeBlock(int layer, GroupSums sums, int units, String detail) {
         List<LinearReport> reports = new ArrayList<>();
         List<LinearGroup> groups = source.plan().block(layer).groups();
         try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of());
                 GroupRounding rounding = new GroupRounding(quantizers)) {
             for (LinearGroup group : groups) {
-                boolean alone = groups.stream()
-                                .filter(g -> g.hessian().equals(group.hessian()))
-                                .count()
-                        == 1;
-                rounding.submit(quantizer -> quantizeGroup(group, sums, alone, quantizer));
+                boolean alone = usesOf(group.hessian(), groups) == 1;
+                rounding.submit(quantizer -> quantizeGroup(
+                        group,
+                        sums,
+                        alone,
+                        quantizer,
+                        (part, arena) -> source.weight(group, part).toFloatMatrix(arena)));
             }
             for (int i = 0; i < groups.size(); i++) {
                 try (GroupResult result = rounding.next()) {
@@ -320,15 +492,21 @@ public final class QuantizationPipeline {
                 }
                 steps(units * (i + 1) / groups.size() - units * i / groups.size(), detail);
             }
-            CrashSafeFile.write(work.blockReport(layer), bytes(reports));
+            CrashSafeFile.write(work.blockReport(layer), bytes(new BlockReport(reports, List.of())));
             writer.commit();
         }
     }
 
     /**
      * @param alone whether no other group needs the sums
+     * @param weights of a part; the arena is theirs
      */
-    private GroupResult quantizeGroup(LinearGroup group, GroupSums sums, boolean alone, DeviceQuantizer quantizer) {
+    private GroupResult quantizeGroup(
+            LinearGroup group,
+            GroupSums sums,
+            boolean alone,
+            DeviceQuantizer quantizer,
+            BiFunction<LinearGroup.Part, Arena, FloatMatrix> weights) {
         GroupResult result = new GroupResult();
         try (Construction construction = new Construction(result::close);
                 Arena arena = Arena.ofShared()) {
@@ -336,8 +514,7 @@ public final class QuantizationPipeline {
                     settings.hessians() == null ? sums.hessian(group, alone, arena) : givenHessian(group, arena);
             List<LinearQuantizer.Part> parts = new ArrayList<>();
             for (LinearGroup.Part part : group.parts()) {
-                parts.add(new LinearQuantizer.Part(
-                        part.shortName(), source.weight(group, part).toFloatMatrix(arena)));
+                parts.add(new LinearQuantizer.Part(part.shortName(), weights.apply(part, arena)));
             }
             result.quantize(quantizer, group, parts, hessian, settings.seed());
             construction.done();
@@ -366,10 +543,53 @@ public final class QuantizationPipeline {
         }
     }
 
-    /** Puts the whole model together in {@link WorkDirectory#model}. */
-    private QuantizationReport assemble(QuantizationDevices.Opened devices, long started) {
-        ModelConfig config = source.config();
+    /** Puts the whole model together in {@link WorkDirectory#model}, tuned as a whole where that is wanted. */
+    private QuantizationReport finish(QuantizationDevices.Opened devices, long started) {
+        if (settings.finetuning() == null || settings.finetuning().model() == null) {
+            return assemble(work.model(), devices, started);
+        }
+        Path blocks = work.quantized();
+        QuantizationReport report = assemble(blocks, devices, started);
         Path out = work.model();
+        long bytes;
+        TuningReport tuned;
+        try (Model student = Model.openStored(blocks, team);
+                ModelTuning whole = new ModelTuning(
+                        student, source.model(), tuning, settings.finetuning().model(), work.path(), team, progress)) {
+            tuned = whole.run(work.tuningState(), progress);
+            bytes = FinetuningRun.writeWeights(
+                    out, ((GossetWeights) student.weights()).file(), Map.of(), whole.tuned());
+        }
+        writeConfig(out);
+        files.write(out);
+        List<TunedReport> runs = new ArrayList<>(report.tuning());
+        runs.add(new TunedReport("model", tuned));
+        report = report.tuned(runs, bytes, (System.nanoTime() - started) / 1e9);
+        CrashSafeFile.write(out.resolve(REPORT), report.toJson());
+        return report;
+    }
+
+    /** The weights of norms that were tuned, by their names. */
+    private static void readNorms(WeightFile block, BlockPlan plan, Map<String, byte[]> norms) {
+        for (NormPlan norm : plan.norms()) {
+            block.find(norm.weight().name())
+                    .ifPresent(w -> norms.put(
+                            w.name(), w.requireIntact().tensor().data().toArray(ValueLayout.JAVA_BYTE)));
+        }
+    }
+
+    private QuantizationReport assemble(Path out, QuantizationDevices.Opened devices, long started) {
+        ModelConfig config = source.config();
+        Map<String, byte[]> norms = new HashMap<>();
+        for (int layer = 0; layer < config.layers() && !tuning.isEmpty(); layer++) {
+            try (Arena arena = Arena.ofConfined()) {
+                readNorms(
+                        WeightFile.open(work.blockFile(layer), arena),
+                        source.plan().block(layer),
+                        norms);
+            }
+        }
+        List<TunedReport> runs = new ArrayList<>();
         List<LinearReport> linears = new ArrayList<>();
         long weights = 0;
         long linearBytes = 0;
@@ -378,10 +598,11 @@ public final class QuantizationPipeline {
         long bytes;
         try (WeightFileWriter writer = WeightFileWriter.create(out.resolve(GossetWeights.FILE), metadata)) {
             for (SourceModel.Kept kept : source.kept()) {
-                addKept(writer, kept);
+                addKept(writer, kept, norms.get(kept.tensor().name()));
             }
             for (int layer = 0; layer < config.layers(); layer++) {
-                linears.addAll(blockReport(layer));
+                linears.addAll(blockReport(layer).linears());
+                runs.addAll(blockReport(layer).tuning());
                 try (Arena arena = Arena.ofShared()) {
                     WeightFile block = WeightFile.open(work.blockFile(layer), arena);
                     block.weights().forEach(WeightFile.Weight::requireIntact);
@@ -410,15 +631,15 @@ public final class QuantizationPipeline {
                         .orElseThrow(),
                 bytes,
                 (System.nanoTime() - started) / 1e9,
-                devices.reports());
+                devices.reports(),
+                runs);
         CrashSafeFile.write(out.resolve(REPORT), report.toJson());
         return report;
     }
 
-    private List<LinearReport> blockReport(int layer) {
+    private BlockReport blockReport(int layer) {
         try {
-            return JSON.readValue(
-                    Files.readAllBytes(work.blockReport(layer)), new TypeReference<List<LinearReport>>() {});
+            return JSON.readValue(Files.readAllBytes(work.blockReport(layer)), BlockReport.class);
         } catch (JsonProcessingException e) {
             throw new FormatException(work.blockReport(layer) + ": is damaged: " + e.getOriginalMessage(), e);
         } catch (IOException e) {
@@ -426,9 +647,18 @@ public final class QuantizationPipeline {
         }
     }
 
-    /** Halves what is wider than 16 bits, as published checkpoints do, unless float16 cannot hold it. */
-    private static void addKept(WeightFileWriter writer, SourceModel.Kept kept) {
+    /**
+     * Halves what is wider than 16 bits, as published checkpoints do, unless float16 cannot hold it.
+     *
+     * @param tuned what takes its place, in float16; null for nothing
+     */
+    private static void addKept(WeightFileWriter writer, SourceModel.Kept kept, byte[] tuned) {
         Tensor tensor = kept.tensor();
+        if (tuned != null) {
+            MemorySegment halves = MemorySegment.ofArray(tuned);
+            writer.add(tensor.name(), kept.role(), Dtype.F16, tensor.shape(), Optional.empty(), halves);
+            return;
+        }
         // What routers choose is all or nothing.
         if (!kept.role().equals("router") && (tensor.dtype() == Dtype.F32 || tensor.dtype() == Dtype.F64)) {
             try (Arena arena = Arena.ofConfined()) {
@@ -472,6 +702,9 @@ public final class QuantizationPipeline {
         quantization.put("bits", settings.rounding().codebook().bits());
         quantization.put("codebook", settings.rounding().codebook().name());
         quantization.put("seed", settings.seed());
+        if (settings.finetuning() != null) {
+            quantization.set("finetune", JSON.valueToTree(settings.finetuning().fields()));
+        }
         CrashSafeFile.write(out.resolve("config.json"), bytes(config));
     }
 }

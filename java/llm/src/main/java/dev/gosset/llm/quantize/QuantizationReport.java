@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.gosset.llm.finetune.TuningReport;
 import java.util.List;
 import java.util.Map;
 
@@ -20,6 +21,7 @@ import java.util.Map;
  * @param bytes size of the whole weight file
  * @param seconds wall time of the run; of this run alone where it was resumed
  * @param devices the devices that were used; empty for the processor
+ * @param tuning what every run of fine-tuning did, in their order; empty without it
  */
 public record QuantizationReport(
         Map<String, Object> settings,
@@ -30,11 +32,25 @@ public record QuantizationReport(
         double meanFrobeniusError,
         long bytes,
         double seconds,
-        List<DeviceReport> devices) {
+        List<DeviceReport> devices,
+        List<TunedReport> tuning) {
     public QuantizationReport {
-        // Reports of the time before there were devices.
+        // Reports of the time before there were devices, or fine-tuning.
         devices = devices == null ? List.of() : List.copyOf(devices);
+        tuning = tuning == null ? List.of() : List.copyOf(tuning);
     }
+
+    /**
+     * A run of fine-tuning.
+     *
+     * @param name what was tuned: a block after the rounding of a stack of linears, by the stack's name, or {@code model}
+     * @param result its losses are the squared error of the block's output as a part of what the block changes, or the model's
+     *     divergence from the original in nats per token
+     */
+    public record TunedReport(String name, TuningReport result) {}
+
+    /** What lies beside a finished block. */
+    record BlockReport(List<LinearReport> linears, List<TunedReport> tuning) {}
 
     /**
      * A device.
@@ -76,6 +92,21 @@ public record QuantizationReport(
             .enable(SerializationFeature.INDENT_OUTPUT)
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .build();
+
+    /** The same of a model that was tuned as a whole. */
+    QuantizationReport tuned(List<TunedReport> runs, long fileBytes, double allSeconds) {
+        return new QuantizationReport(
+                settings,
+                linears,
+                weights,
+                bitsPerWeight,
+                meanProxyError,
+                meanFrobeniusError,
+                fileBytes,
+                allSeconds,
+                devices,
+                runs);
+    }
 
     /** This report as a JSON object, UTF-8. */
     public byte[] toJson() {

@@ -11,11 +11,21 @@ import java.nio.file.Path;
  * @param seed of the sign vectors
  * @param calibration the text that makes the Hessians; null where they are given
  * @param hessians a directory of Hessians; null where there is a calibration text
+ * @param finetuning in the course of it; null for none
  */
-public record QuantizationSettings(RoundingSettings rounding, long seed, CalibrationText calibration, Path hessians) {
+public record QuantizationSettings(
+        RoundingSettings rounding, long seed, CalibrationText calibration, Path hessians, Finetuning finetuning) {
     public QuantizationSettings {
         if ((calibration == null) == (hessians == null)) {
             throw new IllegalArgumentException("exactly one of calibration text and Hessians is needed");
         }
+        if (calibration == null && finetuning != null && finetuning.text() == null) {
+            throw new IllegalArgumentException("fine-tuning needs a text of its own where Hessians are given");
+        }
+    }
+
+    /** Without fine-tuning. */
+    public QuantizationSettings(RoundingSettings rounding, long seed, CalibrationText calibration, Path hessians) {
+        this(rounding, seed, calibration, hessians, null);
     }
 }

@@ -35,6 +35,7 @@ record RunRecord(Map<String, Object> fields) {
      * @param model checksum of the weights
      * @param files what is copied
      * @param sequences the calibration tokens, where Hessians are not given
+     * @param tuning those that tune, where there is fine-tuning
      * @param hessians checksums of the Hessians by file, where they are
      * @param device the kind of device that computes
      */
@@ -44,6 +45,7 @@ record RunRecord(Map<String, Object> fields) {
             String model,
             CopiedFiles files,
             List<int[]> sequences,
+            List<int[]> tuning,
             Map<String, String> hessians,
             Device device) {
         RoundingSettings rounding = settings.rounding();
@@ -62,6 +64,12 @@ record RunRecord(Map<String, Object> fields) {
             fields.put("calibration_tokens_crc32c", checksum(sequences));
         } else {
             fields.put(HESSIANS, hessians);
+        }
+        if (settings.finetuning() != null) {
+            fields.putAll(settings.finetuning().fields());
+            fields.put("tuning_sequences", tuning.size());
+            fields.put("tuning_context", tuning.getFirst().length);
+            fields.put("tuning_tokens_crc32c", checksum(tuning));
         }
         if (!device.isCpu()) {
             fields.put("device", device.kind());

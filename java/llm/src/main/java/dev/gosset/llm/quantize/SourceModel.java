@@ -106,9 +106,9 @@ final class SourceModel implements AutoCloseable {
     }
 
     /**
-     * The sequences that calibrate. The tokenizer, which goes into the result, is opened in any case.
+     * The sequences of a text. The tokenizer, which goes into the result, is opened in any case.
      *
-     * @param text null where Hessians are there already: then none
+     * @param text null for none
      * @param out of the run; what the model writes itself is kept beside it
      */
     List<int[]> sequences(CalibrationText text, Path tokenizer, Path out, ThreadTeam team, Progress progress) {

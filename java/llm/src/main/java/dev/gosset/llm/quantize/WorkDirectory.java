@@ -176,6 +176,36 @@ final class WorkDirectory implements AutoCloseable {
         return path.resolve(String.format(Locale.ROOT, "block-%05d.arrow", block));
     }
 
+    /** What is set aside of a block while it is tuned between the roundings of its linears. */
+    Path partFile(int block) {
+        return path.resolve(String.format(Locale.ROOT, "block-%05d.part.arrow", block));
+    }
+
+    /** The state of tuning in a block after the rounding of its first {@code rounded} groups. */
+    Path tuningState(int block, int rounded) {
+        return path.resolve(String.format(Locale.ROOT, "block-%05d.tuning-%d.arrow", block, rounded));
+    }
+
+    /** The state of tuning the whole model. */
+    Path tuningState() {
+        return path.resolve("tuning.arrow");
+    }
+
+    /** Removes what only an unfinished block needs. */
+    void removeParts(int block) {
+        String tuning = String.format(Locale.ROOT, "block-%05d.tuning-", block);
+        for (Path entry : entries(path)) {
+            if (entry.equals(partFile(block)) || entry.getFileName().toString().startsWith(tuning)) {
+                StagedDirectory.delete(entry, List.of());
+            }
+        }
+    }
+
+    /** Whether there is anything that a run could go on from. */
+    boolean isBegun() {
+        return entries(path).stream().anyMatch(e -> e.getFileName().toString().endsWith(".arrow"));
+    }
+
     /** The errors of one finished block, written before {@link #blockFile}. */
     Path blockReport(int block) {
         return path.resolve(String.format(Locale.ROOT, "block-%05d.json", block));
@@ -195,7 +225,16 @@ final class WorkDirectory implements AutoCloseable {
 
     /** An empty folder, where the finished model is put together; {@link #publish} gives it its own name. */
     Path model() {
-        Path model = path.resolve("model");
+        return folder("model");
+    }
+
+    /** An empty folder for what the finished model is made from. */
+    Path quantized() {
+        return folder("quantized");
+    }
+
+    private Path folder(String name) {
+        Path model = path.resolve(name);
         StagedDirectory.delete(model, List.of());
         try {
             return Files.createDirectory(model);
