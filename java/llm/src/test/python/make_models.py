@@ -24,10 +24,20 @@ from transformers import (
     GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Ministral3Config,
+    Ministral3ForCausalLM,
+    MinistralConfig,
+    MinistralForCausalLM,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
     MistralConfig,
     MistralForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    Olmo3Config,
+    Olmo3ForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
@@ -377,6 +387,81 @@ MODELS = {
         old_spelling=False,
         shards=1,
         gain=1.0,
+    ),
+    # A window in the second layer only, BF16.
+    "ministral": dict(
+        model=MinistralForCausalLM,
+        config=MinistralConfig(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, sliding_window=11, layer_types=["full_attention", "sliding_attention"],
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+    ),
+    # Queries that grow beyond 20 tokens, yarn with its two scales of attention, F32.
+    "ministral3": dict(
+        model=Ministral3ForCausalLM,
+        config=Ministral3Config(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, rope_parameters=dict(
+                rope_type="yarn", rope_theta=1000000.0, factor=6.4, original_max_position_embeddings=20, beta_fast=32.0,
+                beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.6,
+            ),
+        ),
+        dtype=torch.float32,
+        old_spelling=False,
+        shards=1,
+        gain=1.0,
+    ),
+    # The text part of a model that sees images, with a head of its own, BF16.
+    "mistral3-vision": dict(
+        model=Mistral3ForConditionalGeneration,
+        config=Mistral3Config(
+            text_config=dict(
+                **COMMON, model_type="mistral", vocab_size=100, hidden_size=32, intermediate_size=40,
+                num_attention_heads=4, num_key_value_heads=2, head_dim=16, sliding_window=None, rms_norm_eps=1e-5,
+                rope_parameters=dict(rope_type="default", rope_theta=1000000000.0),
+            ),
+            vision_config=dict(
+                model_type="pixtral", hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+                head_dim=8, image_size=8, patch_size=4,
+            ),
+            tie_word_embeddings=False, image_token_index=99,
+        ),
+        dtype=torch.bfloat16,
+        old_spelling=False,
+        shards=1,
+    ),
+    # Norms behind attention and feed-forward and over all heads, F16.
+    "olmo2": dict(
+        model=Olmo2ForCausalLM,
+        config=Olmo2Config(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=44, num_attention_heads=6, num_key_value_heads=2,
+            attention_bias=True, rope_parameters=dict(rope_type="default", rope_theta=500000.0),
+        ),
+        dtype=torch.float16,
+        old_spelling=False,
+        shards=1,
+    ),
+    # The same with windows, and a scaling in the layers without, F32.
+    "olmo3": dict(
+        model=Olmo3ForCausalLM,
+        config=Olmo3Config(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=4,
+            sliding_window=13, layer_types=["sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(
+                    rope_type="yarn", rope_theta=500000.0, factor=4.0, original_max_position_embeddings=32,
+                    attention_factor=1.2, beta_fast=32.0, beta_slow=1.0,
+                ),
+                sliding_attention=dict(rope_type="default", rope_theta=500000.0),
+            ),
+        ),
+        dtype=torch.float32,
+        old_spelling=False,
+        shards=1,
     ),
 }
 

@@ -35,7 +35,9 @@ public final class TinyModels {
             "qwen3",
             "qwen3-longrope",
             "seed-oss",
-            "phi3");
+            "phi3",
+            "ministral",
+            "mistral3-vision");
 
     /** Those with kinds of parts that a device may refuse. */
     public static final List<String> NOT_EVERYWHERE = List.of(
@@ -48,7 +50,10 @@ public final class TinyModels {
             "phi4-mini",
             "mixtral",
             "qwen2-moe",
-            "qwen3-moe");
+            "qwen3-moe",
+            "ministral3",
+            "olmo2",
+            "olmo3");
 
     /** What the processor runs. */
     public static final List<String> ALL =

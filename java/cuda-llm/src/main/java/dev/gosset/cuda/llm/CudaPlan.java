@@ -123,6 +123,8 @@ record CudaPlan(
                 }
                 case OrderPlan.ScaledOutputs _ ->
                     throw unknown("scaled outputs of attention and feed-forward", "them as they are");
+                case OrderPlan.NormsAfter _ ->
+                    throw unknown("norms behind attention and feed-forward", "norms before them");
                 case OrderPlan.NormsAround _ ->
                     throw unknown("norms before and after attention and feed-forward", "norms before them");
             };
@@ -147,6 +149,9 @@ record CudaPlan(
                     }
                     queryNorm.ifPresent(this::norm);
                     keyNorm.ifPresent(this::norm);
+                    if (plan.norms().stream().anyMatch(norm -> norm.size() != headDim)) {
+                        throw unknown("norms of all heads together", "norms of each head");
+                    }
                     position(position, headDim);
                     String shape = heads + " heads over " + keyValueHeads + " of dimension " + headDim;
                     if (this.shape != null && !this.shape.equals(shape)) {
@@ -206,6 +211,8 @@ record CudaPlan(
                     }
                     rotary = own;
                 }
+                case PositionPlan.ScaledRotary _ ->
+                    throw unknown("queries that grow with their positions", "queries that do not");
                 case PositionPlan.None() -> throw unknown("layers without a rotary embedding", "layers with one");
             }
         }

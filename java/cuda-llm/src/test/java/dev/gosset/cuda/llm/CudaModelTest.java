@@ -87,6 +87,8 @@ class CudaModelTest extends LoadedModelContract {
             delimiter = '|',
             value = {
                 "smollm3 | layers without a rotary embedding; the device runs layers with one",
+                "olmo2 | norms behind attention and feed-forward; the device runs norms before them",
+                "ministral3 | queries that grow with their positions; the device runs queries that do not",
                 "phi4-mini | heads of which 12 of 16 elements are turned; the device runs whole ones",
                 "mixtral | mixtures of experts; the device runs one MLP for all tokens",
                 "gemma2  | scaled embeddings; the device runs embeddings as they are stored",

@@ -9,11 +9,11 @@ import dev.gosset.llm.plan.FeedForwardPlan.Experts;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.NormPlan;
+import dev.gosset.llm.plan.OrderPlan.NormsAfter;
 import dev.gosset.llm.plan.OrderPlan.NormsAround;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
 import dev.gosset.llm.plan.OrderPlan.ScaledOutputs;
 import dev.gosset.llm.plan.PositionPlan;
-import dev.gosset.llm.plan.PositionPlan.Rotary;
 import dev.gosset.llm.plan.RotaryTable;
 import dev.gosset.llm.plan.TensorPlan;
 import dev.gosset.llm.weights.WeightSource;
@@ -70,6 +70,10 @@ public final class TransformerBlock {
             case NormsBefore(NormPlan attention, NormPlan feedForward) -> {
                 aroundAttention = new Around(attention, null, 1);
                 aroundFeedForward = new Around(feedForward, null, 1);
+            }
+            case NormsAfter(NormPlan attention, NormPlan feedForward) -> {
+                aroundAttention = new Around(null, attention, 1);
+                aroundFeedForward = new Around(null, feedForward, 1);
             }
             case NormsAround(NormPlan attention, NormPlan output, NormPlan feedForward, NormPlan itsOutput) -> {
                 aroundAttention = new Around(attention, output, 1);
@@ -133,10 +137,9 @@ public final class TransformerBlock {
         PositionPlan position = switch (plan.attention()) {
             case Grouped grouped -> grouped.position();
         };
-        RotaryTable rotary = switch (position) {
-            case Rotary turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned));
-            case PositionPlan.None _ -> null;
-        };
+        RotaryTable rotary = position.turning()
+                .map(turned -> tables.computeIfAbsent(turned, p -> new RotaryTable(turned)))
+                .orElse(null);
         return new TransformerBlock(plan, norms, linears, routers, rotary);
     }
 
@@ -278,8 +281,7 @@ public final class TransformerBlock {
             FloatMatrix mixed = frame.matrix(tokens, heads.output().inputs());
             try (Workspace.Frame inner = workspace.frame()) {
                 FloatMatrix qkv = inner.matrix(tokens, heads.input().outputs());
-                FloatMatrix x = inner.matrix(tokens, width);
-                normalize(hidden, aroundAttention.before(), x, workspace);
+                FloatMatrix x = normalized(hidden, aroundAttention.before(), inner, workspace);
                 apply(heads.input(), attentionInput, x, qkv, many, tap, workspace);
                 attending.attend(qkv, mixed);
             }
@@ -290,8 +292,7 @@ public final class TransformerBlock {
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix y = frame.matrix(tokens, width);
             try (Workspace.Frame inner = workspace.frame()) {
-                FloatMatrix x = inner.matrix(tokens, width);
-                normalize(hidden, aroundFeedForward.before(), x, workspace);
+                FloatMatrix x = normalized(hidden, aroundFeedForward.before(), inner, workspace);
                 feedForward.forward(x, y, many, tap, workspace);
             }
             addOutput(y, aroundFeedForward, hidden, workspace);
@@ -330,7 +331,12 @@ public final class TransformerBlock {
         });
     }
 
-    private void normalize(FloatMatrix hidden, NormPlan plan, FloatMatrix x, Workspace workspace) {
+    /** What a part of the block reads: the hidden state itself where there is no norm. */
+    private FloatMatrix normalized(FloatMatrix hidden, NormPlan plan, Workspace.Frame frame, Workspace workspace) {
+        if (plan == null) {
+            return hidden;
+        }
+        FloatMatrix x = frame.matrix(hidden.rows(), hidden.cols());
         FloatMatrix weight = norms.get(plan);
         forRows(hidden.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
@@ -338,6 +344,7 @@ public final class TransformerBlock {
                 normalize(plan, hidden.data(), row, weight, x.data(), row);
             }
         });
+        return x;
     }
 
     /** Normalizes one vector from byte {@code at} on into {@code y}, which may be the same. */
@@ -359,17 +366,29 @@ public final class TransformerBlock {
         NormPlan keyNorm = heads.keyNorm().orElse(null);
         FloatMatrix queryWeight = queryNorm == null ? null : norms.get(queryNorm);
         FloatMatrix keyWeight = keyNorm == null ? null : norms.get(keyNorm);
+        // Of a head, or of all of a token.
+        boolean perHead = queryNorm == null || queryNorm.size() == dim;
+        PositionPlan position = heads.position();
         MemorySegment data = qkv.data();
         forRows(qkv.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
                 long at = 4L * t * qkv.cols();
+                if (!perHead) {
+                    long key = at + 4L * queries * dim;
+                    normalize(queryNorm, data, at, queryWeight, data, at);
+                    normalize(keyNorm, data, key, keyWeight, data, key);
+                }
+                float factor = position.queryFactor(positions[t]);
                 for (int h = 0; h < queries + heads.keyValueHeads(); h++, at += 4L * dim) {
                     NormPlan norm = h < queries ? queryNorm : keyNorm;
-                    if (norm != null) {
+                    if (norm != null && perHead) {
                         normalize(norm, data, at, h < queries ? queryWeight : keyWeight, data, at);
                     }
                     if (rotary != null) {
                         VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
+                    }
+                    if (h < queries && factor != 1) {
+                        VectorMath.scale(factor, data, at, data, at, dim);
                     }
                     if (h >= queries) {
                         store.store(t, h - queries, at, at + values);

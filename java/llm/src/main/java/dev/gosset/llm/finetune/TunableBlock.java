@@ -79,6 +79,7 @@ final class TunableBlock {
         return switch (plan.order()) {
             case NormsBefore before -> before;
             case OrderPlan.ScaledOutputs _ -> throw unknown("scaled outputs of attention and feed-forward");
+            case OrderPlan.NormsAfter _ -> throw unknown("norms behind the attention");
             case OrderPlan.NormsAround _ -> throw unknown("norms behind the attention");
         };
     }
@@ -87,6 +88,10 @@ final class TunableBlock {
         return switch (plan.attention()) {
             case Grouped grouped ->
                 switch (grouped.position()) {
+                    case PositionPlan.ScaledRotary _ -> throw unknown("queries that grow with their positions");
+                    case PositionPlan.Rotary _
+                    when grouped.norms().stream().anyMatch(norm -> norm.size() != grouped.headDim()) ->
+                        throw unknown("norms of all heads together");
                     case PositionPlan.Rotary rotary
                     when rotary.dim() != grouped.headDim() -> throw unknown("heads that are turned in part");
                     case PositionPlan.Rotary _ when grouped.softCap() != 0 -> throw unknown("bounded attention scores");

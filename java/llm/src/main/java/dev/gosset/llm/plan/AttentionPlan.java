@@ -29,8 +29,8 @@ public sealed interface AttentionPlan {
      * @param heads number of query heads
      * @param keyValueHeads number of key and value heads; divides {@code heads}
      * @param headDim dimension of one head
-     * @param queryNorm of each query head, before its position
-     * @param keyNorm of each key head, before its position
+     * @param queryNorm of each query head, before its position, or of all of them together where that is its size
+     * @param keyNorm of each key head, before its position, or of all of them together where that is its size
      * @param position how it knows where tokens stand
      * @param window how many positions a token attends to, itself included; 0 for all
      * @param scale of the scores

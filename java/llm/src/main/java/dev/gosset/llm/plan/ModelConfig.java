@@ -161,7 +161,11 @@ public record ModelConfig(
         int keys = size(stored, LAYER + "0.self_attn.k_proj.weight", 0);
         int hidden = integer(json, "hidden_size", WIDEST, size(stored, EMBEDDING, 1));
         int layers = integer(json, "num_hidden_layers", MOST_LAYERS, layers(stored));
-        int headDim = json.integer("head_dim", 2, 4096, size(stored, LAYER + "0.self_attn.q_norm.weight", 0));
+        int headDim = json.integer(
+                "head_dim",
+                2,
+                4096,
+                family.has(Trait.QUERY_KEY_NORM) ? size(stored, LAYER + "0.self_attn.q_norm.weight", 0) : 0);
         int heads = integer(
                 json,
                 "num_attention_heads",
@@ -214,9 +218,7 @@ public record ModelConfig(
         for (int i = 0; i < layers; i++) {
             RotaryParameters own = rotary.get(types.get(i));
             turns.add(
-                    turned.get(i)
-                            ? new PositionPlan.Rotary(turnedDim, own.theta(), own.scaling())
-                            : new PositionPlan.None());
+                    turned.get(i) ? RotaryParameters.position(json, turnedDim, own, family) : new PositionPlan.None());
         }
         Optional<Experts> experts = experts(family, json, stored, layers);
         return new ModelConfig(
@@ -269,7 +271,8 @@ public record ModelConfig(
     private static int layers(Function<String, Optional<Tensor>> stored) {
         int layers = 0;
         while (layers < MOST_LAYERS
-                && stored.apply(LAYER + layers + ".input_layernorm.weight").isPresent()) {
+                && stored.apply(LAYER + layers + ".post_attention_layernorm.weight")
+                        .isPresent()) {
             layers++;
         }
         return layers;
@@ -462,7 +465,7 @@ public record ModelConfig(
         int window = json.mentions("sliding_window") ? given : family.defaults().window();
         boolean used = switch (family.window()) {
             case NEVER -> false;
-            case ALL_LAYERS, EVERY_OTHER, PATTERN -> true;
+            case ALL_LAYERS, EVERY_OTHER, ALL_BUT_FOURTH, PATTERN -> true;
             case SOME_LAYERS, NAMED_LAYERS, ALL_WHERE_USED -> json.flag("use_sliding_window", false);
         };
         return used && window >= 1 && window <= LONGEST ? window : 0;
@@ -470,7 +473,7 @@ public record ModelConfig(
 
     private static List<String> layerTypes(ModelFamily family, JsonFile json, int window, int layers) {
         // Without a window all layers are the same, unless their positions differ.
-        if (window == 0 && !family.has(Trait.LOCAL_BASE)) {
+        if (window == 0 && !family.has(Trait.LOCAL_BASE) && !family.has(Trait.LOCAL_UNSCALED)) {
             return Collections.nCopies(layers, FULL);
         }
         List<String> types = json.texts("layer_types");
@@ -494,6 +497,7 @@ public record ModelConfig(
                     case ALL_LAYERS, ALL_WHERE_USED -> SLIDING;
                     case SOME_LAYERS -> i < first ? FULL : SLIDING;
                     case EVERY_OTHER -> i % 2 == 1 ? FULL : SLIDING;
+                    case ALL_BUT_FOURTH -> i % 4 == 3 ? FULL : SLIDING;
                     case PATTERN -> (i + 1) % pattern == 0 ? FULL : SLIDING;
                 })
                 .toList();
@@ -570,10 +574,8 @@ public record ModelConfig(
     /** The longest sequence that the model, stretched as its configuration says, is meant for. */
     public int longestSequence() {
         double longest = positions.stream()
-                .mapToDouble(p -> switch (p) {
-                    case PositionPlan.Rotary rotary -> rotary.scaling().longest(maxPositions);
-                    case PositionPlan.None _ -> LONGEST;
-                })
+                .flatMap(p -> p.turning().stream())
+                .mapToDouble(rotary -> rotary.scaling().longest(maxPositions))
                 .min()
                 .orElse(maxPositions);
         return (int) Math.clamp(longest, maxPositions, LONGEST);
@@ -582,10 +584,8 @@ public record ModelConfig(
     /** Sequences up to this length have the same keys whatever their length. */
     public int fixedLength() {
         return positions.stream()
-                .mapToInt(p -> switch (p) {
-                    case PositionPlan.Rotary rotary -> rotary.scaling().fixedLength();
-                    case PositionPlan.None _ -> Integer.MAX_VALUE;
-                })
+                .flatMap(p -> p.turning().stream())
+                .mapToInt(rotary -> rotary.scaling().fixedLength())
                 .min()
                 .orElse(Integer.MAX_VALUE);
     }

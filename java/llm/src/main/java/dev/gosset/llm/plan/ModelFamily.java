@@ -38,6 +38,14 @@ public record ModelFamily(
         CONFIGURED_MLP_BIAS,
         /** Queries and keys are normalized per head before they are turned. */
         QUERY_KEY_NORM,
+        /** All queries of a token are normalized together before they are turned, and all its keys. */
+        PROJECTION_NORM,
+        /** Norms stand behind attention and feed-forward and not before them. */
+        NORMS_AFTER,
+        /** Layers with a window are turned without scaling. */
+        LOCAL_UNSCALED,
+        /** {@code llama_4_scaling_beta} makes queries greater beyond the trained context. */
+        QUERY_GROWTH,
         /**
          * {@code no_rope_layers} and {@code no_rope_layer_interval} are honoured: layers whose queries and keys are not turned by
          * their positions.
@@ -128,6 +136,8 @@ public record ModelFamily(
         NAMED_LAYERS,
         /** The layers that {@code layer_types} names, or the first of every two. */
         EVERY_OTHER,
+        /** The layers that {@code layer_types} names, or all but every fourth. */
+        ALL_BUT_FOURTH,
         /** The layers that {@code layer_types} names, or all but every {@code sliding_window_pattern}-th, 6 where that is missing. */
         PATTERN
     }
@@ -273,13 +283,69 @@ public record ModelFamily(
             Set.of(Trait.QUERY_KEY_NORM, Trait.EXPERTS),
             new Defaults(4, 0, 32_768, 4096));
 
+    /** Ministral 8B: Mistral with a window in some layers. */
+    public static final ModelFamily MINISTRAL = new ModelFamily(
+            "Ministral",
+            "MinistralForCausalLM",
+            "ministral",
+            AttentionBias.NONE,
+            Window.ALL_LAYERS,
+            Set.of(),
+            new Defaults(8, 0, 131_072, 4096));
+
+    /** Ministral 3. */
+    public static final ModelFamily MINISTRAL3 = new ModelFamily(
+            "Ministral 3",
+            "Ministral3ForCausalLM",
+            "ministral3",
+            AttentionBias.NONE,
+            Window.ALL_LAYERS,
+            Set.of(Trait.QUERY_GROWTH),
+            new Defaults(8, 128, 262_144, 0, 1_000_000, false, "silu", 1e-5));
+
+    /** OLMo 2. */
+    public static final ModelFamily OLMO2 = new ModelFamily(
+            "OLMo 2",
+            "Olmo2ForCausalLM",
+            "olmo2",
+            AttentionBias.CONFIGURED,
+            Window.NEVER,
+            Set.of(Trait.PROJECTION_NORM, Trait.NORMS_AFTER),
+            new Defaults(0, 0, 2048, 0, 10_000, false, "silu", 1e-5));
+
+    /** OLMo 3: some layers have a window. */
+    public static final ModelFamily OLMO3 = new ModelFamily(
+            "OLMo 3",
+            "Olmo3ForCausalLM",
+            "olmo3",
+            AttentionBias.CONFIGURED,
+            Window.ALL_BUT_FOURTH,
+            Set.of(Trait.PROJECTION_NORM, Trait.NORMS_AFTER, Trait.LOCAL_UNSCALED),
+            new Defaults(0, 0, 2048, 4096, 500_000, false, "silu", 1e-5));
+
     /** Every family that Gosset runs. */
     public static final List<ModelFamily> KNOWN = List.of(
-            LLAMA, MISTRAL, QWEN2, QWEN3, SMOLLM3, GEMMA2, GEMMA3, GRANITE, SEED_OSS, PHI3, MIXTRAL, QWEN2_MOE,
-            QWEN3_MOE);
+            LLAMA,
+            MISTRAL,
+            QWEN2,
+            QWEN3,
+            SMOLLM3,
+            GEMMA2,
+            GEMMA3,
+            GRANITE,
+            SEED_OSS,
+            PHI3,
+            MIXTRAL,
+            QWEN2_MOE,
+            QWEN3_MOE,
+            MINISTRAL,
+            MINISTRAL3,
+            OLMO2,
+            OLMO3);
 
     /** Models whose language model has a configuration of its own, {@code text_config}, that names its {@code model_type}. */
-    private static final Set<String> WITH_OTHER_PARTS = Set.of("Gemma3ForConditionalGeneration", "gemma3");
+    private static final Set<String> WITH_OTHER_PARTS =
+            Set.of("Gemma3ForConditionalGeneration", "gemma3", "Mistral3ForConditionalGeneration", "mistral3");
 
     /** Whether the model has the trait. */
     public boolean has(Trait trait) {

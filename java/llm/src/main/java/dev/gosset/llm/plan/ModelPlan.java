@@ -72,6 +72,10 @@ public record ModelPlan(
         private OrderPlan order() {
             int size = config.hiddenSize();
             float factor = config.scales().outputs();
+            if (config.family().has(Trait.NORMS_AFTER)) {
+                return new OrderPlan.NormsAfter(
+                        norm("post_attention_layernorm", size), norm("post_feedforward_layernorm", size));
+            }
             if (factor != 1) {
                 return new OrderPlan.ScaledOutputs(
                         norm("input_layernorm", size), norm("post_attention_layernorm", size), factor);
@@ -87,6 +91,9 @@ public record ModelPlan(
 
         private AttentionPlan attention() {
             boolean perHead = config.family().has(Trait.QUERY_KEY_NORM);
+            boolean normalized = perHead || config.family().has(Trait.PROJECTION_NORM);
+            int querySize = perHead ? config.headDim() : config.querySize();
+            int keySize = perHead ? config.headDim() : config.keyValueSize();
             return new Grouped(
                     group(
                             "self_attn.qkv_proj",
@@ -109,8 +116,8 @@ public record ModelPlan(
                     config.heads(),
                     config.keyValueHeads(),
                     config.headDim(),
-                    perHead ? Optional.of(norm("self_attn.q_norm", config.headDim())) : Optional.empty(),
-                    perHead ? Optional.of(norm("self_attn.k_norm", config.headDim())) : Optional.empty(),
+                    normalized ? Optional.of(norm("self_attn.q_norm", querySize)) : Optional.empty(),
+                    normalized ? Optional.of(norm("self_attn.k_norm", keySize)) : Optional.empty(),
                     config.positions().get(layer),
                     config.windows().get(layer),
                     config.scales().scores(),

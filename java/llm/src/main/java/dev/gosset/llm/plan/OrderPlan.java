@@ -35,6 +35,19 @@ public sealed interface OrderPlan {
     }
 
     /**
+     * {@code h += norm(attention(h))}, then {@code h += norm(feedForward(h))}.
+     *
+     * @param attention the norm of what the attention gives
+     * @param feedForward the norm of what the feed-forward gives
+     */
+    record NormsAfter(NormPlan attention, NormPlan feedForward) implements OrderPlan {
+        @Override
+        public List<NormPlan> norms() {
+            return List.of(attention, feedForward);
+        }
+    }
+
+    /**
      * {@code h += norm(attention(norm(h)))}, then {@code h += norm(feedForward(norm(h)))}, each norm another one.
      *
      * @param attention the norm before the attention

@@ -1,7 +1,19 @@
 package dev.gosset.llm.plan;
 
+import java.util.Optional;
+
 /** How attention knows where a token stands. */
 public sealed interface PositionPlan {
+    /** By what queries and keys are turned, if they are. */
+    default Optional<Rotary> turning() {
+        return Optional.empty();
+    }
+
+    /** What a query is multiplied by, besides. */
+    default float queryFactor(int position) {
+        return 1;
+    }
+
     /**
      * Queries and keys are turned, pair by pair, by angles that grow with the position.
      *
@@ -9,7 +21,30 @@ public sealed interface PositionPlan {
      * @param theta base of the frequencies
      * @param scaling what becomes of them
      */
-    record Rotary(int dim, double theta, RotaryScaling scaling) implements PositionPlan {}
+    record Rotary(int dim, double theta, RotaryScaling scaling) implements PositionPlan {
+        @Override
+        public Optional<Rotary> turning() {
+            return Optional.of(this);
+        }
+    }
+
+    /**
+     * They are turned, and queries multiplied by {@code 1 + beta log(1 + floor(position / period))}.
+     *
+     * @param period the trained context
+     */
+    record ScaledRotary(Rotary rotary, double beta, int period) implements PositionPlan {
+        @Override
+        public Optional<Rotary> turning() {
+            return Optional.of(rotary);
+        }
+
+        @Override
+        public float queryFactor(int position) {
+            int periods = position / period;
+            return (float) (1 + beta * Math.log1p(periods));
+        }
+    }
 
     /** It does not, but for what the mask of causal attention shows. */
     record None() implements PositionPlan {}

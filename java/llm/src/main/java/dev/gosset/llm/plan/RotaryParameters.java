@@ -32,7 +32,8 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
         boolean byType = parameters != null
                 && parameters.node().properties().stream()
                         .anyMatch(e -> e.getValue().isObject());
-        boolean local = family.has(ModelFamily.Trait.LOCAL_BASE);
+        boolean ownBase = family.has(ModelFamily.Trait.LOCAL_BASE);
+        boolean local = ownBase || family.has(ModelFamily.Trait.LOCAL_UNSCALED);
         if (local && parameters != null && !byType) {
             throw json.bad("rope_parameters", "an object for each type of layer");
         }
@@ -42,7 +43,7 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
             JsonFile now = !byType ? parameters : own && !parameters.has(type) ? null : parameters.object(type);
             JsonFile old = own ? null : object(json, "rope_scaling");
             JsonFile rope = now == null ? old : old == null ? now : agreed(json, now, old);
-            double theta = own
+            double theta = own && ownBase
                     ? theta(json, "rope_local_base_freq", now, null, 10_000)
                     : theta(json, "rope_theta", now, old, family.defaults().theta());
             byLayerType.put(
@@ -50,6 +51,19 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
                     new RotaryParameters(theta, scaling(json, rope == null ? NONE : rope, dim, positions, family)));
         }
         return byLayerType;
+    }
+
+    /** What these parameters say of a layer that is turned. */
+    static PositionPlan position(JsonFile json, int dim, RotaryParameters own, ModelFamily family) {
+        PositionPlan.Rotary rotary = new PositionPlan.Rotary(dim, own.theta(), own.scaling());
+        if (!family.has(ModelFamily.Trait.QUERY_GROWTH)) {
+            return rotary;
+        }
+        JsonFile rope = json.object(json.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
+        return new PositionPlan.ScaledRotary(
+                rotary,
+                rope.number("llama_4_scaling_beta", 0, LARGEST),
+                rope.integer("original_max_position_embeddings", 1, Integer.MAX_VALUE));
     }
 
     /** How many elements of a head are turned. */

@@ -14,7 +14,7 @@ import java.util.Optional;
  */
 public record OriginalWeights(Safetensors tensors) implements WeightSource {
     /** A tensor that every model has, and no vision tower or other part beside the language model. */
-    private static final String LANDMARK = "layers.0.input_layernorm.weight";
+    private static final String LANDMARK = "layers.0.post_attention_layernorm.weight";
 
     private static final String HEAD = "lm_head.";
 

@@ -280,7 +280,7 @@ class ModelConfigTest {
                 .isThrownBy(() -> with("{\"architectures\": [\"FalconForCausalLM\"]}"))
                 .withMessage(
                         "config.json: found architecture 'FalconForCausalLM', known are LlamaForCausalLM,"
-                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, GraniteForCausalLM, SeedOssForCausalLM, Phi3ForCausalLM, MixtralForCausalLM, Qwen2MoeForCausalLM, Qwen3MoeForCausalLM");
+                                + " MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, GraniteForCausalLM, SeedOssForCausalLM, Phi3ForCausalLM, MixtralForCausalLM, Qwen2MoeForCausalLM, Qwen3MoeForCausalLM, MinistralForCausalLM, Ministral3ForCausalLM, Olmo2ForCausalLM, Olmo3ForCausalLM");
         assertThat(with("{\"architectures\": \"REMOVE\", \"model_type\": \"qwen3\", \"head_dim\": 16}")
                         .family())
                 .isEqualTo(ModelFamily.QWEN3);
@@ -383,6 +383,37 @@ class ModelConfigTest {
                     .hasMessageContaining(
                             "partial_rotary_factor: found " + bad + ", expected an even number of the 16");
         }
+    }
+
+    @Test
+    void olmo3StretchesGlobalLayersAlone() {
+        ModelConfig c =
+                with("{\"architectures\": [\"Olmo3ForCausalLM\"], \"num_hidden_layers\": 4, \"sliding_window\": 9,"
+                        + " \"rope_theta\": 500000, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4}}");
+        assertThat(c.windows()).containsExactly(9, 9, 9, 0);
+        assertThat(c.positions().get(0))
+                .isEqualTo(new PositionPlan.Rotary(16, 500_000, new RotaryScaling.None()))
+                .isEqualTo(c.positions().get(2));
+        assertThat(c.positions().get(3)).isEqualTo(new PositionPlan.Rotary(16, 500_000, new RotaryScaling.Linear(4)));
+        assertThat(c.normEpsilon()).isEqualTo(1e-5f);
+        // What one layer cannot see, the model is not meant for.
+        assertThat(c.longestSequence()).isEqualTo(512);
+    }
+
+    @Test
+    void queriesOfMinistral3GrowBeyondTheTrainedContext() {
+        String ministral = "\"architectures\": [\"Ministral3ForCausalLM\"], \"head_dim\": 16";
+        String yarn =
+                "{\"rope_type\": \"yarn\", \"factor\": 16, \"original_max_position_embeddings\": 32, \"rope_theta\": 7";
+        ModelConfig c = with("{" + ministral + ", \"rope_parameters\": " + yarn + ", \"llama_4_scaling_beta\": 0.1}}");
+        PositionPlan position = c.positions().getFirst();
+        assertThat(position.queryFactor(31)).isEqualTo(1);
+        assertThat(position.queryFactor(32)).isEqualTo((float) (1 + 0.1 * Math.log(2)));
+        assertThat(position.queryFactor(100)).isEqualTo((float) (1 + 0.1 * Math.log(4)));
+        assertThat(position.turning().orElseThrow().theta()).isEqualTo(7);
+        assertThatThrownBy(() -> with("{" + ministral + ", \"rope_parameters\": " + yarn + "}}"))
+                .hasMessageContaining("rope_parameters.llama_4_scaling_beta is missing");
+        assertThatThrownBy(() -> with("{" + ministral + "}")).isInstanceOf(FormatException.class);
     }
 
     @Test

@@ -116,6 +116,8 @@ class FinetuningRunTest {
             delimiter = '|',
             value = {
                 "smollm3       | layers without a rotary embedding",
+                "olmo2         | norms behind the attention",
+                "ministral3    | queries that grow with their positions",
                 "phi4-mini     | heads that are turned in part",
                 "granite       | scaled outputs of attention and feed-forward",
                 "qwen2-moe     | mixtures of experts",
