@@ -1,5 +1,6 @@
 package dev.gosset.cli;
 
+import dev.gosset.core.GossetException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.plan.ModelConfig;
@@ -97,15 +98,7 @@ final class ServeCommand implements Runnable {
     public void run() {
         try (ThreadTeam team = run.team(spec)) {
             ModelConfig config = ModelDirectory.open(model).config();
-            ServerSettings settings = new ServerSettings(
-                    host,
-                    port,
-                    SamplingOptions.context(spec, config, context),
-                    parallel,
-                    bytes(),
-                    apiKey == null || apiKey.isEmpty() ? null : apiKey,
-                    corsOrigins,
-                    Duration.ofSeconds(30));
+            ServerSettings settings = settings(config);
             // Before the model, which may take long: clients hear that it is being loaded.
             try (GossetServer server = new GossetServer(settings);
                     LanguageModel lm = run.open(model, storage.options(spec), team)) {
@@ -114,6 +107,22 @@ final class ServeCommand implements Runnable {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    private ServerSettings settings(ModelConfig config) {
+        try {
+            return new ServerSettings(
+                    host,
+                    port,
+                    SamplingOptions.context(spec, config, context),
+                    parallel,
+                    bytes(),
+                    apiKey == null || apiKey.isEmpty() ? null : apiKey,
+                    corsOrigins,
+                    Duration.ofSeconds(30));
+        } catch (GossetException e) {
+            throw new ParameterException(spec.commandLine(), e.getMessage(), e);
         }
     }
 

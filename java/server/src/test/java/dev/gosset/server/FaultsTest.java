@@ -30,8 +30,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Clients that go, stall or send what they must not: after each, nothing is left and the next request is right. */
 @Timeout(120)
 class FaultsTest {
-    /** No end token may come. */
-    private static final String ENDLESS = "\"max_tokens\": 4000, \"logit_bias\": {\"2\": -100}, \"temperature\": 1";
+    /** No end token may come, and on a fast machine too it takes longer than a test. */
+    private static final String ENDLESS = "\"max_tokens\": 60000, \"logit_bias\": {\"2\": -100}, \"temperature\": 1";
 
     private static final String COMPLETIONS = "/v1/completions";
 
@@ -42,7 +42,7 @@ class FaultsTest {
 
     @BeforeEach
     void start() throws IOException {
-        served = Served.start(temporary, ServerSettings.of(4096).withParallel(2));
+        served = Served.start(temporary, ServerSettings.of(1 << 16).withParallel(2));
     }
 
     @AfterEach
@@ -99,8 +99,8 @@ class FaultsTest {
         long left = System.nanoTime();
         await(() -> served.server.load().running() == 0);
         double seconds = (System.nanoTime() - left) / 1e9;
-        assertThat(served.server.load().drawn() - drawn).isLessThan(4000);
-        assertThat(seconds).isLessThan(2.5);
+        assertThat(served.server.load().drawn() - drawn).isLessThan(60000);
+        assertThat(seconds).isLessThan(5);
     }
 
     /** Those that wait are dropped, and those that run are not touched. */

@@ -59,10 +59,10 @@ class LifeTest {
                 Thread.sleep(1);
             }
             CompletableFuture<Void> stopped = CompletableFuture.runAsync(served.server::close);
-            HttpResponse<String> refused = served.post(COMPLETIONS, LONG);
-            while (refused.statusCode() == 200) {
-                refused = served.post(COMPLETIONS, LONG);
+            while (served.get("/health").statusCode() == 200) {
+                Thread.sleep(1);
             }
+            HttpResponse<String> refused = served.post(COMPLETIONS, LONG);
             assertThat(refused.statusCode()).isEqualTo(503);
             assertThat(answer.get(30, TimeUnit.SECONDS).body())
                     .contains("\"finish_reason\":\"length\"")
