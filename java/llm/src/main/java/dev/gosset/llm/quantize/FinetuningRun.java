@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
-import dev.gosset.core.blas.Blas;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.memory.CrashSafeFile;
@@ -192,7 +191,7 @@ public final class FinetuningRun {
         fields.put("context", text.contextFor(config));
         fields.put("tokens_crc32c", RunRecord.checksum(sequences));
         fields.put("files_crc32c", files.checksums());
-        fields.put("computed_with", Map.of("kernels", Kernels.description(), "blas", Blas.build()));
+        fields.put("computed_with", RunRecord.computedWith());
         return new RunRecord(fields);
     }
 
@@ -226,7 +225,11 @@ public final class FinetuningRun {
         quantization.set("finetune", QuantizationReport.JSON.valueToTree(record.texts()));
         CrashSafeFile.write(out.resolve("config.json"), bytes(config));
         files.write(out);
-        CrashSafeFile.write(out.resolve(REPORT), bytes(Map.of("settings", record.fields(), "tuning", report)));
+        // In one order, whatever the process.
+        Map<String, Object> all = new LinkedHashMap<>();
+        all.put("settings", record.fields());
+        all.put("tuning", report);
+        CrashSafeFile.write(out.resolve(REPORT), bytes(all));
     }
 
     /**

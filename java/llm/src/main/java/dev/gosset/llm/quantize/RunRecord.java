@@ -75,11 +75,16 @@ record RunRecord(Map<String, Object> fields) {
             fields.put("device", device.kind());
         }
         fields.put(FILES, files.checksums());
+        fields.put(COMPUTED_WITH, computedWith());
+        return new RunRecord(fields);
+    }
+
+    /** What computes, in one order whatever the process. */
+    static Map<String, String> computedWith() {
         Map<String, String> computedWith = new LinkedHashMap<>();
         computedWith.put("kernels", Kernels.description());
         computedWith.put("blas", Blas.build());
-        fields.put(COMPUTED_WITH, computedWith);
-        return new RunRecord(fields);
+        return computedWith;
     }
 
     /** The checksum of tokens. */
