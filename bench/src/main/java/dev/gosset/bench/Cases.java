@@ -302,10 +302,11 @@ final class Cases {
         ThreadTeam team = resources.keep(new ThreadTeam(threads));
         FloatMatrix w = Fixtures.matrix(arena, rows, cols, 0.02, 1);
         Hessian hessian = hessian(arena, cols);
-        RoundingSettings defaults = RoundingSettings.of(Codebook.ofBits(bits));
+        RoundingSettings defaults = RoundingSettings.reference(Codebook.ofBits(bits));
         RoundingSettings settings = new RoundingSettings(
                 defaults.codebook(),
                 defaults.scale(),
+                defaults.beam(),
                 greedyPasses,
                 defaults.sigma(),
                 defaults.rescale(),

@@ -78,10 +78,32 @@ final class QuantizeCommand implements Runnable {
     private long seed;
 
     @Option(
+            names = "--search",
+            paramLabel = "beam|nearest",
+            description =
+                    "How codes are found: beam, by what each block adds to the loss, with several histories for each row; or"
+                            + " nearest, the nearest points as the reference implementation takes them. Default: beam, and nearest on a GPU.")
+    private Search search;
+
+    @Option(
+            names = "--beam",
+            paramLabel = "N",
+            description =
+                    "Histories of a row in the search by beam, 1 to 64; default " + RoundingSettings.DEFAULT_BEAM + ".")
+    private Integer beam;
+
+    @Option(
             names = "--greedy-passes",
             paramLabel = "N",
-            description = "Passes of coordinate descent after LDLQ; default ${DEFAULT-VALUE}.")
-    private int greedyPasses = RoundingSettings.DEFAULT_GREEDY_PASSES;
+            description = "Passes of coordinate descent after LDLQ; default 0, with --search nearest "
+                    + RoundingSettings.REFERENCE_PASSES + ".")
+    private Integer greedyPasses;
+
+    /** The values of --search. */
+    private enum Search {
+        BEAM,
+        NEAREST
+    }
 
     @Option(
             names = "--scale",
@@ -215,10 +237,30 @@ final class QuantizeCommand implements Runnable {
 
     private RoundingSettings rounding() {
         try {
+            boolean nearest = search == Search.NEAREST
+                    || search == null
+                            && beam == null
+                            && !(run.device.isCpu() && RoundingSettings.isSearchedByMetric(codebook()));
+            if (beam != null && (nearest || beam < 1)) {
+                throw new IllegalArgumentException("--beam must be 1 to " + RoundingSettings.MOST_STATES
+                        + ", and is for --search beam only, found " + beam);
+            }
+            if (!nearest && !run.device.isCpu()) {
+                throw new IllegalArgumentException("a beam is searched on the processor only, found --device "
+                        + run.device + ": use --search nearest there");
+            }
+            if (!nearest && !RoundingSettings.isSearchedByMetric(codebook())) {
+                throw new IllegalArgumentException(
+                        "--search beam does not know codebook " + codebook().name() + ": use --search nearest");
+            }
+            RoundingSettings defaults =
+                    nearest ? RoundingSettings.reference(codebook()) : RoundingSettings.of(codebook());
+            int states = beam == null ? defaults.beam() : beam;
             return new RoundingSettings(
                     codebook(),
                     scale == null ? codebook().defaultScale() : scale,
-                    greedyPasses,
+                    states,
+                    greedyPasses == null ? defaults.greedyPasses() : greedyPasses,
                     sigma,
                     rescale,
                     float64 ? Precision.FLOAT64 : Precision.FLOAT32);

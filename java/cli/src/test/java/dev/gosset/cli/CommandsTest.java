@@ -343,6 +343,11 @@ final class CommandsTest {
             {"bench", "--sizes", "0"},
             {"bench", "--chart", "x.svg"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--devices", "2"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--search", "nearest", "--beam", "4"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--beam", "0"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--beam", "65"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--search", "beam", "--device", "cuda"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--codebook", "D4", "--beam", "4"},
         }) {
             Captured run = Captured.run(args);
             assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(2);

@@ -55,6 +55,8 @@ class EmulatedDeviceTest {
                 "8",
                 "--context",
                 "128",
+                "--search",
+                "nearest",
                 "--greedy-passes",
                 "0",
                 "--json");

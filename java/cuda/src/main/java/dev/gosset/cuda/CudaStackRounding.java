@@ -68,6 +68,10 @@ public final class CudaStackRounding implements StackRounding {
             FloatMatrix h,
             CodeMatrix codes,
             FloatMatrix error) {
+        if (settings.beam() > 0) {
+            throw new IllegalArgumentException(
+                    "the device rounds to nearest points only, found a beam of " + settings.beam());
+        }
         int m = w.rows();
         int n = w.cols();
         if (n % Codebook.DIMENSION != 0) {

@@ -356,8 +356,9 @@ class CudaBackendTest {
     void stacksAreQuantizedAsOnTheCpu(int bits, int m, int n, boolean rescale) {
         FloatMatrix x = normal(4 * n, n);
         FloatMatrix w = normal(m, n);
-        RoundingSettings settings =
-                RoundingSettings.of(Codebook.ofBits(bits)).withGreedyPasses(2).withRescale(rescale);
+        RoundingSettings settings = RoundingSettings.reference(Codebook.ofBits(bits))
+                .withGreedyPasses(2)
+                .withRescale(rescale);
         try (ThreadTeam team = new ThreadTeam(1)) {
             HessianAccumulator sums = new HessianAccumulator(n, arena);
             sums.add(team, x);

@@ -19,11 +19,19 @@ public final class E81b {
     private static final double[] GRID = new double[POINTS * DIMENSION];
     private static final double[] SQUARED_NORM = new double[POINTS];
 
+    /** The codes of vectors with two entries of +-1, at i, j: by {@code 32 i + 4 j + 2 (v_i < 0) + (v_j < 0)}, i below j. */
+    private static final short[] OF_PAIR = new short[256];
+
     static {
         byte[] doubled = doubledPoints();
         for (int i = 0; i < GRID.length; i++) {
             GRID[i] = doubled[i] / 2.0;
             SQUARED_NORM[i / DIMENSION] += GRID[i] * GRID[i];
+        }
+        for (int code = 0; code < 113; code++) {
+            if (SQUARED_NORM[code] == 2) {
+                OF_PAIR[pair(doubled, code * DIMENSION)] = (short) code;
+            }
         }
     }
 
@@ -63,6 +71,40 @@ public final class E81b {
     /** Writes the point of {@code code} (its low 8 bits) to {@code out[offset..offset+7]}. */
     public static void decode(int code, double[] out, int offset) {
         System.arraycopy(GRID, (code & 0xff) * DIMENSION, out, offset, DIMENSION);
+    }
+
+    private static int pair(byte[] doubled, int offset) {
+        int index = 0;
+        for (int c = 0, place = 3; c < DIMENSION; c++) {
+            int v = doubled[offset + c];
+            if (v != 0) {
+                index += place == 3 ? 32 * c + (v < 0 ? 2 : 0) : 4 * c + (v < 0 ? 1 : 0);
+                place = 2;
+            }
+        }
+        return index;
+    }
+
+    /**
+     * The code of a point of E8 with squared norm 0 or 2.
+     *
+     * @param doubled the point times 2
+     */
+    public static int codeOf(byte[] doubled) {
+        if ((doubled[0] & 1) != 0) {
+            int bits = 0;
+            for (int c = 0; c < DIMENSION; c++) {
+                bits = bits << 1 | (doubled[c] > 0 ? 1 : 0);
+            }
+            // Of two neighbouring numbers one has an even sum of bits.
+            return 113 + (bits >>> 1);
+        }
+        for (int c = 0; c < DIMENSION; c++) {
+            if (doubled[c] != 0) {
+                return OF_PAIR[pair(doubled, 0)];
+            }
+        }
+        return 56;
     }
 
     /** The code of the point nearest to {@code x[offset..offset+7]}, the lowest one at equal distance. */

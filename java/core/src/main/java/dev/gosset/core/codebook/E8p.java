@@ -1,5 +1,7 @@
 package dev.gosset.core.codebook;
 
+import java.util.Arrays;
+
 /**
  * The E8P codebook, 2 bits per weight (E8P12, version 1): 65536 points of the lattice E8 + 1/4.
  *
@@ -35,17 +37,24 @@ public final class E8p implements Codebook {
     /** The sum of each row of S, modulo 2. */
     private final int[] parity = new int[MAGNITUDES];
 
+    /** The row of S by its entries as digits in base 3, coordinate 0 first: 0, 1, 2 for 1/2, 3/2, 5/2; -1 where there is none. */
+    private final short[] rows = new short[6561];
+
     private E8p() {
         byte[] doubled = doubledMagnitudes();
+        Arrays.fill(rows, (short) -1);
         for (int a = 0; a < MAGNITUDES; a++) {
             double sum = 0;
+            int key = 0;
             for (int c = 0; c < DIMENSION; c++) {
+                key = 3 * key + doubled[a * DIMENSION + c] / 2;
                 double v = doubled[a * DIMENSION + c] / 2.0;
                 magnitudes[a * DIMENSION + c] = v;
                 squaredNorm[a] += v * v;
                 sum += v;
             }
             parity[a] = (int) sum & 1;
+            rows[key] = (short) a;
         }
     }
 
@@ -141,6 +150,32 @@ public final class E8p implements Codebook {
             double v = magnitudes[a * DIMENSION + c];
             out[offset + c] = (negative == 1 ? -v : v) + shift;
         }
+    }
+
+    /**
+     * The code of the point {@code doubled / 2 + shift}, or -1 where the codebook has no such point.
+     *
+     * @param doubled eight odd numbers whose sum is a multiple of 4: a point of D8 + 1/2, times 2
+     * @param negativeShift whether the shift is -1/4
+     */
+    public int codeOf(int[] doubled, boolean negativeShift) {
+        int key = 0;
+        for (int c = 0; c < DIMENSION; c++) {
+            int magnitude = Math.abs(doubled[c]);
+            if (magnitude > 5) {
+                return -1;
+            }
+            key = 3 * key + magnitude / 2;
+        }
+        int a = rows[key];
+        if (a < 0) {
+            return -1;
+        }
+        int b = parity[a] << 7 ^ (negativeShift ? 1 : 0);
+        for (int k = 0; k < DIMENSION; k++) {
+            b ^= doubled[coordinate(k)] < 0 ? 1 << k : 0;
+        }
+        return a << 8 | b;
     }
 
     /**

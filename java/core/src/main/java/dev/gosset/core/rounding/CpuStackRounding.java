@@ -54,7 +54,7 @@ final class CpuStackRounding implements StackRounding {
                     Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) w.rows() * w.cols())) / settings.scale();
             divide(w, weightScale > 0 ? weightScale : 1);
             Matrix e = error == null ? w.precision().allocate(work, w.rows(), w.cols()) : error;
-            Ldlq.round(search.apply(codes.codebook()), team, w, h, settings.greedyPasses(), codes, e);
+            Ldlq.round(search.apply(codes.codebook()), team, w, h, settings.beam(), settings.greedyPasses(), codes, e);
             return Outcome.of(
                     weightScale,
                     ProxyLoss.trace(team, e, h),

@@ -30,6 +30,10 @@ import java.lang.foreign.ValueLayout;
  * are taken in groups of 128: what finished groups contribute is one matrix product per group, and within a group the
  * product is brought up to date block by block.
  *
+ * <p>"Nearest" is by the Euclidean norm where the beam is 0, as in the reference. Else it is by the metric of the block, D_k in the
+ * feedback pass, which carries several histories of each row, and H[k,k] in greedy passes, none of which raises the loss then ({@link
+ * BeamSweep}).
+ *
  * <p>Rows do not interact, so a task is a tile of rows whose height depends on m alone and which runs through all columns
  * with a one-threaded BLAS: the codes do not depend on the number of threads.
  *
@@ -49,14 +53,45 @@ public final class Ldlq {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED;
 
-    private Ldlq() {}
+    private final PointSearch search;
+    private final ThreadTeam team;
+    private final Matrix x;
+    private final Matrix matrix;
+    private final Matrix e;
+    private final CodeMatrix codes;
+    private final int beam;
+    private final Matrix metric;
+
+    /**
+     * Passes over one matrix M.
+     *
+     * @param metric where the search is by the metric of blocks: in the feedback pass the blocks D, else H
+     */
+    private Ldlq(
+            PointSearch search,
+            ThreadTeam team,
+            Matrix x,
+            Matrix matrix,
+            Matrix e,
+            CodeMatrix codes,
+            int beam,
+            Matrix metric) {
+        this.search = search;
+        this.team = team;
+        this.x = x;
+        this.matrix = matrix;
+        this.e = e;
+        this.codes = codes;
+        this.beam = beam;
+        this.metric = metric;
+    }
 
     /** Rows of a tile: enough of them that a product with M pays for reading M, and tiles enough for many threads. */
     private static int tileRows(int m) {
         return m >= 2048 ? 128 : m >= 512 ? 64 : 32;
     }
 
-    /** Rounds in float32; see {@link #round(PointSearch, ThreadTeam, Matrix, Matrix, int, CodeMatrix, Matrix)}. */
+    /** Rounds in float32; see {@link #round(PointSearch, ThreadTeam, Matrix, Matrix, int, int, CodeMatrix, Matrix)}. */
     public static void round(
             EncodeKernel kernel,
             ThreadTeam team,
@@ -65,16 +100,16 @@ public final class Ldlq {
             int greedyPasses,
             CodeMatrix codes,
             FloatMatrix error) {
-        round(PointSearch.of(kernel, codes.codebook()), team, x, h, greedyPasses, codes, error);
+        round(PointSearch.of(kernel, codes.codebook()), team, x, h, 0, greedyPasses, codes, error);
     }
 
     /**
      * Rounds in float64, with the scalar oracle of {@code codes.codebook()} as the search; see {@link #round(PointSearch,
-     * ThreadTeam, Matrix, Matrix, int, CodeMatrix, Matrix)}.
+     * ThreadTeam, Matrix, Matrix, int, int, CodeMatrix, Matrix)}.
      */
     public static void round(
             ThreadTeam team, DoubleMatrix x, DoubleMatrix h, int greedyPasses, CodeMatrix codes, DoubleMatrix error) {
-        round(PointSearch.oracle(codes.codebook()), team, x, h, greedyPasses, codes, error);
+        round(PointSearch.oracle(codes.codebook()), team, x, h, 0, greedyPasses, codes, error);
     }
 
     /** The search for nearest points. Thread-safe. */
@@ -114,13 +149,21 @@ public final class Ldlq {
      *
      * @param x m x n, in units of the codebook; not changed
      * @param h n x n, symmetric positive definite; not changed
+     * @param beam histories of a row, 0 for nearest points
      * @param greedyPasses how many greedy passes follow the feedback pass, at least 0
      * @param codes receives the codes; m x n
      * @param error receives {@code X - Q}; m x n
      * @throws NotPositiveDefiniteException where H has no Cholesky factor in the precision
      */
     static void round(
-            PointSearch search, ThreadTeam team, Matrix x, Matrix h, int greedyPasses, CodeMatrix codes, Matrix error) {
+            PointSearch search,
+            ThreadTeam team,
+            Matrix x,
+            Matrix h,
+            int beam,
+            int greedyPasses,
+            CodeMatrix codes,
+            Matrix error) {
         check(x, h, codes, error, greedyPasses);
         int m = x.rows();
         int n = x.cols();
@@ -131,12 +174,13 @@ public final class Ldlq {
             Matrix e = padded == n ? error : x.precision().allocate(arena, m, padded);
             e.data().fill((byte) 0);
             Matrix matrix = ph.copy(arena);
-            BlockLdl.factor(matrix, arena);
-            sweep(search, team, px, matrix, true, e, greedyPasses == 0 ? codes : null);
+            Matrix d = BlockLdl.factor(matrix, arena);
+            new Ldlq(search, team, px, matrix, e, codes, beam, d).sweep(true, beam > 0 || greedyPasses == 0);
             if (greedyPasses > 0) {
                 greedyMatrix(team, ph, matrix);
+                Ldlq greedy = new Ldlq(search, team, px, matrix, e, codes, beam, ph);
                 for (int pass = 1; pass <= greedyPasses; pass++) {
-                    sweep(search, team, px, matrix, false, e, pass == greedyPasses ? codes : null);
+                    greedy.sweep(false, beam > 0 || pass == greedyPasses);
                 }
             }
             if (padded != n) {
@@ -171,26 +215,19 @@ public final class Ldlq {
      * One pass. On entry {@code e} holds {@code X - Q} of the pass before, or zeros.
      *
      * @param feedback whether M is L, of which only the rows below a block are used
-     * @param codes receives the codes, or null
+     * @param stores whether the codes are wanted
      */
-    private static void sweep(
-            PointSearch search,
-            ThreadTeam team,
-            Matrix x,
-            Matrix matrix,
-            boolean feedback,
-            Matrix e,
-            CodeMatrix codes) {
+    private void sweep(boolean feedback, boolean stores) {
         int tile = tileRows(x.rows());
         team.run(Math.ceilDiv(x.rows(), tile), t -> {
             int from = t * tile;
             int to = Math.min(x.rows(), from + tile);
-            sweepTile(search, x.rows(from, to), Operand.of(matrix), feedback, e.rows(from, to), codes, from);
+            sweepTile(x.rows(from, to), feedback, e.rows(from, to), stores, from);
         });
     }
 
-    private static void sweepTile(
-            PointSearch search, Matrix x, Operand matrix, boolean feedback, Matrix e, CodeMatrix codes, int firstRow) {
+    private void sweepTile(Matrix x, boolean feedback, Matrix e, boolean stores, int firstRow) {
+        Operand matrix = Operand.of(this.matrix);
         int rows = x.rows();
         int n = x.cols();
         Precision precision = x.precision();
@@ -204,6 +241,9 @@ public final class Ldlq {
             Operand sums = new Operand(precision, base, rows, GROUP, GROUP, false);
             Operand changes = new Operand(precision, change, rows, GROUP, GROUP, false);
             Operand targets = new Operand(precision, target, rows, BLOCK, BLOCK, false);
+            BeamSweep byMetric = beam == 0
+                    ? null
+                    : new BeamSweep(search, codes.codebook(), precision, rows, GROUP, feedback ? beam : 1, arena);
             for (int end = n; end > 0; ) {
                 int start = (end - 1) / GROUP * GROUP;
                 int width = end - start;
@@ -219,6 +259,11 @@ public final class Ldlq {
                             1,
                             sums.block(0, 0, rows, width));
                 }
+                if (byMetric != null && feedback) {
+                    byMetric.round(base, x, matrix, metric, start, end, e, codes, firstRow);
+                    end = start;
+                    continue;
+                }
                 for (int k = end - BLOCK; k >= start; k -= BLOCK) {
                     int local = k - start;
                     int done = end - k - BLOCK;
@@ -231,13 +276,17 @@ public final class Ldlq {
                                 1,
                                 targets);
                     }
-                    search.nearest(target, rows, points, found);
+                    if (byMetric == null) {
+                        search.nearest(target, rows, points, found);
+                    } else {
+                        byMetric.improve(metric, k, target, points, codes, firstRow);
+                    }
                     if (precision == Precision.FLOAT32) {
                         settleFloats(x.data(), e.data(), n, k, points, change, local, rows);
                     } else {
                         settleDoubles(x.data(), e.data(), n, k, points, change, local, rows);
                     }
-                    if (codes != null) {
+                    if (stores && byMetric == null) {
                         for (int i = 0; i < rows; i++) {
                             codes.setCode(firstRow + i, k / BLOCK, found.getAtIndex(INT, i));
                         }

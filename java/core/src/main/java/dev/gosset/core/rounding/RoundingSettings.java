@@ -1,6 +1,8 @@
 package dev.gosset.core.rounding;
 
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.codebook.E8p;
+import dev.gosset.core.codebook.E8pResidual;
 import dev.gosset.core.memory.Precision;
 
 /**
@@ -8,21 +10,42 @@ import dev.gosset.core.memory.Precision;
  *
  * @param codebook what the weights are rounded to
  * @param scale the ratio of the transformed weights' RMS to one unit of the codebook: {@code Wscale = RMS / scale}; above 0
- * @param greedyPasses passes of coordinate descent after the feedback pass, at least 0. Ten lower the proxy error by a few
- *     per cent and raise the Frobenius error
+ * @param beam how points are searched. 0: each block's nearest point by the Euclidean norm, as the reference does; above that by the
+ *     metric of the block, with so many histories for each row (a beam), 64 at most
+ * @param greedyPasses passes of coordinate descent after the feedback pass, at least 0. By the metric of blocks none raises the proxy
+ *     error; by the Euclidean norm they may
  * @param sigma added to the diagonal of the Hessian, relative to its mean; at least 0
  * @param rescale whether input channels are first scaled so that weights and Hessian share their range (section 1.5)
  * @param precision of the transform and of LDLQ: float32 by kernels and BLAS, which falls back to float64 where the Hessian
  *     has no Cholesky factor in it; or float64 by the scalar oracles and BLAS, exactly reproducible, some ten times slower
  */
 public record RoundingSettings(
-        Codebook codebook, double scale, int greedyPasses, double sigma, boolean rescale, Precision precision) {
-    /** Passes unless told otherwise. */
-    public static final int DEFAULT_GREEDY_PASSES = 10;
+        Codebook codebook,
+        double scale,
+        int beam,
+        int greedyPasses,
+        double sigma,
+        boolean rescale,
+        Precision precision) {
+    /** Greedy passes of the reference implementation, and of a search for nearest points unless told otherwise. */
+    public static final int REFERENCE_PASSES = 10;
+
+    /** States of a beam unless told otherwise. */
+    public static final int DEFAULT_BEAM = 4;
+
+    /** The widest beam. */
+    public static final int MOST_STATES = 64;
 
     public RoundingSettings {
         if (!(scale > 0 && scale < Double.POSITIVE_INFINITY)) {
             throw new IllegalArgumentException("the scale must be a number above 0, found " + scale);
+        }
+        if (beam < 0 || beam > MOST_STATES) {
+            throw new IllegalArgumentException("a beam has 0 to " + MOST_STATES + " states, found " + beam);
+        }
+        if (beam > 0 && !isSearchedByMetric(codebook)) {
+            throw new IllegalArgumentException(
+                    "codebook " + codebook.name() + " is searched for nearest points only, found a beam of " + beam);
         }
         if (greedyPasses < 0) {
             throw new IllegalArgumentException("greedy passes must be at least 0, found " + greedyPasses);
@@ -32,34 +55,52 @@ public record RoundingSettings(
         }
     }
 
-    /** The defaults for a codebook: its default scale, 10 greedy passes, sigma 0.01, no rescaling, float32. */
+    /**
+     * The defaults for a codebook: its default scale, a beam of 4 without greedy passes, sigma 0.01, no rescaling, float32. Codebooks not
+     * made of E8P are searched as {@link #reference} does.
+     */
     public static RoundingSettings of(Codebook codebook) {
         return new RoundingSettings(
                 codebook,
                 codebook.defaultScale(),
-                DEFAULT_GREEDY_PASSES,
+                isSearchedByMetric(codebook) ? DEFAULT_BEAM : 0,
+                isSearchedByMetric(codebook) ? 0 : REFERENCE_PASSES,
                 Hessian.DEFAULT_SIGMA,
                 false,
                 Precision.FLOAT32);
     }
 
+    /** As the reference implementation: nearest points, ten greedy passes; else {@link #of}. Devices know no other search. */
+    public static RoundingSettings reference(Codebook codebook) {
+        return of(codebook).withBeam(0).withGreedyPasses(REFERENCE_PASSES);
+    }
+
+    /** Whether a codebook's points can be searched by the metric of blocks. */
+    public static boolean isSearchedByMetric(Codebook codebook) {
+        return codebook instanceof E8p || codebook instanceof E8pResidual;
+    }
+
     public RoundingSettings withScale(double value) {
-        return new RoundingSettings(codebook, value, greedyPasses, sigma, rescale, precision);
+        return new RoundingSettings(codebook, value, beam, greedyPasses, sigma, rescale, precision);
+    }
+
+    public RoundingSettings withBeam(int value) {
+        return new RoundingSettings(codebook, scale, value, greedyPasses, sigma, rescale, precision);
     }
 
     public RoundingSettings withGreedyPasses(int value) {
-        return new RoundingSettings(codebook, scale, value, sigma, rescale, precision);
+        return new RoundingSettings(codebook, scale, beam, value, sigma, rescale, precision);
     }
 
     public RoundingSettings withSigma(double value) {
-        return new RoundingSettings(codebook, scale, greedyPasses, value, rescale, precision);
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, value, rescale, precision);
     }
 
     public RoundingSettings withRescale(boolean value) {
-        return new RoundingSettings(codebook, scale, greedyPasses, sigma, value, precision);
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, value, precision);
     }
 
     public RoundingSettings withPrecision(Precision value) {
-        return new RoundingSettings(codebook, scale, greedyPasses, sigma, rescale, value);
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, rescale, value);
     }
 }

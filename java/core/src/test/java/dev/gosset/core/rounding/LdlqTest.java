@@ -13,14 +13,18 @@ import dev.gosset.core.kernel.oracle.ScalarEncode;
 import dev.gosset.core.kernel.oracle.ScalarTransform;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Matrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class LdlqTest {
     private static final List<String> RUNS = List.of("E8P12_it0", "E8P12_it10", "E8P12RVQ3B_it10", "E8P12RVQ4B_it10");
@@ -168,21 +172,147 @@ class LdlqTest {
         }
     }
 
+    /**
+     * The beam's definition in plain loops: histories of a row, each with errors and loss, continued by what {@link BlockSearch} keeps,
+     * one history from a group of 128 columns to the next.
+     */
+    @Test
+    void theBeamEqualsItsDefinition() {
+        for (int[] shape : new int[][] {{3, 24, 1}, {5, 40, 3}, {4, 259, 4}, {2, 1, 2}}) {
+            int m = shape[0];
+            int n = shape[1];
+            int width = shape[2];
+            try (Arena arena = Arena.ofShared();
+                    ThreadTeam team = new ThreadTeam(2)) {
+                DoubleMatrix h = RoundingFixtures.widen(arena, RoundingFixtures.hessian(arena, random, n));
+                DoubleMatrix x = RoundingFixtures.widen(arena, RoundingFixtures.gaussian(arena, random, m, n));
+                CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(2), m, n);
+                DoubleMatrix e = DoubleMatrix.allocate(arena, m, n);
+                Ldlq.round(Ldlq.PointSearch.oracle(codes.codebook()), team, x, h, width, 0, codes, e);
+                DoubleMatrix l = padded(arena, h);
+                Matrix d = BlockLdl.factor(l, arena);
+                for (int i = 0; i < m; i++) {
+                    int[] expected = beam(x, i, l, d, width);
+                    for (int g = 0; g < codes.groups(); g++) {
+                        assertThat(codes.code(i, g))
+                                .as(m + " x " + n + ", width " + width + ", row " + i + ", block " + g + ", seed "
+                                        + seed)
+                                .isEqualTo(expected[g]);
+                    }
+                }
+            }
+        }
+    }
+
+    private record History(double loss, double[] error, int[] codes) {}
+
+    private static int[] beam(DoubleMatrix x, int row, DoubleMatrix l, Matrix d, int width) {
+        Codebook codebook = Codebook.ofBits(2);
+        BlockSearch search = new BlockSearch(codebook);
+        int p = l.rows();
+        List<History> histories = List.of(new History(0, new double[p], new int[p / 8]));
+        double[] target = new double[8];
+        double[] point = new double[8];
+        for (int k = p - 8; k >= 0; k -= 8) {
+            List<History> all = new ArrayList<>();
+            search.metric(d, k, 0);
+            for (History history : histories) {
+                for (int c = 0; c < 8; c++) {
+                    target[c] = at(x, row, k + c);
+                    for (int j = k + 8; j < p; j++) {
+                        target[c] += history.error[j] * l.get(j, k + c);
+                    }
+                }
+                search.put(0, target, codebook.nearest(target, 0));
+                search.rank();
+                for (int rank = 0; rank < search.kept(0); rank++) {
+                    double[] error = history.error.clone();
+                    int[] codes = history.codes.clone();
+                    codes[k / 8] = search.code(0, rank);
+                    codebook.decode(codes[k / 8], point, 0);
+                    for (int c = 0; c < 8; c++) {
+                        error[k + c] = at(x, row, k + c) - point[c];
+                    }
+                    all.add(new History(history.loss + search.cost(0, rank), error, codes));
+                }
+            }
+            all.sort(Comparator.comparingDouble(History::loss));
+            histories = all.subList(0, Math.min(all.size(), k % 128 == 0 ? 1 : width));
+        }
+        return histories.getFirst().codes;
+    }
+
+    /** By the metric of the blocks. By the Euclidean norm, as the reference has it, each pass raises the loss of these Hessians by a sixth. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 4})
+    void aGreedyPassNeverRaisesTheLoss(int bits) {
+        int m = 40;
+        int n = 268;
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(2)) {
+            FloatMatrix h = RoundingFixtures.hessian(arena, random, n);
+            FloatMatrix x = RoundingFixtures.gaussian(arena, random, m, n);
+            double before = Double.POSITIVE_INFINITY;
+            double first = 0;
+            for (int passes = 0; passes <= 4; passes++) {
+                CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(bits), m, n);
+                FloatMatrix e = FloatMatrix.allocate(arena, m, n);
+                Ldlq.round(Ldlq.PointSearch.of(kernel, codes.codebook()), team, x, h, 1, passes, codes, e);
+                double loss = ProxyLoss.trace(team, e, h);
+                assertThat(loss)
+                        .as(bits + " bits, " + passes + " passes, seed " + seed)
+                        .isLessThanOrEqualTo(before);
+                requirePoints(codes, x, e);
+                first = passes == 0 ? loss : first;
+                before = loss;
+            }
+            assertThat(before).as("seed " + seed).isLessThan(first);
+        }
+    }
+
+    /** E is X less the points of the codes. */
+    private void requirePoints(CodeMatrix codes, FloatMatrix x, FloatMatrix e) {
+        double[] point = new double[8];
+        for (int i = 0; i < x.rows(); i++) {
+            for (int j = 0; j < x.cols(); j++) {
+                codes.codebook().decode(codes.code(i, j / 8), point, 0);
+                assertThat((double) e.get(i, j)).as("seed " + seed).isCloseTo(x.get(i, j) - point[j % 8], within(1e-6));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 4})
+    void aBeamLowersTheLoss(int bits) {
+        int m = 64;
+        int n = 256;
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(2)) {
+            FloatMatrix h = RoundingFixtures.hessian(arena, random, n);
+            FloatMatrix x = RoundingFixtures.gaussian(arena, random, m, n);
+            Incoherence.draw(seed, "x", m, n).hessian(new ScalarTransform(), team, h);
+            double before = Double.POSITIVE_INFINITY;
+            for (int width : new int[] {0, 1, 4, 16}) {
+                CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(bits), m, n);
+                FloatMatrix e = FloatMatrix.allocate(arena, m, n);
+                Ldlq.round(Ldlq.PointSearch.of(kernel, codes.codebook()), team, x, h, width, 0, codes, e);
+                double loss = ProxyLoss.trace(team, e, h);
+                System.out.printf("%d bits, beam %d: %.4f%n", bits, width, loss / ProxyLoss.trace(team, x, h));
+                assertThat(loss)
+                        .as(bits + " bits, width " + width + ", seed " + seed)
+                        .isLessThan(before);
+                requirePoints(codes, x, e);
+                before = loss;
+            }
+        }
+    }
+
     private static double[][] definition(Arena arena, DoubleMatrix x, DoubleMatrix h, int passes) {
         Codebook codebook = Codebook.ofBits(2);
         int m = x.rows();
         int n = x.cols();
         int p = CodeMatrix.groups(n) * 8;
-        double mean = 0;
-        for (int i = 0; i < n; i++) {
-            mean += h.get(i, i) / n;
-        }
-        DoubleMatrix padded = DoubleMatrix.allocate(arena, p, p);
-        for (int i = 0; i < p; i++) {
-            for (int j = 0; j < p; j++) {
-                padded.set(i, j, i < n && j < n ? h.get(i, j) : i == j ? mean : 0);
-            }
-        }
+        DoubleMatrix padded = padded(arena, h);
         DoubleMatrix l = padded.copy(arena);
         BlockLdl.factor(l, arena);
         double[][] q = new double[m][p];
@@ -226,6 +356,22 @@ class LdlqTest {
         return q;
     }
 
+    private static DoubleMatrix padded(Arena arena, DoubleMatrix h) {
+        int n = h.rows();
+        int p = CodeMatrix.groups(n) * 8;
+        double mean = 0;
+        for (int i = 0; i < n; i++) {
+            mean += h.get(i, i) / n;
+        }
+        DoubleMatrix padded = DoubleMatrix.allocate(arena, p, p);
+        for (int i = 0; i < p; i++) {
+            for (int j = 0; j < p; j++) {
+                padded.set(i, j, i < n && j < n ? h.get(i, j) : i == j ? mean : 0);
+            }
+        }
+        return padded;
+    }
+
     private static double at(DoubleMatrix x, int i, int j) {
         return j < x.cols() ? x.get(i, j) : 0;
     }
@@ -258,8 +404,9 @@ class LdlqTest {
         return inverse;
     }
 
-    @Test
-    void codesHaveTheSameBitsWithAnyNumberOfThreads() {
+    @ParameterizedTest
+    @ValueSource(ints = {0, 3})
+    void codesHaveTheSameBitsWithAnyNumberOfThreads(int beam) {
         try (Arena arena = Arena.ofShared()) {
             int m = 150;
             int n = 268;
@@ -271,7 +418,7 @@ class LdlqTest {
                 try (ThreadTeam team = new ThreadTeam(threads)) {
                     CodeMatrix codes = CodeMatrix.allocate(arena, Codebook.ofBits(3), m, n);
                     FloatMatrix e = FloatMatrix.allocate(arena, m, n);
-                    Ldlq.round(kernel, team, x, h, 2, codes, e);
+                    Ldlq.round(Ldlq.PointSearch.of(kernel, codes.codebook()), team, x, h, beam, 2, codes, e);
                     first = first == null ? codes : first;
                     firstError = firstError == null ? e : firstError;
                     assertThat(RoundingFixtures.sameBits(codes.data(), first.data()))

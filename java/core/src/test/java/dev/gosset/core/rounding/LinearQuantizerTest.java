@@ -54,7 +54,8 @@ class LinearQuantizerTest {
         Golden f32 = Golden.open("ldlq_128x384_f32.safetensors");
         Golden f64 = Golden.open("ldlq_128x384_f64.safetensors");
         Codebook codebook = Codebook.named(run.substring(0, run.indexOf('_')));
-        RoundingSettings settings = RoundingSettings.of(codebook).withGreedyPasses(run.endsWith("_it0") ? 0 : 10);
+        RoundingSettings settings =
+                RoundingSettings.reference(codebook).withGreedyPasses(run.endsWith("_it0") ? 0 : 10);
         for (var precision : Precision.values()) {
             Golden golden = precision == Precision.FLOAT32 ? f32 : f64;
             try (Arena arena = Arena.ofShared();
@@ -96,7 +97,8 @@ class LinearQuantizerTest {
     void rescalesAsTheReferenceDoes() {
         Golden golden = Golden.open("ldlq_128x384_rescaleWH.safetensors");
         Golden inputs = Golden.open("ldlq_128x384_f32.safetensors");
-        RoundingSettings settings = RoundingSettings.of(Codebook.ofBits(2)).withRescale(true);
+        RoundingSettings settings =
+                RoundingSettings.reference(Codebook.ofBits(2)).withRescale(true);
         try (Arena arena = Arena.ofShared();
                 ThreadTeam team = new ThreadTeam(2)) {
             FloatMatrix w = RoundingFixtures.floats(arena, inputs, "W");
@@ -197,7 +199,7 @@ class LinearQuantizerTest {
                 for (int i = 0; i < 128; i++) {
                     sv[i] = (byte) Math.signum(svValues[i]);
                 }
-                QuantizationResult ours = quantizer(RoundingSettings.of(codebook), team)
+                QuantizationResult ours = quantizer(RoundingSettings.reference(codebook), team)
                         .quantize("golden", inputs, h, new Incoherence(su, sv), arena);
                 double reference = proxy(arena, published, w, h64);
                 double found = proxy(arena, ours.linear(), w, h64);

@@ -58,7 +58,10 @@ class SmallLlamaTest {
                     arena.allocateFrom(ValueLayout.JAVA_FLOAT, moments.get("mu").floats()),
                     moments.get("ct").longs()[0]);
             QuantizationResult r = new LinearQuantizer(
-                            RoundingSettings.of(Codebook.ofBits(2)), new ScalarEncode(), new ScalarTransform(), team)
+                            RoundingSettings.reference(Codebook.ofBits(2)),
+                            new ScalarEncode(),
+                            new ScalarTransform(),
+                            team)
                     .quantize(prefix + stack, parts, hessian, new Incoherence(signs(su), signs(sv)), arena);
             JsonNode expected = results.get("per_linear").get("2bit").get(layer + "_" + group);
             double proxy = expected.get("proxy").asDouble();

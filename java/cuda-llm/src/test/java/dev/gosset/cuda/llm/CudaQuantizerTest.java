@@ -52,7 +52,7 @@ class CudaQuantizerTest {
 
     private QuantizationReport quantize(Path model, String out, int bits, QuantizationDevices devices) {
         QuantizationSettings settings = new QuantizationSettings(
-                RoundingSettings.of(Codebook.ofBits(bits)).withGreedyPasses(1),
+                RoundingSettings.reference(Codebook.ofBits(bits)).withGreedyPasses(1),
                 3,
                 new CalibrationText(text, 6, 48),
                 null);

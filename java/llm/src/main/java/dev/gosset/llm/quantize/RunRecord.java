@@ -53,6 +53,9 @@ record RunRecord(Map<String, Object> fields) {
         fields.put("model_crc32c", model);
         fields.put("codebook", rounding.codebook().name());
         fields.put("scale", rounding.scale());
+        if (rounding.beam() > 0) {
+            fields.put("beam", rounding.beam());
+        }
         fields.put("greedy_passes", rounding.greedyPasses());
         fields.put("sigma", rounding.sigma());
         fields.put("rescale", rounding.rescale());
