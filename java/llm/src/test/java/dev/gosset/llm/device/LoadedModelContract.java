@@ -78,7 +78,7 @@ public abstract class LoadedModelContract {
                 original,
                 out,
                 new QuantizationSettings(
-                        RoundingSettings.of(Codebook.ofBits(bits)), 0, new CalibrationText(text, 8, 32), null),
+                        RoundingSettings.reference(Codebook.ofBits(bits)), 0, new CalibrationText(text, 8, 32), null),
                 false,
                 team,
                 Progress.NONE);

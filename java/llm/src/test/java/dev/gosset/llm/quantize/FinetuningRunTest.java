@@ -48,8 +48,9 @@ class FinetuningRunTest {
             QuantizationPipeline.run(
                     model,
                     out,
+                    // The coarser search leaves tuning more to gain.
                     new QuantizationSettings(
-                            RoundingSettings.of(Codebook.ofBits(2)), 1, new CalibrationText(text, 8, 32), null),
+                            RoundingSettings.reference(Codebook.ofBits(2)), 1, new CalibrationText(text, 8, 32), null),
                     false,
                     team,
                     Progress.NONE);
