@@ -15,6 +15,11 @@ public final class E81b {
     /** Number of points. */
     public static final int POINTS = 256;
 
+    /** The code of zero, and of the first point of halves. */
+    private static final int ZERO = 56;
+
+    private static final int HALVES = 113;
+
     private static final int DIMENSION = Codebook.DIMENSION;
     private static final double[] GRID = new double[POINTS * DIMENSION];
     private static final double[] SQUARED_NORM = new double[POINTS];
@@ -28,7 +33,7 @@ public final class E81b {
             GRID[i] = doubled[i] / 2.0;
             SQUARED_NORM[i / DIMENSION] += GRID[i] * GRID[i];
         }
-        for (int code = 0; code < 113; code++) {
+        for (int code = 0; code < HALVES; code++) {
             if (SQUARED_NORM[code] == 2) {
                 OF_PAIR[pair(doubled, code * DIMENSION)] = (short) code;
             }
@@ -97,14 +102,14 @@ public final class E81b {
                 bits = bits << 1 | (doubled[c] > 0 ? 1 : 0);
             }
             // Of two neighbouring numbers one has an even sum of bits.
-            return 113 + (bits >>> 1);
+            return HALVES + (bits >>> 1);
         }
         for (int c = 0; c < DIMENSION; c++) {
             if (doubled[c] != 0) {
                 return OF_PAIR[pair(doubled, 0)];
             }
         }
-        return 56;
+        return ZERO;
     }
 
     /** The code of the point nearest to {@code x[offset..offset+7]}, the lowest one at equal distance. */
