@@ -88,6 +88,27 @@ class OpenAiJavaTest {
     }
 
     @Test
+    void stopsBeforeAStopString() {
+        String text = client.chat()
+                .completions()
+                .create(chat().build())
+                .choices()
+                .getFirst()
+                .message()
+                .content()
+                .orElseThrow();
+        // From the second word on: the first may be the whole of it.
+        String stop = text.substring(text.indexOf(' ', 1));
+        ChatCompletion.Choice stopped = client.chat()
+                .completions()
+                .create(chat().stop(stop).build())
+                .choices()
+                .getFirst();
+        assertThat(stopped.message().content()).hasValue(text.substring(0, text.indexOf(stop)));
+        assertThat(stopped.finishReason()).isEqualTo(ChatCompletion.Choice.FinishReason.STOP);
+    }
+
+    @Test
     void completesAndLists() {
         assertThat(client.completions()
                         .create(CompletionCreateParams.builder()
