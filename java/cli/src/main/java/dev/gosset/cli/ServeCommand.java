@@ -120,7 +120,8 @@ final class ServeCommand implements Runnable {
                     bytes(),
                     apiKey == null || apiKey.isEmpty() ? null : apiKey,
                     corsOrigins,
-                    Duration.ofSeconds(30));
+                    Duration.ofSeconds(30),
+                    ServerSettings.STEP_LIMIT);
         } catch (GossetException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
         }

@@ -49,9 +49,6 @@ public final class GossetServer implements AutoCloseable {
     /** Waiting tokens, in contexts for each sequence that runs. */
     private static final long WAITING = 16;
 
-    /** A step of a large model on a small machine takes some seconds. */
-    private static final double STUCK_SECONDS = 120;
-
     private static final int RETRY_SECONDS = 5;
     private static final String JSON = "application/json";
 
@@ -69,7 +66,7 @@ public final class GossetServer implements AutoCloseable {
     private boolean closed;
 
     /** What answers at a path. */
-    private record Route(String method, boolean open, Exchange.Handler handler) {}
+    private record Route(String path, String method, boolean open, Exchange.Handler handler) {}
 
     /** What a model answers to whom. */
     @FunctionalInterface
@@ -87,6 +84,7 @@ public final class GossetServer implements AutoCloseable {
         get("/health", this::health, true);
         get("/metrics", x -> text(x, "text/plain; version=0.0.4", metrics.text(load())), false);
         get("/v1/models", x -> text(x, JSON, Models.list(requireModel())), false);
+        get(Models.PATH, x -> text(x, JSON, Models.one(requireModel(), x.path())), false);
         post("/v1/chat/completions", ChatCompletions::handle);
         post("/v1/completions", Completions::handle);
         get("/api/version", x -> text(x, JSON, OllamaModels.version()), false);
@@ -108,11 +106,11 @@ public final class GossetServer implements AutoCloseable {
     }
 
     private void get(String path, Exchange.Handler handler, boolean open) {
-        routes.put(path, new Route("GET", open, handler));
+        routes.put(path, new Route(path, "GET", open, handler));
     }
 
     private void post(String path, Answer answer) {
-        routes.put(path, new Route("POST", false, x -> answer.send(x, requireModel(), owner(x))));
+        routes.put(path, new Route(path, "POST", false, x -> answer.send(x, requireModel(), owner(x))));
     }
 
     /** Those who share a key or an address share a turn. */
@@ -144,10 +142,45 @@ public final class GossetServer implements AutoCloseable {
      */
     public void serve(LanguageModel served) {
         long waiting = WAITING * settings.parallel() * settings.context();
-        Engine engine = served.newEngine(settings.parallel(), settings.context(), settings.cacheBytes(), waiting);
+        serve(served, served.newEngine(settings.parallel(), settings.context(), settings.cacheBytes(), waiting));
+    }
+
+    /** Answers with an engine of the model from now on, and watches it. */
+    void serve(LanguageModel served, Engine engine) {
         synchronized (lock) {
             model = new ServedModel(served, engine, metrics);
         }
+        Thread.ofVirtual().name("gosset-watch").start(this::watch);
+    }
+
+    /** Tells whoever waits for a step that does not end. */
+    private void watch() {
+        double limit = settings.stepLimit().toNanos() / 1e9;
+        long seen = -1;
+        synchronized (lock) {
+            while (!closed) {
+                long steps = model.load().steps();
+                if (model.endStuck(limit) && steps != seen) {
+                    seen = steps;
+                    metrics.stuck();
+                    LOG.log(
+                            System.Logger.Level.ERROR,
+                            "a step takes longer than {0} s, at\n  {1}",
+                            limit,
+                            model.stackTrace());
+                }
+                try {
+                    lock.wait(Math.clamp(settings.stepLimit().toMillis() / 4, 1, 1000));
+                } catch (InterruptedException e) {
+                    // Nobody has this thread to interrupt it.
+                    throw new IllegalStateException(e);
+                }
+            }
+        }
+    }
+
+    private boolean isStuck(EngineLoad load) {
+        return load.stepSeconds() * 1e9 > settings.stepLimit().toNanos();
     }
 
     private ServedModel requireModel() {
@@ -158,6 +191,9 @@ public final class GossetServer implements AutoCloseable {
             if (model == null) {
                 throw ApiException.later(503, "loading", RETRY_SECONDS, "the model is being loaded");
             }
+            if (isStuck(model.load())) {
+                throw ApiException.later(503, "stuck", RETRY_SECONDS, "a step of the model does not end");
+            }
             return model;
         }
     }
@@ -165,19 +201,8 @@ public final class GossetServer implements AutoCloseable {
     private void health(Exchange exchange) throws IOException {
         EngineLoad load = load();
         String status;
-        ServedModel served;
         synchronized (lock) {
-            served = model;
-            status = stopping
-                    ? "stopping"
-                    : load == null ? "loading" : load.stepSeconds() > STUCK_SECONDS ? "stuck" : "ok";
-        }
-        if (status.equals("stuck")) {
-            LOG.log(
-                    System.Logger.Level.ERROR,
-                    "a step takes longer than {0} s, at\n  {1}",
-                    STUCK_SECONDS,
-                    served.stackTrace());
+            status = stopping ? "stopping" : load == null ? "loading" : isStuck(load) ? "stuck" : "ok";
         }
         ObjectNode node = Json.MAPPER.createObjectNode().put("status", status);
         exchange.answer(status.equals("ok") ? 200 : 503, JSON, node.toString().getBytes(StandardCharsets.UTF_8));
@@ -192,7 +217,7 @@ public final class GossetServer implements AutoCloseable {
             answering++;
         }
         String path = exchange.path();
-        Route route = routes.get(path);
+        Route route = routes.get(path.startsWith(Models.PATH) ? Models.PATH : path);
         int status = 200;
         try {
             access.checkOrigin(exchange);
@@ -222,7 +247,7 @@ public final class GossetServer implements AutoCloseable {
             status = why.status();
             refuse(exchange, why);
         } finally {
-            metrics.answered(route == null ? "other" : path, status);
+            metrics.answered(route == null ? "other" : route.path(), status);
             synchronized (lock) {
                 answering--;
                 lock.notifyAll();
@@ -269,7 +294,7 @@ public final class GossetServer implements AutoCloseable {
 
     /**
      * Refuses new requests with 503, waits {@link ServerSettings#grace} for answers in progress, cancels what is left of them, and stops
-     * listening. The model stays the caller's. A second call does nothing.
+     * listening. The model stays the caller's. Where a step does not end, that is not waited for. A second call does nothing.
      */
     @Override
     public void close() {
@@ -282,7 +307,7 @@ public final class GossetServer implements AutoCloseable {
             awaitAnswers(settings.grace().toNanos());
             served = model;
         }
-        if (served != null) {
+        if (served != null && !isStuck(served.load())) {
             // Whoever still waits hears of it.
             served.close();
         }

@@ -15,6 +15,7 @@ import java.util.List;
  * @param apiKey what clients have to say as {@code Authorization: Bearer KEY}; null where they need not
  * @param corsOrigins web pages that may ask, {@code *} for all
  * @param grace how long a stop waits for answers in progress
+ * @param stepLimit a step of the model that takes longer is stuck, and its requests fail
  */
 public record ServerSettings(
         String host,
@@ -24,7 +25,11 @@ public record ServerSettings(
         long cacheBytes,
         String apiKey,
         List<String> corsOrigins,
-        Duration grace) {
+        Duration grace,
+        Duration stepLimit) {
+    /** A step of a large model on a small machine takes some seconds. */
+    public static final Duration STEP_LIMIT = Duration.ofSeconds(120);
+
     /**
      * @throws GossetException where a value is out of its bounds
      */
@@ -47,22 +52,27 @@ public record ServerSettings(
 
     /** This machine alone, port 8080, 16 sequences. */
     public static ServerSettings of(int context) {
-        return new ServerSettings("127.0.0.1", 8080, context, 16, 0, null, List.of(), Duration.ofSeconds(30));
+        return new ServerSettings(
+                "127.0.0.1", 8080, context, 16, 0, null, List.of(), Duration.ofSeconds(30), STEP_LIMIT);
     }
 
     public ServerSettings withPort(int p) {
-        return new ServerSettings(host, p, context, parallel, cacheBytes, apiKey, corsOrigins, grace);
+        return new ServerSettings(host, p, context, parallel, cacheBytes, apiKey, corsOrigins, grace, stepLimit);
     }
 
     public ServerSettings withParallel(int n) {
-        return new ServerSettings(host, port, context, n, cacheBytes, apiKey, corsOrigins, grace);
+        return new ServerSettings(host, port, context, n, cacheBytes, apiKey, corsOrigins, grace, stepLimit);
     }
 
     public ServerSettings withApiKey(String key) {
-        return new ServerSettings(host, port, context, parallel, cacheBytes, key, corsOrigins, grace);
+        return new ServerSettings(host, port, context, parallel, cacheBytes, key, corsOrigins, grace, stepLimit);
     }
 
     public ServerSettings withGrace(Duration time) {
-        return new ServerSettings(host, port, context, parallel, cacheBytes, apiKey, corsOrigins, time);
+        return new ServerSettings(host, port, context, parallel, cacheBytes, apiKey, corsOrigins, time, stepLimit);
+    }
+
+    public ServerSettings withStepLimit(Duration time) {
+        return new ServerSettings(host, port, context, parallel, cacheBytes, apiKey, corsOrigins, grace, time);
     }
 }

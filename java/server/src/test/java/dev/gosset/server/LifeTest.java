@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gosset.core.GossetException;
+import dev.gosset.llm.device.Batch;
+import dev.gosset.llm.sampling.Sampler;
+import dev.gosset.llm.session.Engine;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.Socket;
@@ -12,7 +15,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -90,6 +95,81 @@ class LifeTest {
         }
     }
 
+    /** A batch whose steps may be held. */
+    private record Held(Batch batch, Semaphore permits) implements Batch {
+        @Override
+        public int context() {
+            return batch.context();
+        }
+
+        @Override
+        public Optional<Sequence> admit(int[] prompt, Sampler sampler, int most) {
+            return batch.admit(prompt, sampler, most);
+        }
+
+        @Override
+        public List<Drawn> step() {
+            permits.acquireUninterruptibly();
+            return batch.step();
+        }
+
+        @Override
+        public void release(Sequence sequence) {
+            batch.release(sequence);
+        }
+
+        @Override
+        public int inUse() {
+            return batch.inUse();
+        }
+
+        @Override
+        public int capacity() {
+            return batch.capacity();
+        }
+
+        @Override
+        public void close() {
+            batch.close();
+        }
+    }
+
+    /** Whoever waits for a step that does not end hears of it, new requests too, and if it ends all is well again. */
+    @Test
+    void aStepThatDoesNotEndFailsItsRequests() throws Exception {
+        Semaphore permits = new Semaphore(5);
+        try (Served served = new Served(temporary, settings().withStepLimit(Duration.ofMillis(500)))) {
+            Batch batch = new Held(served.model.loaded().batch(1, 4096), permits);
+            try (Engine engine = new Engine(batch, served.model.config().vocabularySize())) {
+                served.server.serve(served.model, engine);
+                CompletableFuture<HttpResponse<String>> waiting = CompletableFuture.supplyAsync(() -> {
+                    while (served.server.load().running() == 0) {
+                        Thread.onSpinWait();
+                    }
+                    try {
+                        return served.post(COMPLETIONS, "{\"prompt\": \"w5\"}");
+                    } catch (Exception e) {
+                        throw new IllegalStateException(e);
+                    }
+                });
+                String answer = served.post(COMPLETIONS, LONG).body();
+                assertThat(answer).contains("a step takes longer").contains("\"text\"");
+                assertThat(waiting.get(30, TimeUnit.SECONDS).body()).contains("a step takes longer");
+                assertThat(served.get("/health").body()).contains("stuck");
+                assertThat(served.refused(503, COMPLETIONS, "{\"prompt\": \"w5\"}")
+                                .get("code")
+                                .textValue())
+                        .isEqualTo("stuck");
+                assertThat(served.get("/metrics").body()).contains("gosset_stuck_steps_total 1\n");
+                permits.release(1_000_000);
+                served.awaitIdle(Duration.ofSeconds(10));
+                assertThat(served.ask(COMPLETIONS, "{\"prompt\": \"w5\", \"max_tokens\": 2}")
+                                .get("choices"))
+                        .hasSize(1);
+            }
+        }
+    }
+
     @Test
     void theKeyIsNeeded() throws Exception {
         try (Served served = Served.start(temporary, settings().withApiKey("secret"))) {
@@ -108,7 +188,15 @@ class LifeTest {
     void webPagesOfOthersMayNotAsk() throws Exception {
         ServerSettings open = settings();
         ServerSettings named = new ServerSettings(
-                open.host(), 0, 256, 1, 0, null, List.of("https://example.org"), Duration.ofSeconds(1));
+                open.host(),
+                0,
+                256,
+                1,
+                0,
+                null,
+                List.of("https://example.org"),
+                Duration.ofSeconds(1),
+                ServerSettings.STEP_LIMIT);
         try (Served served = Served.start(temporary, named)) {
             String evil = "https://evil.example";
             assertThat(served.get("/v1/models", "Origin", evil).statusCode()).isEqualTo(403);
@@ -130,7 +218,8 @@ class LifeTest {
     @Test
     void memoryAndAddressesAreChecked() throws Exception {
         ServerSettings s = settings();
-        ServerSettings little = new ServerSettings(s.host(), 0, s.context(), 1, 1000, null, List.of(), Duration.ZERO);
+        ServerSettings little = new ServerSettings(
+                s.host(), 0, s.context(), 1, 1000, null, List.of(), Duration.ZERO, ServerSettings.STEP_LIMIT);
         try (Served served = new Served(temporary, little)) {
             assertThatThrownBy(() -> served.server.serve(served.model))
                     .isInstanceOf(GossetException.class)

@@ -69,6 +69,20 @@ class LoadTest {
         }
     }
 
+    /** It would wait for ever for a queue that is empty enough. */
+    @Test
+    void whatNoQueueHoldsIsRefusedForGood() throws Exception {
+        try (Served served = Served.start(temporary, ServerSettings.of(256).withParallel(1))) {
+            String body = "{\"prompt\": \"w5\", \"max_tokens\": 250, \"n\": ";
+            assertThat(served.refused(400, COMPLETIONS, body + "17}")
+                            .get("message")
+                            .textValue())
+                    .contains(String.valueOf(17 * 251))
+                    .contains("4096");
+            assertThat(served.ask(COMPLETIONS, body + "16}").get("choices")).hasSize(16);
+        }
+    }
+
     @Test
     void whatDoesNotFitTheQueueIsRefusedAndComesAgain() throws Exception {
         // One runs and 16 contexts wait.

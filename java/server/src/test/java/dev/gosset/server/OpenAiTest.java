@@ -306,6 +306,10 @@ class OpenAiTest {
     @Test
     void pathsAndModels() throws Exception {
         assertThat(served.get("/v1/models").body()).contains("\"id\":\"tiny\"").contains("\"created\":");
+        assertThat(served.get("/v1/models/%74iny").body())
+                .contains("\"id\":\"tiny\"")
+                .contains("\"max_model_len\":256");
+        assertThat(served.get("/v1/models/other").statusCode()).isEqualTo(404);
         assertThat(served.get("/v1//models").statusCode()).isEqualTo(404);
         assertThat(served.get("/nothing").statusCode()).isEqualTo(404);
         assertThat(served.get(CHAT).statusCode()).isEqualTo(405);

@@ -31,6 +31,8 @@ public final class Engine implements AutoCloseable {
     private volatile EngineLoad load;
     /** By {@link System#nanoTime}, 0 between steps. */
     private volatile long stepBegan;
+    /** The sessions of the step in progress. */
+    private volatile List<Session> stepping = List.of();
 
     /**
      * @param batch the engine's from here on, and closed with it
@@ -102,6 +104,30 @@ public final class Engine implements AutoCloseable {
             lock.notifyAll();
         }
         return sessions;
+    }
+
+    /** Tokens that may wait: a request for more can never be taken. */
+    public long mostWaiting() {
+        return mostWaiting;
+    }
+
+    /**
+     * Where the step in progress takes longer than {@code seconds}, ends its sessions and those that wait: whoever reads them hears of
+     * it. Should the step end after all, the engine goes on with what comes then.
+     *
+     * @return whether the step takes longer
+     */
+    public boolean endStuck(double seconds) {
+        List<Session> stuck = stepping;
+        if (!(load().stepSeconds() > seconds)) {
+            return false;
+        }
+        List<Session> all = new ArrayList<>(stuck);
+        synchronized (lock) {
+            all.addAll(waiting.removeAll());
+        }
+        all.forEach(s -> s.abandon(new IllegalStateException("a step takes longer than " + seconds + " s")));
+        return true;
     }
 
     /** What runs and waits now. */
@@ -216,6 +242,7 @@ public final class Engine implements AutoCloseable {
 
     private void step() {
         List<Batch.Drawn> drawn;
+        stepping = List.copyOf(running);
         stepBegan = System.nanoTime();
         try {
             drawn = batch.step();
@@ -225,6 +252,7 @@ public final class Engine implements AutoCloseable {
             return;
         } finally {
             stepBegan = 0;
+            stepping = List.of();
             steps++;
         }
         drawnTokens += drawn.size();

@@ -31,6 +31,9 @@ public final class Session implements AutoCloseable {
     private long drawnAt;
     private boolean ended;
     private volatile boolean cancelled;
+    /** Ended by others than the engine's thread, which has still to take it out. */
+    private volatile boolean abandoned;
+
     private Throwable failure;
 
     /** What was drawn and not read. */
@@ -125,8 +128,9 @@ public final class Session implements AutoCloseable {
         engine.wake();
     }
 
+    /** Whether the engine is to take it out. */
     boolean isCancelled() {
-        return cancelled;
+        return cancelled || abandoned;
     }
 
     /**
@@ -143,7 +147,7 @@ public final class Session implements AutoCloseable {
      * @param nanos when its step was done
      */
     synchronized void offer(Token token, long nanos) {
-        if (!cancelled) {
+        if (!cancelled && !ended) {
             tokens.add(new Drawn(token, nanos));
             notifyAll();
         }
@@ -160,6 +164,12 @@ public final class Session implements AutoCloseable {
             failure = why;
             notifyAll();
         }
+    }
+
+    /** Ends it without the engine's thread, which takes it out when it can. */
+    void abandon(Throwable why) {
+        end(why);
+        abandoned = true;
     }
 
     @Override

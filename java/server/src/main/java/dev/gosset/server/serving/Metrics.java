@@ -16,6 +16,7 @@ public final class Metrics {
     private final Map<String, LongAdder> requests = new ConcurrentSkipListMap<>();
     private final LongAdder promptTokens = new LongAdder();
     private final LongAdder cachedTokens = new LongAdder();
+    private final LongAdder stuckSteps = new LongAdder();
     private final Histogram firstToken = new Histogram();
     private final Histogram gap = new Histogram();
 
@@ -43,6 +44,11 @@ public final class Metrics {
     public void answered(String endpoint, int status) {
         requests.computeIfAbsent("endpoint=\"" + endpoint + "\",status=\"" + status + "\"", k -> new LongAdder())
                 .increment();
+    }
+
+    /** Counts a step that did not end in time. */
+    public void stuck() {
+        stuckSteps.increment();
     }
 
     /** Counts a token: the first one from the request on, others from the one before on. */
@@ -78,6 +84,7 @@ public final class Metrics {
             one(out, "cache_blocks_in_use", "gauge", "Of these, what sequences have.", load.memoryInUse());
             one(out, "steps_total", "counter", "Steps of the engine.", load.steps());
             one(out, "drawn_tokens_total", "counter", "Tokens that were drawn.", load.drawn());
+            one(out, "stuck_steps_total", "counter", "Steps that did not end in time.", stuckSteps.sum());
             one(out, "step_seconds", "gauge", "How long the step in progress has taken.", load.stepSeconds());
         }
         one(out, "prompt_tokens_total", "counter", "Tokens of prompts that were read.", promptTokens.sum());

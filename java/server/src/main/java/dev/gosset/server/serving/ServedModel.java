@@ -84,6 +84,11 @@ public final class ServedModel {
         return engine.load();
     }
 
+    /** As {@link Engine#endStuck}. */
+    public boolean endStuck(double seconds) {
+        return engine.endStuck(seconds);
+    }
+
     /** Where the engine is now, line by line. */
     public String stackTrace() {
         return Arrays.stream(engine.stackTrace()).map(String::valueOf).collect(Collectors.joining("\n  "));
@@ -149,6 +154,11 @@ public final class ServedModel {
                 .replace(directory.toString(), name);
     }
 
+    private long mostTokens(Choice choice) {
+        int length = choice.prompt().length;
+        return choice.count() * (length + (long) Math.min(choice.options().maxTokens(), context() - length + 1));
+    }
+
     /**
      * Puts a request into the engine.
      *
@@ -169,6 +179,14 @@ public final class ServedModel {
                         "the prompt has " + length + " tokens, the context holds " + context()
                                 + " and needs room for at least one more; prompts are never cut");
             }
+        }
+        long tokens = choices.stream().mapToLong(this::mostTokens).sum();
+        if (tokens > engine.mostWaiting()) {
+            throw ApiException.invalid(
+                    field,
+                    "request_too_large",
+                    "all prompts and continuations together may come to " + tokens + " tokens, a request may have "
+                            + engine.mostWaiting());
         }
         try {
             return new Generation(this, choices, owner);
