@@ -8,6 +8,10 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ContainerNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -15,7 +19,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.zip.GZIPInputStream;
+import java.util.zip.GZIPOutputStream;
 
 /**
  * How a file is built, so that it can be changed in one place and stay well-formed in the others: bytes alone would hardly
@@ -40,16 +47,44 @@ public enum Form {
             return varyJson(new String(file, StandardCharsets.UTF_8), random).getBytes(StandardCharsets.UTF_8);
         }
     },
-    /** One value of JSON a line. */
+    /** One value of JSON a line, compressed by gzip or not. */
     JSON_LINES {
         @Override
         byte[] vary(byte[] file, SplittableRandom random) {
+            Optional<byte[]> text = decompressed(file);
+            if (text.isPresent()) {
+                return random.nextBoolean() ? compressed(varyLines(text.get(), random)) : BINARY.vary(file, random);
+            }
+            byte[] varied = varyLines(file, random);
+            return random.nextInt(8) == 0 ? compressed(varied) : varied;
+        }
+
+        private byte[] varyLines(byte[] file, SplittableRandom random) {
             String[] lines = new String(file, StandardCharsets.UTF_8).split("\n");
             int i = lines.length == 0 ? -1 : random.nextInt(lines.length);
             if (i >= 0) {
                 lines[i] = varyJson(lines[i], random);
             }
             return String.join("\n", lines).getBytes(StandardCharsets.UTF_8);
+        }
+
+        /** The first mebibyte of what the file holds; none where it is not whole. */
+        private Optional<byte[]> decompressed(byte[] file) {
+            try (GZIPInputStream in = new GZIPInputStream(new ByteArrayInputStream(file))) {
+                return Optional.of(in.readNBytes(1 << 20));
+            } catch (IOException notGzip) {
+                return Optional.empty();
+            }
+        }
+
+        private byte[] compressed(byte[] text) {
+            ByteArrayOutputStream file = new ByteArrayOutputStream();
+            try (GZIPOutputStream out = new GZIPOutputStream(file)) {
+                out.write(text);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            return file.toByteArray();
         }
     },
     /** The length of a header, the header, the tensors. */

@@ -52,7 +52,7 @@ final class Dict extends AbstractMap<Object, Object> {
             case Undefined u -> Undefined.NAMELESS;
             case Tuple t ->
                 // Tuples that share their parts are copied in a time that grows as 2 to their depth.
-                new Tuple(t.items().stream()
+                new TupleKey(t.items().stream()
                         .map(e -> {
                             Budget.spend(Budget.ITEM);
                             return hashed(e);
@@ -62,6 +62,34 @@ final class Dict extends AbstractMap<Object, Object> {
             case Map<?, ?> m -> throw new JinjaException("a dict cannot be a key");
             default -> key;
         };
+    }
+
+    /**
+     * A tuple as a key. Comparable, since Java's maps find keys whose hashes collide in the time of a tree only if they
+     * are: ("Aa", "Aa") and ("BB", "BB") collide, and a template makes such tuples by the ten thousand.
+     */
+    private record TupleKey(List<Object> items) implements Comparable<TupleKey> {
+        @Override
+        public int compareTo(TupleKey other) {
+            int order = Integer.compare(items.size(), other.items.size());
+            for (int i = 0; order == 0 && i < items.size(); i++) {
+                order = compare(items.get(i), other.items.get(i));
+            }
+            return order;
+        }
+
+        /** Some order of hashed keys: by class, and where the class has one by its own. */
+        @SuppressWarnings("unchecked")
+        private static int compare(Object a, Object b) {
+            if (a == null || b == null || a.getClass() != b.getClass()) {
+                return name(a).compareTo(name(b));
+            }
+            return a instanceof Comparable<?> c ? ((Comparable<Object>) c).compareTo(b) : 0;
+        }
+
+        private static String name(Object o) {
+            return o == null ? "" : o.getClass().getName();
+        }
     }
 
     @Override

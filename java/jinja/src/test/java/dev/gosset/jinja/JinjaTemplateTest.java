@@ -263,6 +263,17 @@ class JinjaTemplateTest {
         }
     }
 
+    /** 65536 tuples of a text of its own and one of all, whose hashes in Java are all the same. */
+    @Test
+    @Timeout(10)
+    void keysWhoseHashesCollideAreFoundAsFast() {
+        String template = "{% set s = namespace(t='|') %}"
+                + "{% for i in range(16) %}{% set s.t = s.t.replace('|', 'Aa|') + s.t.replace('|', 'BB|') %}{% endfor %}"
+                + "{% set pairs = s.t.replace('|', '|v|').split('|')[:-1] | batch(2) %}"
+                + "{{ dict(pairs).items() | unique | list | length }}";
+        assertThat(render(template)).isEqualTo("65536");
+    }
+
     @Test
     void limitsAreTheCallers() {
         JinjaTemplate template = JinjaTemplate.parse("t", "{% for i in range(100) %}{{ i }}{% endfor %}");
