@@ -22,6 +22,7 @@ import dev.gosset.server.openai.OpenAiError;
 import dev.gosset.server.serving.ApiException;
 import dev.gosset.server.serving.Metrics;
 import dev.gosset.server.serving.ServedModel;
+import dev.gosset.server.web.WebPage;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -81,6 +82,7 @@ public final class GossetServer implements AutoCloseable {
      */
     public GossetServer(ServerSettings settings) {
         this.settings = settings;
+        WebPage.routes().forEach((path, handler) -> get(path, handler, true));
         get("/health", this::health, true);
         get("/metrics", x -> text(x, "text/plain; version=0.0.4", metrics.text(load())), false);
         get("/v1/models", x -> text(x, JSON, Models.list(requireModel())), false);

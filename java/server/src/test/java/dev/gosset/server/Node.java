@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -26,14 +25,13 @@ final class Node {
 
     private record Ended(int code, String output) {}
 
-    private static Ended run(Map<String, String> environment, String... command) throws IOException, InterruptedException {
+    private static Ended run(String... command) throws IOException, InterruptedException {
         Path output = Files.createTempFile("gosset-node", ".txt");
         try {
             ProcessBuilder builder = new ProcessBuilder(command)
                     .directory(TARGET.toFile())
                     .redirectErrorStream(true)
                     .redirectOutput(output.toFile());
-            builder.environment().putAll(environment);
             Process process = builder.start();
             if (!process.waitFor(240, TimeUnit.SECONDS)) {
                 process.descendants().forEach(ProcessHandle::destroyForcibly);
@@ -70,7 +68,7 @@ final class Node {
         if (!same) {
             missing = "needs Node 20 with npm, and a registry that has the packages of src/test/js/package.json: ";
             try {
-                Ended ended = run(Map.of(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund");
+                Ended ended = run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund");
                 if (ended.code != 0) {
                     missing += ended.output;
                     abort(missing);
@@ -92,12 +90,11 @@ final class Node {
     }
 
     /** Runs a script to its end, which has to be a good one. */
-    static void script(Map<String, String> environment, String name, String... arguments)
-            throws IOException, InterruptedException {
+    static void script(String name, String... arguments) throws IOException, InterruptedException {
         prepare();
         List<String> command = new ArrayList<>(List.of("node", name));
         command.addAll(List.of(arguments));
-        Ended ended = run(environment, command.toArray(String[]::new));
+        Ended ended = run(command.toArray(String[]::new));
         assertThat(ended.code).as(ended.output).isZero();
     }
 }

@@ -2,7 +2,6 @@ package dev.gosset.server;
 
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -16,7 +15,7 @@ class OpenAiNodeTest {
     @Test
     void chatsCompletesAndFailsAsElsewhere() throws Exception {
         try (Served served = Served.start(temporary, ServerSettings.of(256).withApiKey("secret"))) {
-            Node.script(Map.of(), "openai.mjs", served.uri("/v1").toString(), "secret");
+            Node.script("openai.mjs", served.uri("/v1").toString(), "secret");
             served.awaitIdle(Duration.ofSeconds(5));
         }
     }

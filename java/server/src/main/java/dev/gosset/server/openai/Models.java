@@ -5,7 +5,7 @@ import dev.gosset.llm.io.Json;
 import dev.gosset.server.serving.ServedModel;
 import java.net.URI;
 
-/** {@code GET /v1/models}, with the context that each prompt and its continuation have to fit. */
+/** {@code GET /v1/models}, with the context that each prompt and its continuation have to fit, and whether it has a form for chats. */
 public final class Models {
     /** Before the name of a model. */
     public static final String PATH = "/v1/models/";
@@ -37,6 +37,7 @@ public final class Models {
                 .put("object", "model")
                 .put("created", model.loaded().getEpochSecond())
                 .put("owned_by", "gosset")
-                .put("max_model_len", model.context());
+                .put("max_model_len", model.context())
+                .put("chat", model.chats());
     }
 }
