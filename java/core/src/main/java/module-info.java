@@ -21,6 +21,7 @@ module dev.gosset.core {
     exports dev.gosset.core.kernel;
     exports dev.gosset.core.kernel.contract;
     exports dev.gosset.core.memory;
+    exports dev.gosset.core.methods;
     exports dev.gosset.core.parallel;
     exports dev.gosset.core.rounding;
     exports dev.gosset.core.kernel.dense to

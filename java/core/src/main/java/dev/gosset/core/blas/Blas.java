@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.gosset.core.memory.Precision;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -51,6 +52,7 @@ public final class Blas {
         static final MethodHandle DTRSM = bind("cblas_dtrsm", JAVA_DOUBLE, "iiiiiiirpipi");
         static final MethodHandle SPOTRF = bind("spotrf_", JAVA_FLOAT, "ppppp");
         static final MethodHandle DPOTRF = bind("dpotrf_", JAVA_DOUBLE, "ppppp");
+        static final MethodHandle DSYEVD = bind("dsyevd_", JAVA_DOUBLE, "p".repeat(11) + "ll");
         static final String CONFIG;
 
         static {
@@ -77,11 +79,11 @@ public final class Blas {
          * A function without result.
          *
          * @param real what stands where {@code types} has r
-         * @param types of the arguments: i for int, p for an address, r for a number
+         * @param types of the arguments: i for int, l for long, p for an address, r for a number
          */
         private static MethodHandle bind(String name, MemoryLayout real, String types) {
             MemoryLayout[] arguments = types.chars()
-                    .mapToObj(t -> t == 'i' ? JAVA_INT : t == 'p' ? ADDRESS : real)
+                    .mapToObj(t -> t == 'i' ? JAVA_INT : t == 'l' ? JAVA_LONG : t == 'p' ? ADDRESS : real)
                     .toArray(MemoryLayout[]::new);
             return Linker.nativeLinker().downcallHandle(address(name), FunctionDescriptor.ofVoid(arguments));
         }
@@ -272,6 +274,59 @@ public final class Blas {
                 throw new IllegalStateException("potrf refused its argument number " + -status);
             }
             return status;
+        }
+    }
+
+    /**
+     * Eigenvalues and eigenvectors of a symmetric matrix, in float64.
+     *
+     * @param a n x n without gaps, of which one triangle is read; its rows become the eigenvectors, of length 1
+     * @return the eigenvalues in rising order, that of row i at i
+     */
+    public static double[] symmetricEigen(Operand a) {
+        checkOutput(a);
+        int n = a.rows();
+        if (n != a.cols() || a.ld() != Math.max(1, n) || a.precision() != Precision.FLOAT64) {
+            throw new IllegalArgumentException(
+                    "eigenvectors are of a square float64 matrix without gaps, found " + text(a));
+        }
+        require();
+        if (n == 0) {
+            return new double[0];
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment vectors = arena.allocateFrom(JAVA_BYTE, (byte) 'V', (byte) 0);
+            MemorySegment uplo = arena.allocateFrom(JAVA_BYTE, (byte) 'U', (byte) 0);
+            MemorySegment order = arena.allocateFrom(JAVA_INT, n);
+            MemorySegment values = arena.allocate(8L * n, 8);
+            MemorySegment info = arena.allocateFrom(JAVA_INT, 0);
+            // What the routine's documentation asks for, n below 2^14 or so: lengths are 32 bits wide.
+            int length = Math.toIntExact(1 + 6L * n + 2L * n * n);
+            int integers = 3 + 5 * n;
+            MemorySegment work = arena.allocate(8L * length, 8);
+            MemorySegment integerWork = arena.allocate(4L * integers, 4);
+            try {
+                Native.DSYEVD.invokeExact(
+                        vectors,
+                        uplo,
+                        order,
+                        a.data(),
+                        order,
+                        values,
+                        work,
+                        arena.allocateFrom(JAVA_INT, length),
+                        integerWork,
+                        arena.allocateFrom(JAVA_INT, integers),
+                        info,
+                        1L,
+                        1L);
+            } catch (Throwable t) {
+                throw unexpected(t);
+            }
+            if (info.get(JAVA_INT, 0) != 0) {
+                throw new IllegalStateException("syevd found no eigenvectors: " + info.get(JAVA_INT, 0));
+            }
+            return values.toArray(JAVA_DOUBLE);
         }
     }
 

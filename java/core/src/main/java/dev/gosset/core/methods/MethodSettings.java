@@ -1,0 +1,21 @@
+package dev.gosset.core.methods;
+
+/**
+ * How a matrix is rounded by a method of QuIP.
+ *
+ * @param clampFirst whether a weight beyond the grid counts as lying on its end, as in the published program, so that what clipping does
+ *     to it is not fed back
+ */
+public record MethodSettings(ScalarMethod method, Processing processing, Grid grid, boolean clampFirst) {
+    /**
+     * The grid of each row where nothing is made incoherent, and one for the matrix where that is.
+     *
+     * @param asPublished the published program's width of the grid, and its clamping; else clipping is fed back and the width is our best
+     */
+    public static MethodSettings of(ScalarMethod method, Processing processing, int bits, boolean asPublished) {
+        Grid grid = processing.isIncoherent()
+                ? new Grid.PerMatrix(bits, asPublished ? Grid.PerMatrix.PUBLISHED_RHO : Grid.PerMatrix.bestRho(bits))
+                : new Grid.PerRow(bits);
+        return new MethodSettings(method, processing, grid, asPublished);
+    }
+}
