@@ -2,12 +2,17 @@ package dev.gosset.cli;
 
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.Precision;
+import dev.gosset.core.methods.Grid;
+import dev.gosset.core.methods.MethodSettings;
+import dev.gosset.core.methods.Processing;
+import dev.gosset.core.methods.ScalarMethod;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.finetune.TuningSettings;
 import dev.gosset.llm.quantize.Finetuning;
+import dev.gosset.llm.quantize.MethodQuantization;
 import dev.gosset.llm.quantize.QuantizationDevices;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationReport;
@@ -144,6 +149,34 @@ final class QuantizeCommand implements Runnable {
             description = "Sequences to tune on, of which the last quarter validates; default ${DEFAULT-VALUE}.")
     private int tuningSequences = 128;
 
+    @Option(
+            names = "--method",
+            paramLabel = "NAME",
+            description = "A method of QuIP (2023) instead of QuIP#, for comparison: nearest, stochastic, ldlq,"
+                    + " ldlq-stochastic, optq, greedy, ldlq-rg or ldlq-bounded. The result holds dense float32 weights: no fast"
+                    + " kernel exists for these codes.")
+    private String method;
+
+    @Option(
+            names = "--processing",
+            paramLabel = "NAME",
+            description =
+                    "Of --method: none, rescale, kron, kron-blocked, kron-noperm, kron-norescale, hadamard or fourier; default: kron.")
+    private String processing;
+
+    @Option(
+            names = "--as-published",
+            description = "Of --method: the grid's width and its clipping as the published program has them.")
+    private boolean asPublished;
+
+    @Option(
+            names = "--rho",
+            paramLabel = "X",
+            description =
+                    "Of --method: the grid of incoherent weights reaches to X times their RMS; default: what loses least,"
+                            + " or 2.4 as published.")
+    private Double rho;
+
     @Option(names = "--resume", description = "Finish a run that was killed.")
     private boolean resume;
 
@@ -156,8 +189,31 @@ final class QuantizeCommand implements Runnable {
     @Option(names = "--report", paramLabel = "FILE", description = "Write every linear's errors to a JSON file.")
     private Path report;
 
+    /** Flags that mean nothing to QuIP's methods. */
+    private static final List<String> NOT_OF_METHODS = List.of(
+            "--codebook",
+            "--search",
+            "--beam",
+            "--greedy-passes",
+            "--scale",
+            "--sigma",
+            "--rescale",
+            "--float64",
+            "--finetune",
+            "--finetune-text",
+            "--finetune-sequences",
+            "--resume",
+            "--devices");
+
     @Override
     public void run() {
+        if (method != null) {
+            runMethod();
+            return;
+        }
+        if (processing != null || asPublished || rho != null) {
+            throw new ParameterException(spec.commandLine(), "--processing, --as-published and --rho need --method");
+        }
         QuantizationDevices devices = devices();
         QuantizationSettings settings = new QuantizationSettings(
                 rounding(), seed, calibration.settings(spec, hessians), hessians, finetuning());
@@ -169,8 +225,54 @@ final class QuantizeCommand implements Runnable {
             try {
                 OutputFile.write(report, result.toJson());
             } finally {
-                print(result);
+                print(result, codebook().name());
             }
+        }
+    }
+
+    private void runMethod() {
+        run.requireCpu(spec);
+        NOT_OF_METHODS.stream()
+                .filter(spec.commandLine().getParseResult()::hasMatchedOption)
+                .findFirst()
+                .ifPresent(flag -> {
+                    throw new ParameterException(spec.commandLine(), flag + " is not for --method");
+                });
+        MethodSettings settings;
+        int width = bits == null ? 2 : bits;
+        String processed = processing == null ? "kron" : processing;
+        try {
+            settings = MethodSettings.of(ScalarMethod.named(method), Processing.named(processed), width, asPublished);
+            settings = rho == null ? settings : settings.withRho(rho);
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), "--method: " + e.getMessage(), e);
+        }
+        OutputFile.requireWritable(report);
+        Map<String, Object> names = new LinkedHashMap<>();
+        names.put("method", method);
+        names.put("processing", processed);
+        names.put("bits", width);
+        names.put("as_published", asPublished);
+        if (settings.grid() instanceof Grid.PerMatrix grid) {
+            names.put("rho", grid.rho());
+        }
+        try (ThreadTeam team = run.team(spec);
+                ConsoleProgress progress = new ConsoleProgress()) {
+            QuantizationReport result = MethodQuantization.run(
+                    model,
+                    run.tokenizerOf(model),
+                    out,
+                    names,
+                    settings,
+                    seed,
+                    calibration.settings(spec, hessians),
+                    hessians,
+                    team,
+                    progress);
+            OutputFile.write(report, result.toJson());
+            print(result, method + " " + processed);
+            System.err.println(
+                    "the model holds dense float32 weights, and runs as such: no fast kernel exists for --method");
         }
     }
 
@@ -284,11 +386,11 @@ final class QuantizeCommand implements Runnable {
         }
     }
 
-    private void print(QuantizationReport r) {
+    private void print(QuantizationReport r, String codebook) {
         if (common.json) {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("model", out.toString());
-            fields.put("codebook", codebook().name());
+            fields.put("codebook", codebook);
             fields.put("weights", r.weights());
             fields.put("bits_per_weight", r.bitsPerWeight());
             fields.put("mean_proxy_error", r.meanProxyError());

@@ -18,4 +18,16 @@ public record MethodSettings(ScalarMethod method, Processing processing, Grid gr
                 : new Grid.PerRow(bits);
         return new MethodSettings(method, processing, grid, asPublished);
     }
+
+    /**
+     * The same with another width of the grid.
+     *
+     * @throws IllegalArgumentException where the grid is of each row, or the width no number above 0
+     */
+    public MethodSettings withRho(double rho) {
+        if (!(grid instanceof Grid.PerMatrix)) {
+            throw new IllegalArgumentException("the grid of each row has the width of its weights, found rho " + rho);
+        }
+        return new MethodSettings(method, processing, new Grid.PerMatrix(grid.bits(), rho), clampFirst);
+    }
 }
