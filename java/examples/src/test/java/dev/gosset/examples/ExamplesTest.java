@@ -7,6 +7,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,8 +38,12 @@ final class ExamplesTest {
 
     /** A JVM of modules alone, which may call native code only from those that are named. */
     @Test
-    void bothRunOnTheModulePath() throws Exception {
+    void allRunOnTheModulePath() throws Exception {
         Path model = DemoModel.copyTo(temporary.resolve("model"));
+        Files.writeString(model.resolve("chat_template.jinja"), "{% for m in messages %}{{ m.content }}{% endfor %}");
+        assertThat(module("ChatWithLangChain4j", model.toString(), "Once upon a time"))
+                .hasSizeGreaterThan(20)
+                .contains(" ");
         assertThat(module("GenerateText", model.toString(), "Once"))
                 .hasSizeGreaterThan(20)
                 .contains(" ");

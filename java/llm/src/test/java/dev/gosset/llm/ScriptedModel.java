@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 
 /**
@@ -36,6 +37,9 @@ public final class ScriptedModel implements DeviceBackend {
     /** What follows a prompt, told with its special tokens. */
     private static volatile Function<String, String> answers = prompt -> "";
 
+    private static final AtomicInteger TOGETHER = new AtomicInteger();
+    private static final AtomicInteger MOST_TOGETHER = new AtomicInteger();
+
     private static volatile Duration pace = Duration.ZERO;
 
     /** What is said from now on. */
@@ -46,6 +50,20 @@ public final class ScriptedModel implements DeviceBackend {
     /** How long a step takes from now on. */
     public static void pace(Duration step) {
         pace = step;
+    }
+
+    /** Sequences that run now. */
+    public static int together() {
+        return TOGETHER.get();
+    }
+
+    /** The most sequences of any step. */
+    public static int mostTogether() {
+        return MOST_TOGETHER.get();
+    }
+
+    public static void forgetMost() {
+        MOST_TOGETHER.set(0);
     }
 
     /**
@@ -236,12 +254,15 @@ public final class ScriptedModel implements DeviceBackend {
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
+            TOGETHER.set(running.size());
+            MOST_TOGETHER.accumulateAndGet(running.size(), Math::max);
             return running.stream().map(Running::next).toList();
         }
 
         @Override
         public void release(Sequence sequence) {
             running.removeIf(r -> r == sequence);
+            TOGETHER.set(running.size());
         }
 
         @Override
