@@ -6,7 +6,7 @@ export JAVA_HOME
 MVN := mvn -B -ntp
 
 .PHONY: help demo test kill-test fault-test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
-	gpu-bundle gpu-test gpu-bench fuzz
+	gpu-bundle gpu-test gpu-bench fuzz load-test
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,11 @@ kill-test: jdk ## kill real quantizations at KILLS random moments (default 200),
 
 fault-test: jdk ## fail every write, sync, rename, mkdir and delete of quantize, hessian and convert in turn, in every way
 	$(MVN) -q -pl java/llm -am test -Dtest=FaultsTest -Dsurefire.failIfNoSpecifiedTests=false -Dgosset.faults=all
+
+load-test: jdk ## STREAMS=256 clients of a server for SECONDS=120, each stream compared with its request alone; MODEL=dir, default the demo's
+	$(MVN) -q -pl java/server -am test -Dtest=LoadTest#streamsForAWhile -Dsurefire.failIfNoSpecifiedTests=false \
+	  -Dgosset.load.streams=$(or $(STREAMS),256) -Dgosset.load.seconds=$(or $(SECONDS),120) \
+	  -Dgosset.load.model=$(abspath $(or $(MODEL),java/cli/src/main/resources/dev/gosset/cli/demo/model))
 
 format: jdk ## rewrite the sources in the house format
 	$(MVN) -q spotless:apply

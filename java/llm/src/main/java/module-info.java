@@ -18,6 +18,7 @@ module dev.gosset.llm {
 
     exports dev.gosset.llm;
     exports dev.gosset.llm.calibration;
+    exports dev.gosset.llm.constraint;
     exports dev.gosset.llm.convert;
     exports dev.gosset.llm.cpu;
     exports dev.gosset.llm.device;
@@ -30,6 +31,7 @@ module dev.gosset.llm {
     exports dev.gosset.llm.sampling;
     exports dev.gosset.llm.session;
     exports dev.gosset.llm.tokenizer;
+    exports dev.gosset.llm.tool;
     exports dev.gosset.llm.cache to
             dev.gosset.cuda.llm;
     exports dev.gosset.llm.io to

@@ -1,9 +1,13 @@
 package dev.gosset.cli;
 
+import dev.gosset.core.FormatException;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.constraint.Grammar;
+import dev.gosset.llm.constraint.UnsupportedSchemaException;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.generate.TextGenerator;
+import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.sampling.LogProbabilities;
 import dev.gosset.llm.tokenizer.Tokenizer;
 import java.nio.file.Path;
@@ -42,13 +46,23 @@ final class GenerateCommand implements Runnable {
     @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "The text to continue.")
     private String prompt;
 
+    @Option(
+            names = "--schema",
+            paramLabel = "FILE",
+            description = "Write JSON that fulfils the JSON schema of this file.")
+    private Path schema;
+
     @Override
     public void run() {
         sampling.check(spec, common.json);
+        Grammar grammar = schema == null ? null : grammar();
         try (ThreadTeam team = run.team(spec);
                 LanguageModel lm = run.open(model, storage.options(spec), team);
                 TextGenerator generator = lm.newGenerator(sampling.context(spec, lm))) {
             GenerationOptions options = sampling.options(spec, lm.sampling());
+            if (grammar != null) {
+                options = options.withMask(lm.constraint(grammar).newMask());
+            }
             int[] tokens = lm.tokenizer().encode(prompt, true);
             if (common.json) {
                 TextGenerator.Result result = generator.generate(tokens, options, piece -> {});
@@ -63,6 +77,14 @@ final class GenerateCommand implements Runnable {
             });
             System.out.println();
             System.err.println(summary(result));
+        }
+    }
+
+    private Grammar grammar() {
+        try {
+            return Grammar.jsonSchema(JsonFile.read(schema).node());
+        } catch (UnsupportedSchemaException e) {
+            throw new FormatException(schema + ": " + e.getMessage(), e);
         }
     }
 

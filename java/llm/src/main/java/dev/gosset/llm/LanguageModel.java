@@ -5,6 +5,9 @@ import dev.gosset.core.memory.Closing;
 import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.ReadableFile;
 import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.llm.constraint.Constraint;
+import dev.gosset.llm.constraint.Grammar;
+import dev.gosset.llm.constraint.Vocabulary;
 import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.cpu.Transformer;
 import dev.gosset.llm.device.Device;
@@ -61,6 +64,7 @@ public final class LanguageModel implements AutoCloseable {
 
     private final List<AutoCloseable> engines = new ArrayList<>();
     private TextGenerator shared;
+    private Vocabulary vocabulary;
     private boolean closed;
 
     private LanguageModel(Model model, LoadedModel loaded, Tokenizer tokenizer, ThreadTeam team, boolean ownsTeam) {
@@ -252,6 +256,24 @@ public final class LanguageModel implements AutoCloseable {
         } finally {
             life.writeLock().unlock();
         }
+    }
+
+    /**
+     * Holds generated texts to a grammar: for many of them, each with a {@link Constraint#newMask} of its own.
+     *
+     * @throws dev.gosset.core.FormatException where this model's tokens cannot be held to any, for they have no bytes of their own
+     */
+    public Constraint constraint(Grammar grammar) {
+        life.writeLock().lock();
+        try {
+            requireOpen();
+            if (vocabulary == null) {
+                vocabulary = new Vocabulary(tokenizer, config().vocabularySize(), endTokens());
+            }
+        } finally {
+            life.writeLock().unlock();
+        }
+        return new Constraint(grammar, vocabulary);
     }
 
     /**

@@ -164,6 +164,50 @@ public final class TinyModels {
         JSON.writeValue(directory.resolve("tokenizer.json").toFile(), root);
     }
 
+    /**
+     * Gives a {@link #copy} a tokenizer with a token for each printable ASCII character in the place of its own.
+     *
+     * @param more a special token, the last of the vocabulary; null for none
+     */
+    public static void writeCharacters(Path directory, int vocabulary, String more) throws IOException {
+        ObjectNode root = JSON.createObjectNode().put("version", "1.0");
+        ObjectNode model = root.putObject("model").put("type", "BPE");
+        ObjectNode words = model.putObject("vocab");
+        for (String special : List.of("<unk>", "<s>", "</s>")) {
+            words.put(special, words.size());
+        }
+        // As the byte-level coding writes spaces and line ends.
+        words.put("\u0120", words.size());
+        words.put("\u010A", words.size());
+        for (char c = '!'; c <= '~'; c++) {
+            words.put(String.valueOf(c), words.size());
+        }
+        while (words.size() < vocabulary) {
+            words.put(words.size() == vocabulary - 1 && more != null ? more : "x".repeat(words.size()), words.size());
+        }
+        for (String special :
+                Stream.of("<unk>", "<s>", "</s>", more).filter(Objects::nonNull).toList()) {
+            root.withArray("added_tokens")
+                    .addObject()
+                    .put("id", words.get(special).intValue())
+                    .put("content", special)
+                    .put("special", true)
+                    .put("single_word", false)
+                    .put("lstrip", false)
+                    .put("rstrip", false)
+                    .put("normalized", false);
+        }
+        model.putArray("merges");
+        ObjectNode bytes = JSON.createObjectNode()
+                .put("type", "ByteLevel")
+                .put("add_prefix_space", false)
+                .put("trim_offsets", true)
+                .put("use_regex", true);
+        root.set("pre_tokenizer", bytes);
+        root.set("decoder", bytes);
+        JSON.writeValue(directory.resolve("tokenizer.json").toFile(), root);
+    }
+
     /** A text of random words that the tokenizers of {@link #copy} know. */
     public static String text(long seed, int words) {
         SplittableRandom random = new SplittableRandom(seed);

@@ -92,7 +92,7 @@ class OllamaTest {
                 "options.mirostat | \"options\": {\"mirostat\": 1}",
                 "options.repeat_last_n | \"options\": {\"repeat_last_n\": 64}",
                 "options.warp | \"options\": {\"warp\": 1}",
-                "format | \"format\": \"json\"",
+                "format | \"format\": \"xml\"",
                 "tools | \"tools\": [{}]",
                 "think | \"think\": true",
             })

@@ -242,8 +242,8 @@ class OpenAiTest {
             delimiter = '|',
             value = {
                 "frobnicate | \"frobnicate\": 1",
-                "tools | \"tools\": [{\"type\": \"function\"}]",
-                "response_format | \"response_format\": {\"type\": \"json_object\"}",
+                "tools | \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]",
+                "response_format.type | \"response_format\": {\"type\": \"xml\"}",
                 "temperature | \"temperature\": \"hot\"",
                 "temperature | \"temperature\": -1",
                 "n | \"n\": 0",

@@ -16,10 +16,12 @@ import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Queue;
 
 /**
  * Sequences on the device, over one {@link CudaPool}. A prompt but for its last token goes through {@link Prefill}, cut at multiples of
@@ -76,6 +78,8 @@ final class CudaBatch implements Batch {
         int drawn;
         /** What the next step runs. */
         int token;
+        /** What was told and runs behind it, a step for each. */
+        final Queue<Integer> following = new ArrayDeque<>();
 
         RuntimeException failure;
         boolean released;
@@ -101,7 +105,7 @@ final class CudaBatch implements Batch {
         }
 
         boolean draws() {
-            return left() == 0 && failure == null && drawn < most;
+            return left() == 0 && failure == null && (drawn < most || !following.isEmpty());
         }
     }
 
@@ -301,6 +305,10 @@ final class CudaBatch implements Batch {
                 continue;
             }
             r.table.advanceAlone(r.token);
+            if (!r.following.isEmpty()) {
+                r.token = r.following.remove();
+                continue;
+            }
             int token = tokens.getAtIndex(ValueLayout.JAVA_INT, i);
             try {
                 if (r.sampler.needsLogits()) {
@@ -311,6 +319,13 @@ final class CudaBatch implements Batch {
                 r.token = token;
                 r.drawn++;
                 drawn.add(new Drawn(r, token, r.sampler.logProbabilities(), null));
+                if (r.sampler.needsLogits()) {
+                    for (int next : r.sampler.following()) {
+                        r.following.add(next);
+                        r.drawn++;
+                        drawn.add(new Drawn(r, next, null, null));
+                    }
+                }
             } catch (RuntimeException e) {
                 // It is this sequence's alone.
                 r.failure = e;

@@ -17,7 +17,7 @@ public interface Batch extends AutoCloseable {
     }
 
     /**
-     * What a step drew for a sequence.
+     * What a step drew for a sequence, or what comes without being drawn.
      *
      * @param token drawn, -1 where drawing failed
      * @param logProbabilities of the token, null where they were not asked for
@@ -42,7 +42,8 @@ public interface Batch extends AutoCloseable {
     /**
      * Runs what waits: the last token of each sequence that has run its prompt, and a bounded piece of the prompts of others.
      *
-     * @return at most one token of each sequence
+     * @return at most one drawn token of each sequence, each with those behind it that its mask leaves no choice of, in order; more than
+     *     were wanted are of no account
      */
     List<Drawn> step();
 

@@ -42,7 +42,9 @@ final class CpuBatch implements Batch {
         final Sampler sampler;
         final int cached;
         final float[] logits = new float[model.config().vocabularySize()];
-        int token;
+        /** Drawn, or to be run with what was drawn, and not run yet. */
+        int[] next = {};
+
         RuntimeException failure;
 
         Running(KeyValueCache cache, int[] prompt, Sampler sampler) {
@@ -67,9 +69,21 @@ final class CpuBatch implements Batch {
             return new Transformer.Segment(cache, Arrays.copyOfRange(prompt, from, from + count), wanted);
         }
 
-        Drawn drawn() {
-            LogProbabilities likely = failure == null ? sampler.logProbabilities() : null;
-            return new Drawn(this, failure == null ? token : -1, likely, failure);
+        /** The next tokens that were drawn or come with them. */
+        Transformer.Segment nextDrawn() {
+            int[] now = Arrays.copyOf(next, Math.min(next.length, ALONG));
+            next = Arrays.copyOfRange(next, now.length, next.length);
+            return new Transformer.Segment(cache, now, next.length == 0 ? 1 : 0);
+        }
+
+        List<Drawn> drawn() {
+            if (failure != null) {
+                return List.of(new Drawn(this, -1, null, failure));
+            }
+            LogProbabilities likely = sampler.logProbabilities();
+            return Arrays.stream(next)
+                    .mapToObj(token -> new Drawn(this, token, likely, null))
+                    .toList();
         }
     }
 
@@ -113,12 +127,15 @@ final class CpuBatch implements Batch {
         List<Row> rows = new ArrayList<>();
         for (Running r : running) {
             if (r.left() <= 0 && r.failure == null) {
-                segments.add(new Transformer.Segment(r.cache, new int[] {r.token}, 1));
-                rows.add(new Row(r, 0));
+                segments.add(r.nextDrawn());
+                if (r.next.length == 0) {
+                    rows.add(new Row(r, 0));
+                }
             }
         }
-        drawing += cost(rows.size());
-        int budget = rows.isEmpty() ? ALONE : drawing < cost(ALONG) ? 0 : ALONG;
+        int tokens = segments.stream().mapToInt(s -> s.tokens().length).sum();
+        drawing += cost(tokens);
+        int budget = segments.isEmpty() ? ALONE : drawing < cost(ALONG) ? 0 : ALONG;
         for (Running r : running) {
             int count = Math.min(budget, r.left());
             if (count > 0) {
@@ -141,7 +158,10 @@ final class CpuBatch implements Batch {
             model.run(segments, logits, workspace);
             workspace.team().run(rows.size(), i -> rows.get(i).take(logits.row(i)));
         }
-        return rows.stream().filter(Row::draws).map(row -> row.of().drawn()).toList();
+        return rows.stream()
+                .filter(Row::draws)
+                .flatMap(row -> row.of().drawn().stream())
+                .toList();
     }
 
     /**
@@ -171,7 +191,11 @@ final class CpuBatch implements Batch {
     private static void draw(Running r, MemorySegment logits) {
         MemorySegment.copy(logits, ValueLayout.JAVA_FLOAT, 0, r.logits, 0, r.logits.length);
         try {
-            r.token = r.sampler.next(r.logits);
+            int first = r.sampler.next(r.logits);
+            int[] following = r.sampler.following();
+            r.next = new int[1 + following.length];
+            r.next[0] = first;
+            System.arraycopy(following, 0, r.next, 1, following.length);
         } catch (RuntimeException e) {
             // It is this sequence's alone.
             r.failure = e;

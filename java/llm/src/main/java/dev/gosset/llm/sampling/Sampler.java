@@ -1,6 +1,7 @@
 package dev.gosset.llm.sampling;
 
 import dev.gosset.core.FormatException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
@@ -9,6 +10,8 @@ import java.util.SplittableRandom;
  * thread-safe: one sampler for each running generation.
  */
 public final class Sampler {
+    private static final int[] NONE = {};
+
     private final Sampling settings;
     private final SplittableRandom random;
     private final LogitRules rules;
@@ -19,6 +22,7 @@ public final class Sampler {
 
     private LogProbabilities last;
     private long drawn;
+    private int[] following = NONE;
     /** Logits that rules and mask have changed. */
     private float[] changed = new float[0];
 
@@ -90,7 +94,16 @@ public final class Sampler {
     }
 
     /**
-     * The next token.
+     * Tokens that come behind the last one without being drawn, for the mask leaves no choice; to be run as if they had been. None
+     * where log-probabilities are told, for these have some as well.
+     */
+    public int[] following() {
+        return following;
+    }
+
+    /**
+     * The next token: drawn, and drawn once more from those that the mask leaves where it must not come. So it is distributed as if the mask came
+     * first; where top-k, top-p or min-p cut, nearly so, for the first one is drawn from what they leave of all tokens.
      *
      * @param logits one value for each token of the vocabulary, unchanged by the call; the first of equal maxima wins at
      *     temperature 0
@@ -98,38 +111,65 @@ public final class Sampler {
      */
     public int next(float[] logits) {
         drawn++;
+        following = NONE;
+        if (mask != null && drawn == 1 && top < 0) {
+            int[] forced = mask.forced(-1);
+            if (forced.length > 0) {
+                return take(forced);
+            }
+        }
         int best = argmax(logits);
         if (best < 0 || logits[best] == Float.POSITIVE_INFINITY) {
             throw noNumbers(drawn);
         }
         float[] from = logits;
-        if (rules != null || mask != null) {
-            changed = changed.length == logits.length ? changed : new float[logits.length];
-            System.arraycopy(logits, 0, changed, 0, logits.length);
-            if (rules != null) {
-                rules.apply(changed);
-            }
-            if (mask != null) {
-                mask.mask(changed);
-            }
-            from = changed;
-            best = argmax(from);
-            if (best < 0 || from[best] == Float.POSITIVE_INFINITY) {
-                throw new FormatException(
-                        "token " + drawn + " of the text: biases, penalties and mask leave no token that may come");
-            }
-        }
-        int token = settings.temperature() == 0 || settings.topK() == 1 ? best : draw(from, best);
         if (rules != null) {
-            rules.accept(token);
+            from = copy(logits);
+            rules.apply(from);
+            best = best(from);
         }
-        if (mask != null) {
-            mask.accept(token);
+        int token = pick(from, best);
+        if (mask != null && !mask.allows(token)) {
+            from = rules == null ? copy(logits) : from;
+            mask.mask(from);
+            token = pick(from, best(from));
         }
         if (top >= 0) {
             last = LogProbabilities.of(logits, token, top);
         }
-        return token;
+        return take(mask == null || top >= 0 ? new int[] {token} : mask.forced(token));
+    }
+
+    private float[] copy(float[] logits) {
+        changed = changed.length == logits.length ? changed : new float[logits.length];
+        System.arraycopy(logits, 0, changed, 0, logits.length);
+        return changed;
+    }
+
+    private int best(float[] logits) {
+        int best = argmax(logits);
+        if (best < 0 || logits[best] == Float.POSITIVE_INFINITY) {
+            throw new FormatException(
+                    "token " + drawn + " of the text: biases, penalties and mask leave no token that may come");
+        }
+        return best;
+    }
+
+    private int pick(float[] logits, int best) {
+        return settings.temperature() == 0 || settings.topK() == 1 ? best : draw(logits, best);
+    }
+
+    private int take(int[] tokens) {
+        for (int token : tokens) {
+            if (rules != null) {
+                rules.accept(token);
+            }
+            if (mask != null) {
+                mask.accept(token);
+            }
+        }
+        following = tokens.length == 1 ? NONE : Arrays.copyOfRange(tokens, 1, tokens.length);
+        return tokens[0];
     }
 
     /**

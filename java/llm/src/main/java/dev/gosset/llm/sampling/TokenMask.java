@@ -10,6 +10,19 @@ public interface TokenMask {
      */
     void mask(float[] logits);
 
-    /** Takes the token that was drawn. */
+    /** Whether a token may come next: what {@link #mask} would leave. */
+    boolean allows(int token);
+
+    /** Takes the token that comes next. */
     default void accept(int token) {}
+
+    /**
+     * What has to come without any choice behind a token that was drawn and is allowed, before that is taken.
+     *
+     * @param token -1 where none was drawn yet
+     * @return the tokens that come next, at least the drawn one, or others in its place that begin with its text
+     */
+    default int[] forced(int token) {
+        return token < 0 ? new int[0] : new int[] {token};
+    }
 }

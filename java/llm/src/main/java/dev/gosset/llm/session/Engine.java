@@ -255,15 +255,19 @@ public final class Engine implements AutoCloseable {
             stepping = List.of();
             steps++;
         }
-        drawnTokens += drawn.size();
         long done = System.nanoTime();
         for (Batch.Drawn d : drawn) {
             Session session = running.stream()
                     .filter(s -> s.sequence.equals(d.sequence()))
                     .findFirst()
-                    .orElseThrow();
+                    .orElse(null);
+            if (session == null) {
+                // It has ended with a token before this one.
+                continue;
+            }
             if (d.failure() == null) {
                 session.drawn = session.drawn + 1;
+                drawnTokens++;
                 session.offer(new Token(d.token(), d.logProbabilities()), done);
             }
             if (d.failure() != null || session.drawn == session.most || session.endTokens.contains(d.token())) {

@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
@@ -138,6 +139,55 @@ final class DecoderChain {
         return text;
     }
 
+    /**
+     * The bytes that a token adds inside a text, by its text in the vocabulary; null where they depend on its neighbours.
+     *
+     * @param texts has the decoder
+     */
+    static Function<String, byte[]> bytesOf(TokenTexts texts) {
+        List<JsonNode> stages = new ArrayList<>();
+        flatten(texts.decoder(), stages);
+        Function<String, byte[]> bytes = text -> text.getBytes(StandardCharsets.UTF_8);
+        List<String> known = new ArrayList<>();
+        for (JsonNode stage : stages) {
+            String type = stage.path("type").asText();
+            String content = stage.path("content").asText();
+            String pattern = stage.at("/pattern/String").asText();
+            Function<String, byte[]> next = bytes;
+            boolean fused = known.contains("Fuse");
+            known.add(type);
+            switch (type) {
+                case "ByteLevel" -> bytes = ByteLevel::bytesOf;
+                case "ByteFallback" ->
+                    bytes = text -> {
+                        int b = ByteFallback.byteOf(text);
+                        return b < 0 ? next.apply(text) : new byte[] {(byte) b};
+                    };
+                case "Metaspace" -> {
+                    String mark = stage.path("replacement").asText("▁");
+                    bytes = text -> next.apply(text.replace(mark, " "));
+                }
+                case "Replace" -> {
+                    if (pattern.isEmpty() || fused && pattern.length() > 1 || known.contains("ByteLevel")) {
+                        return null;
+                    }
+                    bytes = text -> next.apply(text.replace(pattern, content));
+                }
+                case "Fuse" -> {}
+                case "Strip" -> {
+                    // At the beginning of a text it takes nothing from its inside.
+                    if (!fused || stage.path("stop").asInt() > 0) {
+                        return null;
+                    }
+                }
+                default -> {
+                    return null;
+                }
+            }
+        }
+        return stages.isEmpty() ? null : bytes;
+    }
+
     private abstract static class Stage {
         final Stage next;
 
@@ -242,14 +292,22 @@ final class DecoderChain {
             return bytes;
         }
 
+        static byte[] bytesOf(String token) {
+            byte[] bytes = new byte[token.length()];
+            for (int i = 0; i < bytes.length; i++) {
+                char c = token.charAt(i);
+                if (c >= BYTES.length || BYTES[c] < 0) {
+                    return token.getBytes(StandardCharsets.UTF_8);
+                }
+                bytes[i] = (byte) BYTES[c];
+            }
+            return bytes;
+        }
+
         @Override
         void accept(String token) {
-            if (token.chars().allMatch(c -> c < BYTES.length && BYTES[c] >= 0)) {
-                token.chars().forEach(c -> utf8.accept(BYTES[c], text));
-            } else {
-                for (byte b : token.getBytes(StandardCharsets.UTF_8)) {
-                    utf8.accept(b & 0xFF, text);
-                }
+            for (byte b : bytesOf(token)) {
+                utf8.accept(b & 0xFF, text);
             }
             give();
         }

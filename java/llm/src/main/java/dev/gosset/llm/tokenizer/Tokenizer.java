@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 
 /**
  * The tokenizer of a model directory: Hugging Face's own library behind tokenizer.json. What it puts around a text follows
@@ -58,11 +59,13 @@ public final class Tokenizer implements AutoCloseable {
     private final int[] prefix;
     private final int[] suffix;
     private final TokenTexts texts;
+    private final Function<String, byte[]> bytes;
 
     private Tokenizer(HuggingFaceTokenizer library, Path directory) {
         this.library = library;
         this.directory = directory;
         this.texts = TokenTexts.read(directory.resolve(FILE));
+        this.bytes = DecoderChain.bytesOf(texts);
         Path file = directory.resolve("tokenizer_config.json");
         JsonFile json = JsonFile.readIfPresent(file);
         JsonFile model = JsonFile.readIfPresent(directory.resolve("config.json"));
@@ -206,9 +209,24 @@ public final class Tokenizer implements AutoCloseable {
         return ids.length == 1 ? OptionalInt.of(ids[0]) : OptionalInt.empty();
     }
 
+    /** The id of a special token; empty where the text is none. */
+    public OptionalInt specialId(String token) {
+        return texts.specialId(token);
+    }
+
     /** The text of a token as the vocabulary has it, such as {@code ▁the}; null where there is no such token. */
     public String textOf(int id) {
         return texts.text(id);
+    }
+
+    /**
+     * The bytes that a token adds inside a text, in UTF-8 where they are whole characters.
+     *
+     * @return null for special tokens, ids that are no token, and where what a token adds depends on its neighbours
+     */
+    public byte[] bytesOf(int id) {
+        String text = texts.text(id);
+        return text == null || bytes == null || texts.isSpecial(id) ? null : bytes.apply(text);
     }
 
     /** The tokens of a text, with what this tokenizer puts around it. */
@@ -257,7 +275,7 @@ public final class Tokenizer implements AutoCloseable {
      * @param skipSpecial whether special tokens are left out
      */
     public Stream stream(boolean skipSpecial) {
-        return new Stream(skipSpecial);
+        return new Stream(skipSpecial, Set.of());
     }
 
     /**
@@ -266,7 +284,16 @@ public final class Tokenizer implements AutoCloseable {
      * the whole text.
      */
     public Stream streamAfter(int[] prompt) {
-        Stream stream = stream();
+        return streamAfter(prompt, Set.of());
+    }
+
+    /**
+     * The same with some special tokens, which are not left out.
+     *
+     * @param shown their ids
+     */
+    public Stream streamAfter(int[] prompt, Set<Integer> shown) {
+        Stream stream = new Stream(true, shown);
         for (int id : prompt) {
             stream.take(id);
         }
@@ -299,15 +326,17 @@ public final class Tokenizer implements AutoCloseable {
      */
     public final class Stream {
         private final boolean skipSpecial;
+        private final Set<Integer> shown;
         private final DecoderChain chain = new DecoderChain(texts);
 
-        private Stream(boolean skipSpecial) {
+        private Stream(boolean skipSpecial, Set<Integer> shown) {
             this.skipSpecial = skipSpecial;
+            this.shown = shown;
         }
 
         private void take(int token) {
             String text = texts.text(token);
-            if (text != null && !(skipSpecial && texts.isSpecial(token))) {
+            if (text != null && (!(skipSpecial && texts.isSpecial(token)) || shown.contains(token))) {
                 chain.accept(text);
             }
         }

@@ -18,6 +18,7 @@ import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationSettings;
 import dev.gosset.llm.sampling.Sampler;
 import dev.gosset.llm.sampling.Sampling;
+import dev.gosset.llm.sampling.TokenMask;
 import dev.gosset.llm.session.Engine;
 import dev.gosset.llm.session.Session;
 import dev.gosset.llm.session.Token;
@@ -328,6 +329,53 @@ public abstract class LoadedModelContract {
 
     /** A model that computes no numbers writes nothing. */
     /** Also where the memory still has the prompt, and in pieces. */
+    /** Behind each drawn token two come without a draw, and what is drawn then is drawn behind all of them. */
+    @Test
+    void whatComesWithoutADrawIsRunAsWell() {
+        TokenMask mask = new TokenMask() {
+            @Override
+            public void mask(float[] logits) {}
+
+            @Override
+            public boolean allows(int token) {
+                return true;
+            }
+
+            @Override
+            public int[] forced(int token) {
+                return token < 0 ? new int[] {41, 42} : new int[] {token, (token + 1) % 90, 7};
+            }
+        };
+        try (Model model = Model.open(quantized);
+                LoadedModel loaded = load(model, team);
+                ExactModel exact = exact(quantized, model);
+                Engine engine = new Engine(loaded.batch(2, 60), model.config().vocabularySize())) {
+            int[] prompt = tokens(70, 9);
+            Sampler sampler = new Sampler(Sampling.greedy(), prompt, mask, -1);
+            Session alone = engine.admit(prompt, new Sampler(Sampling.greedy()), 5, Set.of());
+            List<Integer> all = new ArrayList<>();
+            try (Session session = engine.admit(prompt, sampler, 25, Set.of())) {
+                for (Token token = session.next(); token != null; token = session.next()) {
+                    all.add(token.id());
+                }
+            }
+            alone.close();
+            assertThat(all).hasSize(25).startsWith(41, 42);
+            int decided = 0;
+            for (int k = 2; k < all.size(); k += 3) {
+                int[] before = Arrays.copyOf(prompt, prompt.length + k);
+                for (int i = 0; i < k; i++) {
+                    before[prompt.length + i] = all.get(i);
+                }
+                decided += exact.assertSampled(before, all.subList(k, k + 1), Sampling.greedy());
+                if (k + 2 < all.size()) {
+                    assertThat(all.subList(k + 1, k + 3)).containsExactly((all.get(k) + 1) % 90, 7);
+                }
+            }
+            assertThat(decided).isGreaterThan(4);
+        }
+    }
+
     @Test
     void promptsTellHowLikelyTheyWere() {
         try (Model model = Model.open(TinyModels.directory("llama"));

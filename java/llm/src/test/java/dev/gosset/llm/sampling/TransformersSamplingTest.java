@@ -142,6 +142,11 @@ final class TransformersSamplingTest {
             }
 
             @Override
+            public boolean allows(int token) {
+                return token == told[0] + 1;
+            }
+
+            @Override
             public void accept(int token) {
                 told[0] = token;
             }

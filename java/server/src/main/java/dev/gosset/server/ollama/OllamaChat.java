@@ -1,5 +1,6 @@
 package dev.gosset.server.ollama;
 
+import dev.gosset.llm.constraint.Constraint;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.server.http.Exchange;
 import dev.gosset.server.openai.ChatCompletions;
@@ -26,6 +27,7 @@ public final class OllamaChat {
         RequestFields fields = RequestFields.parse(exchange.body());
         model.requireName(fields.text("model", null));
         GenerationOptions options = OllamaOptions.read(fields, model);
+        Constraint constraint = OllamaOptions.format(fields, model);
         boolean stream = fields.flag("stream", true);
         OllamaForm form = new OllamaForm(
                 model,
@@ -39,7 +41,7 @@ public final class OllamaChat {
             exchange.answer(200, "application/json", form.loaded().getBytes(StandardCharsets.UTF_8));
             return;
         }
-        Choice choice = new Choice(model.tokens(messages, Map.of()), 1, options, false);
+        Choice choice = new Choice(model.tokens(messages, Map.of()), 1, options, constraint);
         Delivery.send(exchange, model.start(List.of(choice), "messages", owner), form, stream);
     }
 }

@@ -1,5 +1,6 @@
 package dev.gosset.server.ollama;
 
+import dev.gosset.llm.constraint.Constraint;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.server.http.Exchange;
 import dev.gosset.server.serving.Choice;
@@ -26,6 +27,7 @@ public final class OllamaGenerate {
         RequestFields fields = RequestFields.parse(exchange.body());
         model.requireName(fields.text("model", null));
         GenerationOptions options = OllamaOptions.read(fields, model);
+        Constraint constraint = OllamaOptions.format(fields, model);
         boolean stream = fields.flag("stream", true);
         // A model that knows no conversations can only continue.
         boolean raw = fields.flag("raw", false) || !model.chats();
@@ -44,7 +46,7 @@ public final class OllamaGenerate {
             return;
         }
         int[] tokens = raw ? model.tokenizer().encode(prompt, true) : model.tokens(messages(system, prompt), Map.of());
-        Choice choice = new Choice(tokens, 1, options, false);
+        Choice choice = new Choice(tokens, 1, options, constraint);
         Delivery.send(exchange, model.start(List.of(choice), "prompt", owner), form, stream);
     }
 

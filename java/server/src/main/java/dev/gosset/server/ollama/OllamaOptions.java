@@ -1,7 +1,10 @@
 package dev.gosset.server.ollama;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.gosset.llm.constraint.Constraint;
 import dev.gosset.llm.generate.GenerationOptions;
 import dev.gosset.llm.sampling.Sampling;
+import dev.gosset.server.serving.ApiException;
 import dev.gosset.server.serving.RequestFields;
 import dev.gosset.server.serving.ServedModel;
 import java.util.Map;
@@ -13,10 +16,21 @@ final class OllamaOptions {
 
     private OllamaOptions() {}
 
+    /** What {@code format} asks for: any JSON object, or one of a schema. */
+    static Constraint format(RequestFields fields, ServedModel model) {
+        JsonNode format = fields.node("format");
+        if (format == null || format.isTextual() && format.textValue().isEmpty()) {
+            return null;
+        }
+        if (!format.isObject() && !"json".equals(format.textValue())) {
+            throw ApiException.invalid("format", "unsupported_value", "format must be \"json\" or a JSON schema");
+        }
+        return model.constraint("format", format.isObject() ? format : null);
+    }
+
     static GenerationOptions read(RequestFields fields, ServedModel model) {
         fields.ignore("keep_alive");
         fields.only("think", n -> n.isBoolean() && !n.booleanValue(), "false: it is not supported");
-        fields.only("format", n -> n.isTextual() && n.textValue().isEmpty(), "absent: it is not supported");
         fields.only("tools", n -> n.isArray() && n.isEmpty(), "absent: tools are not supported");
         fields.refuse("logprobs", "top_logprobs");
         RequestFields o = fields.object("options");

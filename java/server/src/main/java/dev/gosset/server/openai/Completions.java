@@ -17,6 +17,7 @@ import dev.gosset.server.serving.Usage;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /** {@code POST /v1/completions}: prompts as texts or tokens, with {@code echo} also for their own log-probabilities. */
 public final class Completions {
@@ -52,7 +53,7 @@ public final class Completions {
         List<Choice> choices = new ArrayList<>();
         for (Prompt prompt : prompts) {
             GenerationOptions o = options.options();
-            choices.add(new Choice(prompt.tokens(), options.count(), o, echo && likely >= 0));
+            choices.add(new Choice(prompt.tokens(), options.count(), o, null, Set.of(), echo && likely >= 0));
         }
         Generation generation = model.start(choices, "prompt", owner);
         Form form = new Form(model, options, prompts, echo, echo && likely >= 0, most > 0);

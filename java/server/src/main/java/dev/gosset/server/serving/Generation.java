@@ -71,7 +71,9 @@ public final class Generation implements AutoCloseable {
                                     .sampling()
                                     .withSeed(choice.options().sampling().seed() + i),
                             choice.prompt(),
-                            choice.options().mask(),
+                            choice.constraint() == null
+                                    ? null
+                                    : choice.constraint().newMask(),
                             choice.options().logProbabilities(),
                             choice.promptLogProbabilities()));
                 }
@@ -97,7 +99,7 @@ public final class Generation implements AutoCloseable {
         try {
             GeneratedText text = new GeneratedText(
                     session,
-                    model.tokenizer().streamAfter(choice.prompt()),
+                    model.tokenizer().streamAfter(choice.prompt(), choice.shown()),
                     choice.options().stop(),
                     model.endTokens(),
                     choice.options().maxTokens());

@@ -1,23 +1,33 @@
 package dev.gosset.server.serving;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.constraint.Constraint;
+import dev.gosset.llm.constraint.Grammar;
+import dev.gosset.llm.constraint.UnsupportedSchemaException;
 import dev.gosset.llm.model.ModelSummary;
 import dev.gosset.llm.sampling.Sampling;
 import dev.gosset.llm.session.Engine;
 import dev.gosset.llm.session.EngineLoad;
 import dev.gosset.llm.session.QueueFullException;
 import dev.gosset.llm.tokenizer.Tokenizer;
+import dev.gosset.llm.tool.ToolFormat;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /** The model that is served: where requests become tokens and go into the engine. Thread-safe. */
 public final class ServedModel {
+    private static final int MOST_CONSTRAINTS = 32;
+
     private final LanguageModel model;
     private final Engine engine;
     private final Metrics metrics;
@@ -26,6 +36,17 @@ public final class ServedModel {
     private final Sampling sampling;
     private final Instant loaded = Instant.now();
     private ModelSummary summary;
+    private Optional<ToolFormat> toolFormat;
+    /** Those that were asked for last, by their schemas. */
+    private final Map<String, Constraint> constraints = new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Constraint> eldest) {
+            return size() > MOST_CONSTRAINTS;
+        }
+    };
+
     private volatile boolean closing;
 
     /**
@@ -134,6 +155,66 @@ public final class ServedModel {
         } catch (FormatException e) {
             throw ApiException.invalid("messages", withoutPaths(e.getMessage()));
         }
+    }
+
+    /**
+     * What holds answers to a form.
+     *
+     * @param field of the request that asks for it, for messages
+     * @param schema a JSON schema; null for any object
+     * @throws ApiException where that cannot be enforced, with a pointer to what cannot
+     */
+    public Constraint constraint(String field, JsonNode schema) {
+        return constraint(
+                field,
+                String.valueOf(schema),
+                () -> schema == null ? Grammar.jsonObject() : Grammar.jsonSchema(schema));
+    }
+
+    /**
+     * The same of any grammar.
+     *
+     * @param key equal for equal grammars
+     */
+    public Constraint constraint(String field, String key, Supplier<Grammar> grammar) {
+        synchronized (constraints) {
+            if (constraints.containsKey(key)) {
+                return constraints.get(key);
+            }
+        }
+        Constraint made;
+        try {
+            made = model.constraint(grammar.get());
+        } catch (UnsupportedSchemaException e) {
+            throw ApiException.invalid(field, "unsupported_schema", field + ": " + e.getMessage());
+        } catch (FormatException e) {
+            throw ApiException.invalid(field, "unsupported_value", withoutPaths(e.getMessage()));
+        }
+        synchronized (constraints) {
+            constraints.put(key, made);
+        }
+        return made;
+    }
+
+    /**
+     * How it writes calls of functions.
+     *
+     * @throws ApiException where its chat template has no form of them
+     */
+    public ToolFormat toolFormat(String field) {
+        try {
+            synchronized (this) {
+                if (toolFormat == null) {
+                    toolFormat = ToolFormat.of(tokenizer().chatTemplate());
+                }
+            }
+        } catch (FormatException e) {
+            throw ApiException.invalid(field, withoutPaths(e.getMessage()));
+        }
+        return toolFormat.orElseThrow(() -> ApiException.invalid(
+                field,
+                "unsupported_value",
+                field + ": the model's chat template has no form of calls, or one that is not known"));
     }
 
     /** Whether it has a form for conversations. */
