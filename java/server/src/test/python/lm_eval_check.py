@@ -77,13 +77,17 @@ def main():
         }
         name = os.path.basename(os.path.normpath(args.model))
         models = {
-            "transformers": HFLM(pretrained=args.model, dtype="float32", device="cpu", batch_size=1),
+            # Alone the one adds what begins a text, and the other does not.
+            "transformers": HFLM(
+                pretrained=args.model, dtype="float32", device="cpu", batch_size=1, add_bos_token=True
+            ),
             "gosset": LocalCompletionsAPI(
                 base_url=args.url + "/v1/completions",
                 model=name,
                 tokenizer=args.model,
                 tokenizer_backend="huggingface",
                 num_concurrent=8,
+                add_bos_token=True,
                 max_length=1024,
             ),
         }
