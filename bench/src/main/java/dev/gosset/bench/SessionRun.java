@@ -18,6 +18,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -26,7 +27,7 @@ import java.util.concurrent.locks.LockSupport;
 /**
  * Greedy sessions of one engine side by side, and a bare loop over {@link Transformer#run} beside them: what batching gives, and what
  * the engine costs. Arguments: a shape as {@link SyntheticModel#named} has it, threads, and how many sessions; 0 is the bare loop, -1 one
- * session that nobody reads until it has ended, for waking a thread that waits costs the engine too. Without arguments: what batching gives 1.1 B parameters on two threads, and what the engine costs a model of the demo's size on one.
+ * session that nobody reads until it has ended, for waking a thread that waits costs the engine too; or {@code llama.cpp}, threads and how many sequences. Without arguments: what batching gives 1.1 B parameters on two threads, and what the engine costs a model of the demo's size on one.
  */
 public final class SessionRun {
     private static final int PROMPT = 16;
@@ -50,11 +51,31 @@ public final class SessionRun {
 
     /** Prints a line for each number of sessions: best and median of rounds in which all take turns. */
     public static void main(String[] args) throws IOException {
-        if (args.length > 0) {
+        if (args.length > 0 && args[0].equals("llama.cpp")) {
+            llama(args[1], Arrays.copyOfRange(args, 2, args.length));
+        } else if (args.length > 0) {
             measure(List.of(args));
         } else {
             measure(List.of("1B", "2", "0", "1", "2", "4", "8", "16"));
+            llama("2", "1", "4", "16");
             measure(DEMO);
+        }
+    }
+
+    /** As many sequences at once by llama.cpp, with random weights of the same shape and about as many bits. */
+    private static void llama(String threads, String... counts) throws IOException {
+        if (!Ggml.isPresent()) {
+            System.out.println("llama.cpp: " + Ggml.ABSENT);
+            return;
+        }
+        Path models = Files.createDirectories(Workplace.models());
+        Path file = SyntheticModel.LLAMA_1B.gguf(models.resolve("llama-1b-IQ2_XXS.gguf"), Ggml.IQ2_XXS);
+        for (String count : counts) {
+            List<String> command = new ArrayList<>(WholeModel.llama(file, threads, String.valueOf(TOKENS)));
+            command.add(count);
+            Child.Result result = Child.run(Child.pinned(Integer.parseInt(threads), command), 300);
+            System.out.println("llama.cpp IQ2_XXS, threads: " + threads + ": "
+                    + result.output().strip());
         }
     }
 

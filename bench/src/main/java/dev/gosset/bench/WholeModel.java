@@ -85,7 +85,8 @@ final class WholeModel {
         return entries;
     }
 
-    private static List<String> llama(Path file, String threads, String timed) {
+    /** The command that decodes with llama.cpp. */
+    static List<String> llama(Path file, String threads, String timed) {
         return List.of(
                 "node",
                 Workplace.home().resolve("src/peers/llama.mjs").toString(),

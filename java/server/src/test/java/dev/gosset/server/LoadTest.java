@@ -93,7 +93,8 @@ class LoadTest {
         final ConcurrentSkipListMap<Long, LongAdder> gapMillis = new ConcurrentSkipListMap<>();
 
         static void count(ConcurrentSkipListMap<Long, LongAdder> times, long since, long now) {
-            times.computeIfAbsent((now - since) / 1_000_000, k -> new LongAdder()).increment();
+            times.computeIfAbsent((now - since) / 1_000_000, k -> new LongAdder())
+                    .increment();
         }
 
         /** The time that a part of all is not above. */
@@ -134,11 +135,16 @@ class LoadTest {
                 int[] prompt = new int[1 + random.nextInt(100)];
                 for (int k = 0; k < prompt.length; k++) {
                     // Some begin alike, so that blocks are shared.
-                    prompt[k] = 3 + (k < 64 ? 7 * k : random.nextInt(1000)) % (served.model.config().vocabularySize() - 3);
+                    prompt[k] = 3
+                            + (k < 64 ? 7 * k : random.nextInt(1000))
+                                    % (served.model.config().vocabularySize() - 3);
                 }
-                bodies.add("{\"prompt\": " + Arrays.toString(prompt) + ", \"max_tokens\": " + (1 + i % 60) + ", \"seed\": "
-                        + i + ", \"temperature\": " + (i % 3 == 0 ? 0 : 1.1) + (i % 4 == 1 ? ", \"min_p\": 0.02" : ""));
-                alone.add(served.ask(COMPLETIONS, bodies.get(i) + "}").at("/choices/0/text").textValue());
+                bodies.add("{\"prompt\": " + Arrays.toString(prompt) + ", \"max_tokens\": " + (1 + i % 60)
+                        + ", \"seed\": " + i + ", \"temperature\": " + (i % 3 == 0 ? 0 : 1.1)
+                        + (i % 4 == 1 ? ", \"min_p\": 0.02" : ""));
+                alone.add(served.ask(COMPLETIONS, bodies.get(i) + "}")
+                        .at("/choices/0/text")
+                        .textValue());
             }
             Tally tally = new Tally();
             long end = System.nanoTime() + seconds * 1_000_000_000L;
@@ -196,7 +202,10 @@ class LoadTest {
             return "unknown";
         }
         try (Stream<String> lines = Files.lines(status)) {
-            return lines.filter(l -> l.startsWith("VmRSS")).findFirst().orElse("").replaceAll("\\D+", "") + " kB";
+            return lines.filter(l -> l.startsWith("VmRSS"))
+                            .findFirst()
+                            .orElse("")
+                            .replaceAll("\\D+", "") + " kB";
         }
     }
 
@@ -215,10 +224,11 @@ class LoadTest {
         StringBuilder text = new StringBuilder();
         boolean done = false;
         int events = 0;
-        try (BufferedReader lines =
-                new BufferedReader(new InputStreamReader(answer.body(), StandardCharsets.UTF_8))) {
+        try (BufferedReader lines = new BufferedReader(new InputStreamReader(answer.body(), StandardCharsets.UTF_8))) {
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                assertThat(done && !line.isEmpty()).as("after the end: %s", line).isFalse();
+                assertThat(done && !line.isEmpty())
+                        .as("after the end: %s", line)
+                        .isFalse();
                 done |= line.equals("data: [DONE]");
                 if (!done && line.startsWith("data: ")) {
                     JsonNode event = Served.JSON.readTree(line.substring(6));

@@ -49,6 +49,9 @@ final class Automaton {
         private final boolean accepts;
         private final long[] first = new long[4];
         private final boolean marks;
+        /** Whether bytes are on top of all stacks. */
+        private final boolean isPlain;
+
         private volatile State[] next;
         private Expression.Lexeme lexeme;
 
@@ -56,7 +59,9 @@ final class Automaton {
             this.accepts = set.contains(END);
             this.stacks = set.stream().filter(n -> !n.equals(END)).toArray(Node[]::new);
             boolean m = false;
+            boolean plain = true;
             for (Node stack : stacks) {
+                plain &= stack.head instanceof Expression.Bytes;
                 switch (stack.head) {
                     case Expression.Bytes b -> b.addTo(first);
                     case Expression.Lexeme l -> {
@@ -68,6 +73,18 @@ final class Automaton {
                 }
             }
             this.marks = m;
+            this.isPlain = plain;
+        }
+
+        /** Whether each stack has both bytes on top, or neither. */
+        private boolean takesAlike(int b, int c) {
+            for (Node stack : stacks) {
+                Expression.Bytes bytes = (Expression.Bytes) stack.head;
+                if (bytes.has(b) != bytes.has(c)) {
+                    return false;
+                }
+            }
+            return true;
         }
 
         private long[] first() {
@@ -82,6 +99,15 @@ final class Automaton {
         /** Whether it may go on. */
         boolean continues() {
             return stacks.length > 0;
+        }
+
+        /** How many bytes may come next. */
+        int firstBytes() {
+            int count = 0;
+            for (long word : first) {
+                count += Long.bitCount(word);
+            }
+            return count;
         }
 
         /** Whether a mark may come. */
@@ -219,6 +245,12 @@ final class Automaton {
             known = new State[256];
         }
         known[b] = to;
+        // Most bytes go where others go: a whole vocabulary is soon to be tried.
+        for (int c = 0; from.isPlain && c < 256; c++) {
+            if (known[c] == null && from.takesAlike(b, c)) {
+                known[c] = to;
+            }
+        }
         from.next = known;
         return to;
     }

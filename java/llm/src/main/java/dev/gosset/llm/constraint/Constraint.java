@@ -14,6 +14,10 @@ import java.util.Map;
 public final class Constraint {
     private static final int MOST_MASKS = 128;
     private static final int MOST_FORCED = 1024;
+    /** Where so many different bytes may begin a token, a mask that is not known yet is more work than drawing again. */
+    private static final int MANY_BYTES = 64;
+
+    private static final int MOST_REFUSALS = 4;
     /** Bytes that are looked ahead. */
     private static final int LONGEST = 512;
 
@@ -52,10 +56,17 @@ public final class Constraint {
         private Automaton.State state = start;
         /** Behind an end token anything may come: it is not told. */
         private boolean ended;
+        /** The last token that was refused here, and how many were. */
+        private int refused = -1;
+
+        private int refusals;
 
         @Override
         public boolean allows(int token) {
-            return ended || (vocabulary.isEnd(token) ? state.accepts() : after(state, token) != null);
+            boolean may = ended || (vocabulary.isEnd(token) ? state.accepts() : after(state, token) != null);
+            refused = may ? -1 : token;
+            refusals += may ? 0 : 1;
+            return may;
         }
 
         @Override
@@ -64,6 +75,8 @@ public final class Constraint {
                 ended = true;
                 return;
             }
+            refused = -1;
+            refusals = 0;
             state = after(state, token);
             if (state == null) {
                 throw new IllegalStateException("token " + token + " must not come");
@@ -73,6 +86,10 @@ public final class Constraint {
         @Override
         public void mask(float[] logits) {
             if (ended) {
+                return;
+            }
+            if (refused >= 0 && refused < logits.length && refusals <= MOST_REFUSALS && isMuchWork(state)) {
+                logits[refused] = Float.NEGATIVE_INFINITY;
                 return;
             }
             long[] allowed = allowed(state);
@@ -113,6 +130,12 @@ public final class Constraint {
             state = state.step(bytes[i] & 0xff);
         }
         return state;
+    }
+
+    private boolean isMuchWork(Automaton.State state) {
+        synchronized (masks) {
+            return state.firstBytes() > MANY_BYTES && !masks.containsKey(state);
+        }
     }
 
     private long[] allowed(Automaton.State state) {

@@ -510,7 +510,7 @@ final class JsonSchema {
         if (!node.isNumber() || !NumberRange.isExact(node.decimalValue())) {
             throw bad(
                     under(at, name),
-                    "expected a number with at most " + JsonText.MOST_DIGITS + " digits behind the point, found "
+                    "expected a number with at most " + JsonText.MOST_DECIMALS + " digits behind the point, found "
                             + Quoted.of(node.toString()));
         }
         return node.decimalValue();

@@ -15,10 +15,12 @@ import java.util.List;
 
 /**
  * The parts of JSON as it may be written: between its tokens there is nothing, or one space behind a colon or a comma, so that no model fills
- * its context with lines. Numbers have at most 18 digits before the point and 18 behind it, and exponents up to 299.
+ * its context with lines. Numbers have at most 18 digits before the point and 24 behind it, and exponents up to 299.
  */
 final class JsonText {
     static final int MOST_DIGITS = 18;
+    /** Behind the point, as many as doubles are written with where they have no exponent. */
+    static final int MOST_DECIMALS = 24;
 
     private static final Expression DIGIT = bytes('0', '9');
     private static final Expression HEX = either("0123456789abcdefABCDEF");
@@ -58,7 +60,7 @@ final class JsonText {
     }
 
     private static Expression fraction() {
-        return sequence(text("."), repeat(DIGIT, 1, MOST_DIGITS));
+        return sequence(text("."), repeat(DIGIT, 1, MOST_DECIMALS));
     }
 
     private static Expression exponent() {

@@ -22,11 +22,11 @@ import java.util.List;
  * @param whole whether there is no point
  */
 record NumberRange(int before, String low, boolean above, String high, boolean below, boolean whole) {
-    private static final int DIGITS = JsonText.MOST_DIGITS;
+    private static final int DECIMALS = JsonText.MOST_DECIMALS;
 
     /** Whether a bound has no more digits than are looked at. */
     static boolean isExact(BigDecimal bound) {
-        return bound.stripTrailingZeros().scale() <= DIGITS;
+        return bound.stripTrailingZeros().scale() <= DECIMALS;
     }
 
     /**
@@ -54,14 +54,14 @@ record NumberRange(int before, String low, boolean above, String high, boolean b
 
     private static void positive(
             BigDecimal least, boolean above, BigDecimal most, boolean below, boolean whole, List<Expression> options) {
-        for (int before = 1; before <= DIGITS; before++) {
+        for (int before = 1; before <= JsonText.MOST_DIGITS; before++) {
             BigDecimal first = before == 1 ? BigDecimal.ZERO : BigDecimal.TEN.pow(before - 1);
             BigDecimal end = BigDecimal.TEN.pow(before);
             boolean low = least.compareTo(first) >= 0;
             boolean high = most != null && most.compareTo(end) < 0;
             BigDecimal from = low ? least : first;
             // What is too long begins with a digit less than the end of this length.
-            BigDecimal to = high ? most : end.subtract(BigDecimal.ONE.movePointLeft(DIGITS));
+            BigDecimal to = high ? most : end.subtract(BigDecimal.ONE.movePointLeft(DECIMALS));
             if (from.compareTo(to) > 0) {
                 continue;
             }
@@ -75,8 +75,8 @@ record NumberRange(int before, String low, boolean above, String high, boolean b
     }
 
     private static String digits(BigDecimal value, int before) {
-        String digits = value.movePointRight(DIGITS).toBigInteger().toString();
-        return "0".repeat(before + DIGITS - digits.length()) + digits;
+        String digits = value.movePointRight(DECIMALS).toBigInteger().toString();
+        return "0".repeat(before + DECIMALS - digits.length()) + digits;
     }
 
     /**
@@ -134,13 +134,13 @@ record NumberRange(int before, String low, boolean above, String high, boolean b
                     : digits(at, onLow, onHigh);
         }
         if (!onLow && !onHigh) {
-            return repeat(bytes('0', '9'), 0, before + DIGITS - at);
+            return repeat(bytes('0', '9'), 0, before + DECIMALS - at);
         }
         List<Expression> options = new ArrayList<>();
         if (mayEnd(at, onLow, onHigh)) {
             options.add(sequence());
         }
-        if (at < before + DIGITS) {
+        if (at < before + DECIMALS) {
             return next(at, onLow, onHigh, options);
         }
         return options.isEmpty() ? null : choice(options);

@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.function.IntFunction;
 
 /**
  * The bytes of a model's tokens as a tree: arrays in the order of a walk through it, so that one that must not begin with some bytes
@@ -18,9 +20,9 @@ import java.util.TreeSet;
  */
 public final class Vocabulary {
     /** Masks of lexemes that are kept, each a bit for each token. */
-    private static final int MOST_KEPT = 256;
+    private static final int MOST_KEPT = 1024;
 
-    private final Tokenizer tokenizer;
+    private final Function<String, int[]> encode;
     private final int size;
     private final Set<Integer> endTokens;
     /** By token; null for those without bytes. */
@@ -61,14 +63,22 @@ public final class Vocabulary {
      * @throws FormatException where the tokenizer's tokens have no bytes of their own, or it lacks some
      */
     public Vocabulary(Tokenizer tokenizer, int size, Set<Integer> endTokens) {
-        this.tokenizer = tokenizer;
+        this(tokenizer::bytesOf, text -> tokenizer.encode(text, false), size, endTokens);
+    }
+
+    /**
+     * @param bytesOf the bytes of a token, null where it has none
+     * @param encode the tokens of a text
+     */
+    Vocabulary(IntFunction<byte[]> bytesOf, Function<String, int[]> encode, int size, Set<Integer> endTokens) {
+        this.encode = encode;
         this.size = size;
         this.endTokens = new TreeSet<>(endTokens);
         this.bytes = new byte[size][];
         this.alike = new int[size];
         List<Integer> sorted = new ArrayList<>();
         for (int id = 0; id < size; id++) {
-            byte[] own = endTokens.contains(id) ? null : tokenizer.bytesOf(id);
+            byte[] own = endTokens.contains(id) ? null : bytesOf.apply(id);
             if (own != null && own.length > 0 && own.length < Short.MAX_VALUE) {
                 bytes[id] = own;
                 sorted.add(id);
@@ -216,7 +226,7 @@ public final class Vocabulary {
             return null;
         }
         // Behind a line, so that the tokenizer puts nothing before it.
-        int[] all = tokenizer.encode("\n" + string, false);
+        int[] all = encode.apply("\n" + string);
         int from = all.length;
         int left = text.length;
         while (left > 0 && from > 0) {

@@ -102,7 +102,7 @@ public final class Sampler {
     }
 
     /**
-     * The next token: drawn, and drawn once more from those that the mask leaves where it must not come. So it is distributed as if the mask came
+     * The next token: drawn, and drawn again from those that the mask leaves where it must not come. So it is distributed as if the mask came
      * first; where top-k, top-p or min-p cut, nearly so, for the first one is drawn from what they leave of all tokens.
      *
      * @param logits one value for each token of the vocabulary, unchanged by the call; the first of equal maxima wins at
@@ -129,8 +129,10 @@ public final class Sampler {
             best = best(from);
         }
         int token = pick(from, best);
-        if (mask != null && !mask.allows(token)) {
-            from = rules == null ? copy(logits) : from;
+        boolean copied = rules != null;
+        while (mask != null && !mask.allows(token)) {
+            from = copied ? from : copy(logits);
+            copied = true;
             mask.mask(from);
             token = pick(from, best(from));
         }

@@ -3,14 +3,14 @@ package dev.gosset.llm.sampling;
 /** Decides which tokens may come next, for instance by a grammar. Of one sequence; one thread at a time. */
 public interface TokenMask {
     /**
-     * Forbids tokens.
+     * Forbids tokens: all that must not come next, or, where that is much work, the one that {@link #allows} refused last. So what is drawn then has to be
+     * looked at as well.
      *
-     * @param logits of the whole vocabulary; those of tokens that must not come next are set to minus infinity, at least one
-     *     is left
+     * @param logits of the whole vocabulary; those of forbidden tokens are set to minus infinity, at least one is left
      */
     void mask(float[] logits);
 
-    /** Whether a token may come next: what {@link #mask} would leave. */
+    /** Whether a token may come next: what {@link #mask} leaves in the end. */
     boolean allows(int token);
 
     /** Takes the token that comes next. */
