@@ -225,6 +225,28 @@ final class CommandsTest {
     }
 
     @Test
+    void generateFulfilsASchema() throws Exception {
+        TinyModels.writeCharacters(model, 150, null);
+        Path schema = temporary.resolve("schema.json");
+        Files.writeString(
+                schema,
+                "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\", \"minimum\": 5, \"maximum\": 40},"
+                        + " \"b\": {\"enum\": [\"x\", null]}}, \"required\": [\"a\", \"b\"]}");
+        String[] command = {
+            "generate", model.toString(), "--prompt", "hi", "--seed", "7", "--json", "--schema", schema.toString()
+        };
+        JsonNode answer = json(Captured.run(command));
+        assertThat(answer.get("end").textValue()).isEqualTo("stop");
+        JsonNode written = JSON.readTree(answer.get("text").textValue());
+        assertThat(written.get("a").intValue()).isBetween(5, 40);
+        assertThat(written.get("b").asText()).isIn("x", "null");
+        Files.writeString(schema, "{\"type\": \"string\", \"format\": \"email\"}");
+        Captured refused = Captured.run(command);
+        assertThat(refused.exit()).isEqualTo(3);
+        assertThat(refused.err()).contains("schema.json").contains("/format").hasLineCount(1);
+    }
+
+    @Test
     void generateStopsAtATextAndTellsProbabilities() throws Exception {
         String[] plain = {
             "generate", model.toString(), "--prompt", "w3 w4", "--max-tokens", "9", "--seed", "3", "--json"
