@@ -14,6 +14,7 @@ module dev.gosset.llm {
     // What DJL needs of modules with a descriptor, which nothing else would bring into the graph.
     requires com.google.gson;
     requires org.slf4j;
+    requires java.net.http;
     requires jdk.management;
 
     exports dev.gosset.llm;
@@ -25,6 +26,7 @@ module dev.gosset.llm {
     exports dev.gosset.llm.evaluate;
     exports dev.gosset.llm.finetune;
     exports dev.gosset.llm.generate;
+    exports dev.gosset.llm.hub;
     exports dev.gosset.llm.model;
     exports dev.gosset.llm.plan;
     exports dev.gosset.llm.quantize;

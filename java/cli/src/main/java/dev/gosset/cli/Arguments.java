@@ -1,6 +1,7 @@
 package dev.gosset.cli;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.llm.hub.HubCache;
 import dev.gosset.llm.io.Utf8;
 import java.io.IOException;
 import java.nio.charset.Charset;
@@ -88,6 +89,14 @@ final class Arguments {
             return Path.of(text);
         } catch (InvalidPathException e) {
             throw new CommandLine.TypeConversionException(e.getMessage());
+        }
+    }
+
+    /** A model: a directory, a model's folder of the Hub's cache, or OWNER/NAME[@REVISION] of what the cache has. */
+    static final class Model implements CommandLine.ITypeConverter<Path> {
+        @Override
+        public Path convert(String text) {
+            return HubCache.ofEnvironment().resolve(path(text));
         }
     }
 

@@ -71,6 +71,7 @@ final class BenchCommand implements Runnable {
     @Option(
             names = "--model",
             paramLabel = "DIR",
+            converter = Arguments.Model.class,
             description = "Also measure prefill and decoding with this model, on the processor and on every GPU.")
     private Path model;
 

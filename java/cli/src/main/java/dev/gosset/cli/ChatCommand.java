@@ -43,7 +43,10 @@ final class ChatCommand implements Runnable {
     @Mixin
     private SamplingOptions sampling;
 
-    @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+    @Parameters(
+            paramLabel = "MODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of a model, original or quantized, or the name of a pulled one.")
     private Path model;
 
     @Option(names = "--system", paramLabel = "TEXT", description = "A system message in front of the conversation.")

@@ -57,6 +57,7 @@ final class CommonOptions {
         @Option(
                 names = "--tokenizer",
                 paramLabel = "DIR",
+                converter = Arguments.Model.class,
                 description = "Take the tokenizer from this directory instead of the model's, for models without one.")
         Path tokenizer;
 

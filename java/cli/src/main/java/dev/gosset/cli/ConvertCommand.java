@@ -32,7 +32,10 @@ final class ConvertCommand implements Runnable {
     @Mixin
     private CommonOptions common;
 
-    @Parameters(paramLabel = "MODEL", description = "Directory of a quantized model, Gosset's or a published one.")
+    @Parameters(
+            paramLabel = "MODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of a quantized model, Gosset's or a published one.")
     private Path model;
 
     @Option(

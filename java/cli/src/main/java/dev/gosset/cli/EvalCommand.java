@@ -108,7 +108,10 @@ final class EvalCommand implements Runnable {
         @Mixin
         private StorageFlags storage;
 
-        @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+        @Parameters(
+                paramLabel = "MODEL",
+                converter = Arguments.Model.class,
+                description = "Directory of a model, original or quantized, or the name of a pulled one.")
         private Path model;
 
         @Mixin
@@ -164,13 +167,17 @@ final class EvalCommand implements Runnable {
         @Mixin
         private StorageFlags storage;
 
-        @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+        @Parameters(
+                paramLabel = "MODEL",
+                converter = Arguments.Model.class,
+                description = "Directory of a model, original or quantized, or the name of a pulled one.")
         private Path model;
 
         @Option(
                 names = "--teacher",
                 required = true,
                 paramLabel = "DIR",
+                converter = Arguments.Model.class,
                 description = "Directory of the model that MODEL was made from. It also lends its tokenizer to a MODEL"
                         + " without one.")
         private Path teacher;
@@ -248,7 +255,10 @@ final class EvalCommand implements Runnable {
         @Mixin
         private StorageFlags storage;
 
-        @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+        @Parameters(
+                paramLabel = "MODEL",
+                converter = Arguments.Model.class,
+                description = "Directory of a model, original or quantized, or the name of a pulled one.")
         private Path model;
 
         @Option(names = "--task", required = true, paramLabel = "FILE.jsonl", description = "The questions.")

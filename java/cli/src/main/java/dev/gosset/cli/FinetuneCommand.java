@@ -37,13 +37,17 @@ final class FinetuneCommand implements Runnable {
     @Mixin
     private CommonOptions.Run run;
 
-    @Parameters(paramLabel = "QMODEL", description = "Directory of a model that Gosset quantized.")
+    @Parameters(
+            paramLabel = "QMODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of a model that Gosset quantized.")
     private Path model;
 
     @Option(
             names = "--teacher",
             required = true,
             paramLabel = "MODEL",
+            converter = Arguments.Model.class,
             description = "Directory of the original model.")
     private Path teacher;
 

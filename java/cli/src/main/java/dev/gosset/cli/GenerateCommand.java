@@ -40,7 +40,10 @@ final class GenerateCommand implements Runnable {
     @Mixin
     private SamplingOptions sampling;
 
-    @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+    @Parameters(
+            paramLabel = "MODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of a model, original or quantized, or the name of a pulled one.")
     private Path model;
 
     @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "The text to continue.")

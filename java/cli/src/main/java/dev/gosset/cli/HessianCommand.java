@@ -28,7 +28,10 @@ final class HessianCommand implements Runnable {
     @Mixin
     private CalibrationOptions calibration;
 
-    @Parameters(paramLabel = "MODEL", description = "Directory of the original model.")
+    @Parameters(
+            paramLabel = "MODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of the original model.")
     private Path model;
 
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Directory of the Hessians.")

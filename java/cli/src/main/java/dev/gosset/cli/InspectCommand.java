@@ -25,7 +25,10 @@ final class InspectCommand implements Runnable {
     @Mixin
     private CommonOptions common;
 
-    @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+    @Parameters(
+            paramLabel = "MODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of a model, original or quantized, or the name of a pulled one.")
     private Path model;
 
     @Option(names = "--brief", description = "Totals only.")

@@ -32,6 +32,7 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         subcommands = {
             DemoCommand.class,
+            PullCommand.class,
             QuantizeCommand.class,
             HessianCommand.class,
             FinetuneCommand.class,
@@ -88,6 +89,9 @@ public final class Main implements Runnable {
         line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
         line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
         line.setParameterExceptionHandler((e, unused) -> {
+            if (e.getCause() instanceof GossetException) {
+                return failed(e.getCause(), arguments);
+            }
             CommandLine c = e.getCommandLine();
             c.getErr().println("gosset: " + oneLine(e.getMessage()));
             CommandLine.UnmatchedArgumentException.printSuggestions(e, c.getErr());

@@ -58,6 +58,7 @@ final class QuantizeCommand implements Runnable {
 
     @Parameters(
             paramLabel = "MODEL",
+            converter = Arguments.Model.class,
             description = "Directory of the original model: config.json, safetensors, tokenizer.")
     private Path model;
 

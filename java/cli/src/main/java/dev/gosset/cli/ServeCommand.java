@@ -43,7 +43,10 @@ final class ServeCommand implements Runnable {
     @Mixin
     private StorageFlags storage;
 
-    @Parameters(paramLabel = "MODEL", description = "Directory of a model, original or quantized.")
+    @Parameters(
+            paramLabel = "MODEL",
+            converter = Arguments.Model.class,
+            description = "Directory of a model, original or quantized, or the name of a pulled one.")
     private Path model;
 
     @Option(

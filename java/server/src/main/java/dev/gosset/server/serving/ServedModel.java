@@ -6,6 +6,7 @@ import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.constraint.Constraint;
 import dev.gosset.llm.constraint.Grammar;
 import dev.gosset.llm.constraint.UnsupportedSchemaException;
+import dev.gosset.llm.hub.HubCache;
 import dev.gosset.llm.model.ModelSummary;
 import dev.gosset.llm.sampling.Sampling;
 import dev.gosset.llm.session.Engine;
@@ -57,7 +58,7 @@ public final class ServedModel {
         this.engine = engine;
         this.metrics = metrics;
         Path directory = model.directory().toAbsolutePath().normalize();
-        this.name = String.valueOf(directory.getFileName());
+        this.name = HubCache.label(directory);
         this.endTokens = model.endTokens();
         this.sampling = model.sampling();
     }
