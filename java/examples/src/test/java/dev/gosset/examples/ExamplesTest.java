@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -20,20 +21,40 @@ final class ExamplesTest {
     @TempDir
     private Path temporary;
 
-    @Test
-    void generateTextStreamsAContinuation() throws Exception {
-        Path model = DemoModel.copyTo(temporary.resolve("model"));
+    /** What a program prints. */
+    private static String printed(Consumer<String[]> program, String... arguments) {
         PrintStream out = System.out;
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         System.setOut(new PrintStream(bytes, true, StandardCharsets.UTF_8));
         try {
-            GenerateText.main(new String[] {model.toString(), "Once"});
+            program.accept(arguments);
         } finally {
             System.setOut(out);
         }
-        assertThat(bytes.toString(StandardCharsets.UTF_8))
+        return bytes.toString(StandardCharsets.UTF_8);
+    }
+
+    private Path chattingModel() throws Exception {
+        Path model = DemoModel.copyTo(temporary.resolve("model"));
+        Files.writeString(model.resolve("chat_template.jinja"), "{% for m in messages %}{{ m.content }}{% endfor %}");
+        return model;
+    }
+
+    @Test
+    void generateTextStreamsAContinuation() throws Exception {
+        Path model = DemoModel.copyTo(temporary.resolve("model"));
+        assertThat(printed(GenerateText::main, model.toString(), "Once"))
                 .hasSizeGreaterThan(20)
                 .contains(" ");
+    }
+
+    /** Spring Boot's programs live on the class path. */
+    @Test
+    void chatWithSpringAiAnswers() throws Exception {
+        String out = printed(ChatWithSpringAi::main, chattingModel().toString(), "Once upon a time");
+        // Behind Spring's banner.
+        assertThat(out.substring(out.indexOf(":: Spring Boot ::")).lines().skip(1))
+                .anyMatch(line -> line.length() > 20 && line.contains(" "));
     }
 
     /** A JVM of modules alone, which may call native code only from those that are named. */
