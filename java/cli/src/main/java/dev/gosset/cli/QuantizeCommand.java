@@ -80,6 +80,16 @@ final class QuantizeCommand implements Runnable {
             description = "Take the Hessians that `gosset hessian` wrote instead of calibrating.")
     private Path hessians;
 
+    @Option(
+            names = "--hessian",
+            paramLabel = "one-sided|two-sided",
+            converter = SidesConverter.class,
+            description =
+                    "Whose errors are weighed: one-sided, those of inputs by what the linear's own output loses; two-sided, those of"
+                            + " inputs and outputs by what the whole model's output loses, which a pass of gradients tells, where that"
+                            + " promises more on text set aside. Default: one-sided.")
+    private Sides sides = Sides.ONE_SIDED;
+
     @Option(names = "--seed", paramLabel = "N", description = "Seed of the sign vectors; default ${DEFAULT-VALUE}.")
     private long seed;
 
@@ -217,7 +227,7 @@ final class QuantizeCommand implements Runnable {
         }
         QuantizationDevices devices = devices();
         QuantizationSettings settings = new QuantizationSettings(
-                rounding(), seed, calibration.settings(spec, hessians), hessians, finetuning());
+                rounding(), seed, calibration.settings(spec, hessians), hessians, twoSided(), finetuning());
         OutputFile.requireWritable(report);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
@@ -313,6 +323,49 @@ final class QuantizeCommand implements Runnable {
         }
     }
 
+    /** The values of --hessian. */
+    private enum Sides {
+        ONE_SIDED,
+        TWO_SIDED;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        }
+    }
+
+    /** Reads {@code --hessian}. */
+    static final class SidesConverter implements CommandLine.ITypeConverter<Sides> {
+        @Override
+        public Sides convert(String text) {
+            for (Sides sides : Sides.values()) {
+                if (sides.toString().equals(text)) {
+                    return sides;
+                }
+            }
+            throw new CommandLine.TypeConversionException("expected one-sided or two-sided, found " + text);
+        }
+    }
+
+    /** Whether both sides' Hessians are wanted, with nothing that does not know them. */
+    private boolean twoSided() {
+        if (sides == Sides.ONE_SIDED) {
+            return false;
+        }
+        String found = hessians != null
+                ? "--hessians"
+                : rescale
+                        ? "--rescale"
+                        : greedyPasses != null && greedyPasses > 0
+                                ? "--greedy-passes " + greedyPasses
+                                : run.device.isCpu() ? null : "--device " + run.device;
+        if (found != null) {
+            throw new ParameterException(
+                    spec.commandLine(), "--hessian two-sided does not go with " + found + ": use one-sided there");
+        }
+        return true;
+    }
+
     private Finetuning finetuning() {
         if (finetune == Stage.NONE) {
             if (!tuningText.isEmpty()) {
@@ -363,7 +416,7 @@ final class QuantizeCommand implements Runnable {
                     codebook(),
                     scale == null ? codebook().defaultScale() : scale,
                     states,
-                    greedyPasses == null ? defaults.greedyPasses() : greedyPasses,
+                    greedyPasses != null ? greedyPasses : sides == Sides.TWO_SIDED ? 0 : defaults.greedyPasses(),
                     sigma,
                     rescale,
                     float64 ? Precision.FLOAT64 : Precision.FLOAT32);

@@ -370,6 +370,11 @@ final class CommandsTest {
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--beam", "65"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--search", "beam", "--device", "cuda"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--codebook", "D4", "--beam", "4"},
+            {"quantize", model.toString(), "--out", "x", "--hessian", "two-sided", "--hessians", "h"},
+            {"quantize", model.toString(), "--out", "x", "--hessian", "two-sided", "--rescale"},
+            {"quantize", model.toString(), "--out", "x", "--hessian", "two-sided", "--greedy-passes", "1"},
+            {"quantize", model.toString(), "--out", "x", "--hessian", "two-sided", "--device", "cuda"},
+            {"quantize", model.toString(), "--out", "x", "--hessian", "both"},
         }) {
             Captured run = Captured.run(args);
             assertThat(run.exit()).as(String.join(" ", args) + run.err()).isEqualTo(2);

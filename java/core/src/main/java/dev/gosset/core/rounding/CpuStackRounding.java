@@ -41,26 +41,86 @@ final class CpuStackRounding implements StackRounding {
             FloatMatrix h,
             CodeMatrix codes,
             FloatMatrix error) {
-        return roundAny(settings, incoherence, w, h, codes, error);
+        return roundAny(settings, incoherence, w, h, null, codes, error).outcome;
     }
 
-    /** {@link #round} of matrices in the precision that this is for. */
-    Outcome roundAny(
-            RoundingSettings settings, Incoherence incoherence, Matrix w, Matrix h, CodeMatrix codes, Matrix error) {
+    /** Copies of what a {@link LossHessian} has, in the precision of the weights and of the scale that their stack has. */
+    record Sides(Matrix inputs, Matrix outputs, Matrix heldInputs, Matrix heldGradients) {}
+
+    /**
+     * What rounding by both sides found.
+     *
+     * @param expected what both sides leave of the held-out loss, as a part of what one side leaves; below 1 where both were taken
+     */
+    record OfSides(Outcome outcome, double expected) {}
+
+    /**
+     * {@link #round} of matrices in the precision that this is for.
+     *
+     * @param sides null for one side; their memory may be written over. Taken where they promise less loss of held-out tokens
+     */
+    OfSides roundAny(
+            RoundingSettings settings,
+            Incoherence incoherence,
+            Matrix w,
+            Matrix oneSided,
+            Sides sides,
+            CodeMatrix codes,
+            Matrix error) {
         try (Arena work = Arena.ofShared()) {
-            incoherence.hessian(transform, team, h);
+            incoherence.hessian(transform, team, oneSided);
+            Matrix h = oneSided;
+            Matrix outputs = null;
+            double expected = Double.NaN;
+            if (sides != null) {
+                outputs = turn(incoherence, sides, work);
+                expected = expected(oneSided, outputs, sides);
+                h = expected < 1 ? sides.inputs : oneSided;
+                outputs = expected < 1 ? outputs : null;
+            }
             incoherence.weights(transform, team, w);
             double weightScale =
                     Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) w.rows() * w.cols())) / settings.scale();
             divide(w, weightScale > 0 ? weightScale : 1);
             Matrix e = error == null ? w.precision().allocate(work, w.rows(), w.cols()) : error;
-            Ldlq.round(search.apply(codes.codebook()), team, w, h, settings.beam(), settings.greedyPasses(), codes, e);
-            return Outcome.of(
-                    weightScale,
-                    ProxyLoss.trace(team, e, h),
-                    ProxyLoss.trace(team, w, h),
-                    ProxyLoss.squaredNorm(e),
-                    ProxyLoss.squaredNorm(w));
+            Ldlq.round(
+                    search.apply(codes.codebook()),
+                    team,
+                    w,
+                    h,
+                    outputs,
+                    settings.beam(),
+                    settings.greedyPasses(),
+                    codes,
+                    e);
+            return new OfSides(
+                    Outcome.of(
+                            weightScale,
+                            ProxyLoss.trace(team, e, oneSided),
+                            ProxyLoss.trace(team, w, oneSided),
+                            ProxyLoss.squaredNorm(e),
+                            ProxyLoss.squaredNorm(w)),
+                    expected);
+        }
+    }
+
+    /** Makes the sides incoherent; L of the outputs. */
+    private Matrix turn(Incoherence incoherence, Sides sides, Arena work) {
+        incoherence.hessian(transform, team, sides.inputs);
+        incoherence.outputHessian(transform, team, sides.outputs);
+        incoherence.inputs(transform, team, sides.heldInputs);
+        incoherence.outputs(transform, team, sides.heldGradients);
+        return Ldlq.factor(sides.outputs, work);
+    }
+
+    private double expected(Matrix oneSided, Matrix outputs, Sides sides) {
+        try (Arena arena = Arena.ofShared()) {
+            Matrix x = sides.heldInputs;
+            Matrix g = sides.heldGradients;
+            double part = LossHessian.expected(team, outputs, Ldlq.factor(sides.inputs, arena), x, g)
+                    / LossHessian.expected(team, null, Ldlq.factor(oneSided, arena), x, g);
+            // Nothing is gained where nothing reaches the loss.
+            return Double.isFinite(part) ? part : 1;
         }
     }
 

@@ -186,20 +186,39 @@ public final class Incoherence {
 
     void hessian(RowTransform transform, ThreadTeam team, Matrix h) {
         checkShape("H", h, n(), n());
-        rows(transform, team, h, true);
+        rows(transform, team, h, su, true);
         columns(transform, team, h, su, true);
+    }
+
+    /** The Hessian of the outputs: {@code H <- U_m^T diag(SV) H diag(SV) U_m}, in place; m x m. */
+    void outputHessian(RowTransform transform, ThreadTeam team, Matrix h) {
+        checkShape("H of the outputs", h, m(), m());
+        rows(transform, team, h, sv, true);
+        columns(transform, team, h, sv, true);
+    }
+
+    /** Inputs: every row {@code x <- U_n^T (SU x)}, in place; t x n. */
+    void inputs(RowTransform transform, ThreadTeam team, Matrix x) {
+        checkShape("X", x, x.rows(), n());
+        rows(transform, team, x, su, true);
+    }
+
+    /** Outputs or their gradients: every row {@code g <- U_m^T (SV g)}, in place; t x m. */
+    void outputs(RowTransform transform, ThreadTeam team, Matrix g) {
+        checkShape("G", g, g.rows(), m());
+        rows(transform, team, g, sv, true);
     }
 
     void weights(RowTransform transform, ThreadTeam team, Matrix w) {
         checkShape("W", w, m(), n());
-        rows(transform, team, w, true);
+        rows(transform, team, w, su, true);
         columns(transform, team, w, sv, true);
     }
 
     void weightsBack(RowTransform transform, ThreadTeam team, Matrix wr) {
         checkShape("Wr", wr, m(), n());
         columns(transform, team, wr, sv, false);
-        rows(transform, team, wr, false);
+        rows(transform, team, wr, su, false);
     }
 
     private static void checkShape(String name, Matrix a, int m, int n) {
@@ -209,28 +228,28 @@ public final class Incoherence {
         }
     }
 
-    /** Every row x: forwards {@code x <- U_n^T (SU x)}, back {@code x <- SU (U_n x)}. */
-    private void rows(RowTransform rows, ThreadTeam team, Matrix a, boolean forward) {
+    /** Every row x: forwards {@code x <- U_n^T (s x)}, back {@code x <- s (U_n x)}. */
+    private static void rows(RowTransform rows, ThreadTeam team, Matrix a, byte[] s, boolean forward) {
         HadamardTransform transform = HadamardTransform.of(a.cols());
         team.run(Math.ceilDiv(a.rows(), TILE), t -> {
             Matrix tile = a.rows(t * TILE, Math.min(a.rows(), (t + 1) * TILE));
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment scratch = arena.allocate(rows.scratchBytes(transform), 64);
                 if (forward) {
-                    flip(tile);
+                    flip(tile, s);
                 }
                 rows.apply(transform, forward, tile, scratch);
                 if (!forward) {
-                    flip(tile);
+                    flip(tile, s);
                 }
             }
         });
     }
 
-    private void flip(Matrix tile) {
+    private static void flip(Matrix tile, byte[] s) {
         for (int i = 0; i < tile.rows(); i++) {
-            for (int j = 0; j < su.length; j++) {
-                tile.put(i, j, tile.at(i, j) * su[j]);
+            for (int j = 0; j < s.length; j++) {
+                tile.put(i, j, tile.at(i, j) * s[j]);
             }
         }
     }

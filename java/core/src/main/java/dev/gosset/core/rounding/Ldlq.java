@@ -34,18 +34,27 @@ import java.lang.foreign.ValueLayout;
  * feedback pass, which carries several histories of each row, and H[k,k] in greedy passes, none of which raises the loss then ({@link
  * BeamSweep}).
  *
- * <p>Rows do not interact, so a task is a tile of rows whose height depends on m alone and which runs through all columns
+ * <p>Without Ho rows do not interact, so a task is a tile of rows whose height depends on m alone and which runs through all columns
  * with a one-threaded BLAS: the codes do not depend on the number of threads.
+ *
+ * <p><b>Both sides.</b> Where a Hessian of the outputs {@code Ho = Lo Do Lo^T} is given, {@code tr(Ho E H E^T) = tr(Do F D F^T)} with
+ * {@code F = Lo^T E L}: the rows below feed back too. Rows are taken in blocks of 8 from the last to the first, {@code X'[i,:] = X[i,:] +
+ * (Lo[>i,i])^T E[>i,:]} is rounded as above with {@code X' - Q} as its error, and {@code E = X - Q} is what the rows above it get. The rows
+ * of a block do not wait for each other: what Do says between them is left out. Tiles of 64 rows and a group of columns run in the order
+ * of anti-diagonals. Source: notes/beyond-e8p.md, section 4, after YAQA (Tseng et al. 2025).
  *
  * <p>n need not be a multiple of 8: X is padded by zero columns and H by a diagonal block of its mean diagonal. The
  * padded columns then decouple; their codes are stored and mean nothing.
  *
- * <p>Memory beside the arguments: one n x n matrix, and, where n is padded, copies of the arguments. Source:
+ * <p>Memory beside the arguments: one n x n matrix, with Ho one of m x n, and, where n is padded, copies of the arguments. Source:
  * spec/quip-sharp.md, section 3, and the QuIP# paper, section 4 and theorem 4.1.
  */
 public final class Ldlq {
     /** Columns of a group. */
     private static final int GROUP = 128;
+
+    /** Rows of a tile with feedback across rows. */
+    private static final int ROWS = 64;
 
     private static final int BLOCK = BlockLdl.BLOCK;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
@@ -164,7 +173,28 @@ public final class Ldlq {
             int greedyPasses,
             CodeMatrix codes,
             Matrix error) {
+        round(search, team, x, h, null, beam, greedyPasses, codes, error);
+    }
+
+    /**
+     * As {@link #round(PointSearch, ThreadTeam, Matrix, Matrix, int, int, CodeMatrix, Matrix)}, with feedback across rows too.
+     *
+     * @param outputs L of the Hessian of the outputs, at least m x m: {@link #factor}; null for none. There are no greedy passes with it
+     */
+    static void round(
+            PointSearch search,
+            ThreadTeam team,
+            Matrix x,
+            Matrix h,
+            Matrix outputs,
+            int beam,
+            int greedyPasses,
+            CodeMatrix codes,
+            Matrix error) {
         check(x, h, codes, error, greedyPasses);
+        if (outputs != null && greedyPasses > 0) {
+            throw new IllegalArgumentException("greedy passes know one side only, found " + greedyPasses);
+        }
         int m = x.rows();
         int n = x.cols();
         int padded = BLOCK * codes.groups();
@@ -175,7 +205,12 @@ public final class Ldlq {
             e.data().fill((byte) 0);
             Matrix matrix = ph.copy(arena);
             Matrix d = BlockLdl.factor(matrix, arena);
-            new Ldlq(search, team, px, matrix, e, codes, beam, d).sweep(true, beam > 0 || greedyPasses == 0);
+            Ldlq feedback = new Ldlq(search, team, px, matrix, e, codes, beam, d);
+            if (outputs != null) {
+                feedback.sweepBothSides(Operand.of(outputs), x.precision().allocate(arena, m, padded));
+            } else {
+                feedback.sweep(true, beam > 0 || greedyPasses == 0);
+            }
             if (greedyPasses > 0) {
                 greedyMatrix(team, ph, matrix);
                 Ldlq greedy = new Ldlq(search, team, px, matrix, e, codes, beam, ph);
@@ -227,74 +262,211 @@ public final class Ldlq {
     }
 
     private void sweepTile(Matrix x, boolean feedback, Matrix e, boolean stores, int firstRow) {
-        Operand matrix = Operand.of(this.matrix);
-        int rows = x.rows();
         int n = x.cols();
-        Precision precision = x.precision();
-        long size = precision.bytes();
+        long size = x.precision().bytes();
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment base = arena.allocate(size * rows * GROUP, 64);
-            MemorySegment change = arena.allocate(size * rows * GROUP, 64);
-            MemorySegment target = arena.allocate(size * rows * BLOCK, 64);
-            MemorySegment points = arena.allocate(size * rows * BLOCK, 64);
-            MemorySegment found = arena.allocate(4L * rows, 64);
-            Operand sums = new Operand(precision, base, rows, GROUP, GROUP, false);
-            Operand changes = new Operand(precision, change, rows, GROUP, GROUP, false);
-            Operand targets = new Operand(precision, target, rows, BLOCK, BLOCK, false);
-            BeamSweep byMetric = beam == 0
-                    ? null
-                    : new BeamSweep(search, codes.codebook(), precision, rows, GROUP, feedback ? beam : 1, arena);
+            Tile tile = new Tile(x.rows(), feedback, stores, arena);
             for (int end = n; end > 0; ) {
                 int start = (end - 1) / GROUP * GROUP;
                 int width = end - start;
-                for (int i = 0; i < rows; i++) {
-                    MemorySegment.copy(x.data(), size * ((long) i * n + start), base, size * i * GROUP, size * width);
+                for (int i = 0; i < x.rows(); i++) {
+                    MemorySegment.copy(
+                            x.data(), size * ((long) i * n + start), tile.base, size * i * GROUP, size * width);
                 }
                 int above = feedback ? end : 0;
                 if (above < n) {
                     Blas.gemm(
                             1,
-                            Operand.of(e).block(0, above, rows, n - above),
-                            matrix.block(above, start, n - above, width),
+                            Operand.of(e).block(0, above, x.rows(), n - above),
+                            Operand.of(matrix).block(above, start, n - above, width),
                             1,
-                            sums.block(0, 0, rows, width));
+                            tile.sums(width));
                 }
-                if (byMetric != null && feedback) {
-                    byMetric.round(base, x, matrix, metric, start, end, e, codes, firstRow);
-                    end = start;
-                    continue;
-                }
-                for (int k = end - BLOCK; k >= start; k -= BLOCK) {
-                    int local = k - start;
-                    int done = end - k - BLOCK;
-                    gather(base, size, local, rows, target);
-                    if (done > 0) {
-                        Blas.gemm(
-                                1,
-                                changes.block(0, local + BLOCK, rows, done),
-                                matrix.block(k + BLOCK, k, done, BLOCK),
-                                1,
-                                targets);
-                    }
-                    if (byMetric == null) {
-                        search.nearest(target, rows, points, found);
-                    } else {
-                        byMetric.improve(metric, k, target, points, codes, firstRow);
-                    }
-                    if (precision == Precision.FLOAT32) {
-                        settleFloats(x.data(), e.data(), n, k, points, change, local, rows);
-                    } else {
-                        settleDoubles(x.data(), e.data(), n, k, points, change, local, rows);
-                    }
-                    if (stores && byMetric == null) {
-                        for (int i = 0; i < rows; i++) {
-                            codes.setCode(firstRow + i, k / BLOCK, found.getAtIndex(INT, i));
-                        }
-                    }
-                }
+                tile.group(x, e, start, end, firstRow);
                 end = start;
             }
         }
+    }
+
+    /** What rounding a few rows of a group of columns needs. */
+    private final class Tile {
+        private final int rows;
+        private final boolean feedback;
+        private final boolean stores;
+        /** Targets as far as the columns outside of the group decide them, rows x GROUP. */
+        private final MemorySegment base;
+
+        private final MemorySegment change;
+        private final MemorySegment target;
+        private final MemorySegment points;
+        private final MemorySegment found;
+        private final BeamSweep byMetric;
+
+        Tile(int rows, boolean feedback, boolean stores, Arena arena) {
+            this.rows = rows;
+            this.feedback = feedback;
+            this.stores = stores;
+            long size = x.precision().bytes();
+            base = arena.allocate(size * rows * GROUP, 64);
+            change = arena.allocate(size * rows * GROUP, 64);
+            target = arena.allocate(size * rows * BLOCK, 64);
+            points = arena.allocate(size * rows * BLOCK, 64);
+            found = arena.allocate(4L * rows, 64);
+            byMetric = beam == 0
+                    ? null
+                    : new BeamSweep(search, codes.codebook(), x.precision(), rows, GROUP, feedback ? beam : 1, arena);
+        }
+
+        Operand sums(int width) {
+            return new Operand(x.precision(), base, rows, width, GROUP, false);
+        }
+
+        /** Rounds the columns {@code start} to {@code end} of rows of x to codes from {@code firstRow} on; e receives the error. */
+        void group(Matrix x, Matrix e, int start, int end, int firstRow) {
+            Precision precision = x.precision();
+            long size = precision.bytes();
+            int n = x.cols();
+            Operand all = Operand.of(matrix);
+            if (byMetric != null && feedback) {
+                byMetric.round(base, x, all, metric, start, end, e, codes, firstRow);
+                return;
+            }
+            Operand changes = new Operand(precision, change, rows, GROUP, GROUP, false);
+            Operand targets = new Operand(precision, target, rows, BLOCK, BLOCK, false);
+            for (int k = end - BLOCK; k >= start; k -= BLOCK) {
+                int local = k - start;
+                int done = end - k - BLOCK;
+                gather(base, size, local, rows, target);
+                if (done > 0) {
+                    Blas.gemm(
+                            1,
+                            changes.block(0, local + BLOCK, rows, done),
+                            all.block(k + BLOCK, k, done, BLOCK),
+                            1,
+                            targets);
+                }
+                if (byMetric == null) {
+                    search.nearest(target, rows, points, found);
+                } else {
+                    byMetric.improve(metric, k, target, points, codes, firstRow);
+                }
+                if (precision == Precision.FLOAT32) {
+                    settleFloats(x.data(), e.data(), n, k, points, change, local, rows);
+                } else {
+                    settleDoubles(x.data(), e.data(), n, k, points, change, local, rows);
+                }
+                if (stores && byMetric == null) {
+                    for (int i = 0; i < rows; i++) {
+                        codes.setCode(firstRow + i, k / BLOCK, found.getAtIndex(INT, i));
+                    }
+                }
+            }
+        }
+    }
+
+    /**
+     * The feedback pass across columns and rows. A tile needs those below it and those behind it, so tiles of one anti-diagonal run side
+     * by side.
+     *
+     * @param outputs L of the outputs
+     * @param turned zeros; receives {@code X' - Q}
+     */
+    private void sweepBothSides(Operand outputs, Matrix turned) {
+        int down = Math.ceilDiv(x.rows(), ROWS);
+        int across = Math.ceilDiv(x.cols(), GROUP);
+        for (int diagonal = 0; diagonal < down + across - 1; diagonal++) {
+            // From the lower right corner.
+            int sum = diagonal;
+            int lowest = Math.max(0, sum - across + 1);
+            team.run(Math.min(sum, down - 1) - lowest + 1, t -> {
+                int below = lowest + t;
+                int from = (down - 1 - below) * ROWS;
+                int start = (across - 1 - (sum - below)) * GROUP;
+                tileOfBothSides(outputs, turned, from, start);
+            });
+        }
+    }
+
+    private void tileOfBothSides(Operand outputs, Matrix turned, int from, int start) {
+        int m = x.rows();
+        int n = x.cols();
+        int to = Math.min(m, from + ROWS);
+        int end = Math.min(n, start + GROUP);
+        int width = end - start;
+        long size = x.precision().bytes();
+        Operand errors = Operand.of(e);
+        try (Arena arena = Arena.ofConfined()) {
+            // X' with what the rows below the tile give; E takes its place row by row.
+            for (int i = from; i < to; i++) {
+                long at = size * ((long) i * n + start);
+                MemorySegment.copy(x.data(), at, e.data(), at, size * width);
+            }
+            addRows(outputs, errors, from, to, to, m, start, width);
+            Matrix behind = x.precision().allocate(arena, to - from, width);
+            if (end < n) {
+                Blas.gemm(
+                        1,
+                        Operand.of(turned).block(from, end, to - from, n - end),
+                        Operand.of(matrix).block(end, start, n - end, width),
+                        0,
+                        Operand.of(behind));
+            }
+            Tile tile = null;
+            for (int row = (to - 1) / BLOCK * BLOCK; row >= from; row -= BLOCK) {
+                int rows = Math.min(BLOCK, to - row);
+                if (tile == null || tile.rows != rows) {
+                    tile = new Tile(rows, true, true, arena);
+                }
+                addRows(outputs, errors, row, row + rows, row + rows, to, start, width);
+                Matrix now = e.rows(row, row + rows);
+                Matrix rounded = turned.rows(row, row + rows);
+                for (int i = 0; i < rows; i++) {
+                    for (int j = 0; j < width; j++) {
+                        double sum = now.at(i, start + j) + behind.at(row - from + i, j);
+                        put(tile.base, (long) i * GROUP + j, sum);
+                    }
+                }
+                tile.group(now, rounded, start, end, row);
+                for (int i = 0; i < rows; i++) {
+                    for (int j = start; j < end; j++) {
+                        now.put(i, j, x.at(row + i, j) - now.at(i, j) + rounded.at(i, j));
+                    }
+                }
+            }
+        }
+    }
+
+    /** {@code E[from..to] += L[below..end, from..to]^T E[below..end]}, in some columns. */
+    private static void addRows(
+            Operand outputs, Operand errors, int from, int to, int below, int end, int start, int width) {
+        if (below < end) {
+            Blas.gemm(
+                    1,
+                    outputs.block(below, from, end - below, to - from).transpose(),
+                    errors.block(below, start, end - below, width),
+                    1,
+                    errors.block(from, start, to - from, width));
+        }
+    }
+
+    private void put(MemorySegment numbers, long index, double value) {
+        if (x.precision() == Precision.FLOAT32) {
+            numbers.set(FLOAT, 4 * index, (float) value);
+        } else {
+            numbers.set(DOUBLE, 8 * index, value);
+        }
+    }
+
+    /**
+     * L of the block LDL decomposition of a Hessian, padded to a multiple of 8 by a diagonal block.
+     *
+     * @throws NotPositiveDefiniteException where it has no Cholesky factor in its precision
+     */
+    static Matrix factor(Matrix h, Arena arena) {
+        int padded = Math.ceilDiv(h.rows(), BLOCK) * BLOCK;
+        Matrix factor = padded == h.rows() ? h.copy(arena) : pad(h, padded, padded, meanDiagonal(h), arena);
+        BlockLdl.factor(factor, arena);
+        return factor;
     }
 
     /**

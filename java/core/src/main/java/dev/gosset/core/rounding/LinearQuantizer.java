@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BiFunction;
@@ -93,15 +94,28 @@ public final class LinearQuantizer {
      * @throws NotPositiveDefiniteException where even float64 finds no Cholesky factor
      */
     public QuantizationResult quantize(String name, List<Part> parts, Hessian hessian, long seed, Arena arena) {
+        return quantize(name, parts, hessian, null, seed, arena);
+    }
+
+    /**
+     * As {@link #quantize(String, List, Hessian, long, Arena)}, by both sides where they promise a smaller loss; on the processor.
+     *
+     * @param sides what the loss says about the stack; null for one side
+     */
+    public QuantizationResult quantize(
+            String name, List<Part> parts, Hessian hessian, LossHessian sides, long seed, Arena arena) {
+        if (sides != null && (settings.rescale() || settings.greedyPasses() > 0)) {
+            throw new IllegalArgumentException(name + ": rescaling and greedy passes know one side only");
+        }
         int m = parts.stream().mapToInt(p -> p.weights.rows()).sum();
         Incoherence incoherence = Incoherence.draw(seed, name, m, hessian.n());
-        return quantize(name, parts, regularized(hessian), incoherence, arena);
+        return quantize(name, parts, regularized(hessian), sides, incoherence, arena);
     }
 
     /** Quantizes with given sign vectors. */
     public QuantizationResult quantize(
             String name, List<Part> parts, Hessian hessian, Incoherence incoherence, Arena arena) {
-        return quantize(name, parts, regularized(hessian), incoherence, arena);
+        return quantize(name, parts, regularized(hessian), null, incoherence, arena);
     }
 
     /**
@@ -115,6 +129,7 @@ public final class LinearQuantizer {
                 name,
                 parts,
                 new HessianSource(regularized.cols(), (precision, work) -> copy(regularized, precision, work)),
+                null,
                 incoherence,
                 arena);
     }
@@ -130,14 +145,25 @@ public final class LinearQuantizer {
     // ------------------------------------------------------------------------------------------------ the steps
 
     /** What either precision finds. */
-    private record Rounded(CodeMatrix codes, double weightScale, double proxy, double frobenius, FloatMatrix scale) {
+    private record Rounded(
+            CodeMatrix codes,
+            double weightScale,
+            double proxy,
+            double frobenius,
+            double expected,
+            FloatMatrix scale) {
         boolean isFinite() {
             return Double.isFinite(weightScale) && Double.isFinite(proxy) && Double.isFinite(frobenius);
         }
     }
 
     private QuantizationResult quantize(
-            String name, List<Part> parts, HessianSource hessian, Incoherence incoherence, Arena arena) {
+            String name,
+            List<Part> parts,
+            HessianSource hessian,
+            LossHessian sides,
+            Incoherence incoherence,
+            Arena arena) {
         int n = hessian.n();
         int m = 0;
         if (parts.isEmpty()) {
@@ -161,12 +187,12 @@ public final class LinearQuantizer {
             Rounded rounded = null;
             boolean single = settings.precision() == Precision.FLOAT32;
             if (single) {
-                rounded = tryFloat32(parts, rms, hessian, incoherence, work);
+                rounded = tryFloat32(parts, rms, hessian, sides, incoherence, work);
             }
             boolean retried = single && rounded == null;
             if (rounded == null) {
                 try {
-                    rounded = round(Precision.FLOAT64, parts, rms, hessian, incoherence, work);
+                    rounded = round(Precision.FLOAT64, parts, rms, hessian, sides, incoherence, work);
                 } catch (NotPositiveDefiniteException e) {
                     throw new NotPositiveDefiniteException(name + ": " + e.getMessage());
                 }
@@ -181,9 +207,14 @@ public final class LinearQuantizer {
 
     /** The result in float32, or null where float32 does not do. */
     private Rounded tryFloat32(
-            List<Part> parts, float[] rms, HessianSource hessian, Incoherence incoherence, Arena work) {
+            List<Part> parts,
+            float[] rms,
+            HessianSource hessian,
+            LossHessian sides,
+            Incoherence incoherence,
+            Arena work) {
         try {
-            Rounded rounded = round(Precision.FLOAT32, parts, rms, hessian, incoherence, work);
+            Rounded rounded = round(Precision.FLOAT32, parts, rms, hessian, sides, incoherence, work);
             return rounded.isFinite() ? rounded : null;
         } catch (NotPositiveDefiniteException e) {
             return null;
@@ -195,6 +226,7 @@ public final class LinearQuantizer {
             List<Part> parts,
             float[] rms,
             HessianSource hessian,
+            LossHessian sides,
             Incoherence incoherence,
             Arena result) {
         int m = incoherence.m();
@@ -206,9 +238,20 @@ public final class LinearQuantizer {
             Matrix h = hessian.copy.apply(precision, work);
             FloatMatrix scale = settings.rescale() ? ColumnScale.apply(w, h, result) : null;
             Matrix e = scale == null ? null : precision.allocate(work, m, n);
-            StackRounding.Outcome outcome = w instanceof FloatMatrix floats
-                    ? rounding.round(settings, incoherence, floats, (FloatMatrix) h, codes, (FloatMatrix) e)
-                    : CpuStackRounding.oracle(team).roundAny(settings, incoherence, w, h, codes, e);
+            StackRounding.Outcome outcome;
+            double expected = Double.NaN;
+            if (precision == Precision.FLOAT32 && sides == null) {
+                outcome =
+                        rounding.round(settings, incoherence, (FloatMatrix) w, (FloatMatrix) h, codes, (FloatMatrix) e);
+            } else {
+                CpuStackRounding cpu = precision == Precision.FLOAT64
+                        ? CpuStackRounding.oracle(team)
+                        : (CpuStackRounding) rounding;
+                CpuStackRounding.Sides copies = sides == null ? null : copy(sides, parts, rms, precision, work);
+                CpuStackRounding.OfSides found = cpu.roundAny(settings, incoherence, w, h, copies, codes, e);
+                outcome = found.outcome();
+                expected = found.expected();
+            }
             double weightScale = outcome.weightScale();
             double frobenius = outcome.frobeniusError();
             if (scale != null) {
@@ -228,8 +271,31 @@ public final class LinearQuantizer {
                 double squares = ProxyLoss.squaredNorm(w);
                 frobenius = squares == 0 ? 0 : ProxyLoss.squaredNorm(e) / squares;
             }
-            return new Rounded(codes, weightScale, outcome.proxyError(), frobenius, scale);
+            return new Rounded(codes, weightScale, outcome.proxyError(), frobenius, expected, scale);
         }
+    }
+
+    /** The sides of the stack with each part divided by its RMS, whose gradients are multiplied by it. */
+    private CpuStackRounding.Sides copy(
+            LossHessian sides, List<Part> parts, float[] rms, Precision precision, Arena work) {
+        double[] scale = new double[sides.outputs().n()];
+        int row = 0;
+        for (int p = 0; p < rms.length; p++) {
+            int end = row + parts.get(p).weights.rows();
+            Arrays.fill(scale, row, end, rms[p]);
+            row = end;
+        }
+        Matrix gradients = copy(sides.heldGradients(), precision, work);
+        for (int t = 0; t < gradients.rows(); t++) {
+            for (int i = 0; i < scale.length; i++) {
+                gradients.put(t, i, gradients.at(t, i) * scale[i]);
+            }
+        }
+        return new CpuStackRounding.Sides(
+                sides.inputs().regularized(settings.sigma(), precision, work),
+                sides.outputs(scale, precision, work),
+                copy(sides.heldInputs(), precision, work),
+                gradients);
     }
 
     private static float rms(String name, Part part) {
@@ -328,6 +394,7 @@ public final class LinearQuantizer {
                 rounded.frobenius,
                 rounded.weightScale,
                 retried,
+                rounded.expected,
                 columnScale);
     }
 

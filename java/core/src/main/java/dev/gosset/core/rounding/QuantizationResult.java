@@ -14,6 +14,8 @@ import java.util.Optional;
  * @param frobeniusError {@code |hatW - W|_F^2 / |W|_F^2}; 0 where W is all zero
  * @param weightScale Wscale: the transformed weights per unit of the codebook
  * @param float64Retried whether float32 was asked for and failed
+ * @param expectedLoss where both sides' Hessians were given: what they were expected to leave of held-out tokens' loss, as a part of what
+ *     the inputs' alone was; both were taken where that is below 1. Else, or where nothing reaches the loss, NaN
  * @param columnScale scaleWH, 1 x n, where rescaling was on: the columns of W were multiplied by it before rounding
  */
 public record QuantizationResult(
@@ -22,4 +24,5 @@ public record QuantizationResult(
         double frobeniusError,
         double weightScale,
         boolean float64Retried,
+        double expectedLoss,
         Optional<FloatMatrix> columnScale) {}

@@ -206,7 +206,7 @@ class LdlqTest {
 
     private record History(double loss, double[] error, int[] codes) {}
 
-    private static int[] beam(DoubleMatrix x, int row, DoubleMatrix l, Matrix d, int width) {
+    static int[] beam(DoubleMatrix x, int row, DoubleMatrix l, Matrix d, int width) {
         Codebook codebook = Codebook.ofBits(2);
         BlockSearch search = new BlockSearch(codebook);
         int p = l.rows();
@@ -356,7 +356,7 @@ class LdlqTest {
         return q;
     }
 
-    private static DoubleMatrix padded(Arena arena, DoubleMatrix h) {
+    static DoubleMatrix padded(Arena arena, DoubleMatrix h) {
         int n = h.rows();
         int p = CodeMatrix.groups(n) * 8;
         double mean = 0;

@@ -6,6 +6,7 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.LossHessian;
 import dev.gosset.core.rounding.QuantizationResult;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.core.rounding.StackRounding;
@@ -97,7 +98,15 @@ final class CudaQuantizer implements DeviceQuantizer {
 
     @Override
     public QuantizationResult quantize(
-            String name, List<LinearQuantizer.Part> parts, Hessian hessian, long seed, Arena arena) {
+            String name,
+            List<LinearQuantizer.Part> parts,
+            Hessian hessian,
+            LossHessian sides,
+            long seed,
+            Arena arena) {
+        if (sides != null) {
+            throw new IllegalArgumentException(name + ": two-sided Hessians are for the processor only");
+        }
         return quantizer.quantize(name, parts, hessian, seed, arena);
     }
 

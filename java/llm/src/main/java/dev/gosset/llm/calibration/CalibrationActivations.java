@@ -43,8 +43,12 @@ public final class CalibrationActivations implements AutoCloseable {
         this(model, sequences, directory, IN_MEMORY);
     }
 
-    /** The same with another limit of memory, for tests. */
-    CalibrationActivations(Transformer model, List<int[]> sequences, Path directory, long inMemory) {
+    /**
+     * The same with another limit.
+     *
+     * @param inMemory the most bytes that lie in memory
+     */
+    public CalibrationActivations(Transformer model, List<int[]> sequences, Path directory, long inMemory) {
         int width = model.config().hiddenSize();
         long bytes = 0;
         for (int[] sequence : sequences) {

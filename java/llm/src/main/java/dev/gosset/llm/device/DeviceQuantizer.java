@@ -4,6 +4,7 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.LossHessian;
 import dev.gosset.core.rounding.QuantizationResult;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.LinearGroup;
@@ -67,8 +68,18 @@ public interface DeviceQuantizer extends AutoCloseable {
     /** Empty sums for a linear of {@code n} inputs. */
     Accumulator accumulator(int n);
 
-    /** As {@link LinearQuantizer#quantize(String, List, Hessian, long, Arena)}, up to ties of the search in float32. */
-    QuantizationResult quantize(String name, List<LinearQuantizer.Part> parts, Hessian hessian, long seed, Arena arena);
+    /**
+     * As {@link LinearQuantizer#quantize(String, List, Hessian, LossHessian, long, Arena)}, up to ties of the search in float32.
+     *
+     * @param sides null for one side, which is all that other devices than the processor know
+     */
+    QuantizationResult quantize(
+            String name,
+            List<LinearQuantizer.Part> parts,
+            Hessian hessian,
+            LossHessian sides,
+            long seed,
+            Arena arena);
 
     /** The most bytes of device memory that were held at a time. */
     long peakBytes();

@@ -288,13 +288,30 @@ final class TunableBlock {
         });
     }
 
+    /** Sees what comes to a linear on the way back. */
+    @FunctionalInterface
+    interface Tap {
+        Tap NONE = (group, input, gradient) -> {};
+
+        /**
+         * @param input what the linear had
+         * @param gradient of its output; as many rows
+         */
+        void see(LinearGroup group, FloatMatrix input, FloatMatrix gradient);
+    }
+
+    /** {@link #backward(FloatMatrix, int, Kept, Tap, Workspace)} that nobody sees. */
+    void backward(FloatMatrix gradient, int tokens, Kept kept, Workspace workspace) {
+        backward(gradient, tokens, kept, Tap.NONE, workspace);
+    }
+
     /**
      * The way back: adds the gradients of all parameters.
      *
      * @param gradient of the output, sequences * tokens x width; replaced by that of the input
      * @param kept what {@link #forward} left
      */
-    void backward(FloatMatrix gradient, int tokens, Kept kept, Workspace workspace) {
+    void backward(FloatMatrix gradient, int tokens, Kept kept, Tap tap, Workspace workspace) {
         int rows = gradient.rows();
         int width = gradient.cols();
         int f = mlp.width();
@@ -308,6 +325,7 @@ final class TunableBlock {
             up.finish(kept.upGateProduct, upGate, workspace);
             gate(upGate, gated, workspace);
             d.data().copyFrom(gradient.data());
+            tap.see(mlp.output(), gated, d);
             linears.get(mlp.output()).backward(gated, kept.downProduct, d, dGated, workspace);
             Rows.run(rows, workspace, (from, to) -> {
                 for (int t = from; t < to; t++) {
@@ -318,6 +336,7 @@ final class TunableBlock {
                 }
             });
             Rows.normalize(kept.middle, norms.postAttention.value(), epsilon(order.feedForward()), h, workspace);
+            tap.see(mlp.input(), h, upGate);
             up.backward(h, kept.upGateProduct, upGate, d, workspace);
             Rows.normalizeGradient(
                     kept.middle, norms.postAttention, epsilon(order.feedForward()), d, 1, gradient, workspace);
@@ -328,10 +347,12 @@ final class TunableBlock {
             FloatMatrix h = frame.matrix(rows, width);
             FloatMatrix d = frame.matrix(rows, width);
             d.data().copyFrom(gradient.data());
+            tap.see(heads.output(), kept.mixed, d);
             linears.get(heads.output()).backward(kept.mixed, kept.oProduct, d, dMixed, workspace);
             attention.backward(kept.qkv, tokens, kept.mixed, kept.logs, dMixed, dQkv, workspace);
             turnBack(dQkv, tokens, kept, workspace);
             Rows.normalize(kept.x, norms.input.value(), epsilon(order.attention()), h, workspace);
+            tap.see(heads.input(), h, dQkv);
             linears.get(heads.input()).backward(h, kept.qkvProduct, dQkv, d, workspace);
             Rows.normalizeGradient(kept.x, norms.input, epsilon(order.attention()), d, 1, gradient, workspace);
         }

@@ -6,6 +6,7 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.HessianAccumulator;
 import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.LossHessian;
 import dev.gosset.core.rounding.QuantizationResult;
 import dev.gosset.core.rounding.RoundingSettings;
 import dev.gosset.llm.device.DeviceQuantizer;
@@ -69,8 +70,13 @@ final class CpuQuantizer implements DeviceQuantizer {
 
     @Override
     public QuantizationResult quantize(
-            String name, List<LinearQuantizer.Part> parts, Hessian hessian, long seed, Arena arena) {
-        return quantizer.quantize(name, parts, hessian, seed, arena);
+            String name,
+            List<LinearQuantizer.Part> parts,
+            Hessian hessian,
+            LossHessian sides,
+            long seed,
+            Arena arena) {
+        return quantizer.quantize(name, parts, hessian, sides, seed, arena);
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.gosset.llm.quantize;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.LossHessian;
 import dev.gosset.core.rounding.QuantizationResult;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.plan.LinearGroup;
@@ -16,6 +17,7 @@ final class GroupResult implements AutoCloseable {
     private LinearGroup group;
     private long tokens;
     private QuantizationResult result;
+    private boolean sided;
     private double seconds;
 
     void quantize(
@@ -23,11 +25,13 @@ final class GroupResult implements AutoCloseable {
             LinearGroup group,
             List<LinearQuantizer.Part> parts,
             Hessian hessian,
+            LossHessian sides,
             long seed) {
         long started = System.nanoTime();
         this.group = group;
         tokens = hessian.tokens();
-        result = quantizer.quantize(group.name(), parts, hessian, seed, arena);
+        sided = sides != null;
+        result = quantizer.quantize(group.name(), parts, hessian, sides, seed, arena);
         seconds = (System.nanoTime() - started) / 1e9;
     }
 
@@ -46,6 +50,7 @@ final class GroupResult implements AutoCloseable {
                 result.float64Retried(),
                 tokens,
                 group.reach() != LinearGroup.Reach.EVERY_TOKEN && tokens < group.inputs(),
+                sided ? result.expectedLoss() : null,
                 seconds);
     }
 

@@ -21,6 +21,7 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.LinearQuantizer;
+import dev.gosset.core.rounding.LossHessian;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.calibration.CalibrationActivations;
 import dev.gosset.llm.calibration.CalibrationText;
@@ -28,6 +29,7 @@ import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.device.DeviceQuantizer;
 import dev.gosset.llm.device.DeviceQuantizer.CalibrationBlock;
 import dev.gosset.llm.finetune.BlockTuning;
+import dev.gosset.llm.finetune.LossSketch;
 import dev.gosset.llm.finetune.ModelTuning;
 import dev.gosset.llm.finetune.TuningReport;
 import dev.gosset.llm.finetune.TuningSettings;
@@ -77,6 +79,7 @@ public final class QuantizationPipeline {
     private final RunRecord record;
     private final QuantizationSettings settings;
     private final List<int[]> sequences;
+    private final List<int[]> judging;
     private final List<int[]> tuning;
     private final WorkDirectory work;
     private final List<DeviceQuantizer> quantizers;
@@ -89,6 +92,7 @@ public final class QuantizationPipeline {
             RunRecord record,
             QuantizationSettings settings,
             List<int[]> sequences,
+            List<int[]> judging,
             List<int[]> tuning,
             WorkDirectory work,
             List<DeviceQuantizer> quantizers,
@@ -99,6 +103,7 @@ public final class QuantizationPipeline {
         this.record = record;
         this.settings = settings;
         this.sequences = sequences;
+        this.judging = judging;
         this.tuning = tuning;
         this.work = work;
         this.quantizers = quantizers;
@@ -149,6 +154,10 @@ public final class QuantizationPipeline {
                 Kernels.requireVectorApi("fine-tuning");
                 BlockTuning.requireKnown(source.plan());
             }
+            if (settings.twoSided()) {
+                Kernels.requireVectorApi("the gradient of two-sided Hessians");
+                LossSketch.requireKnown(source.plan());
+            }
             CalibrationText text = calibration(settings, source.config());
             List<int[]> all = source.sequences(text, tokenizer, out, team, progress);
             List<int[]> tuning = tuning(settings, source, all, tokenizer, out, team, progress);
@@ -159,6 +168,7 @@ public final class QuantizationPipeline {
             String checksum = source.check(team, progress);
             RunRecord record = RunRecord.of(
                     settings, source.config(), checksum, files, sequences, tuning, hessians, devices.first());
+            int judges = settings.twoSided() ? judges(sequences.size()) : 0;
             if (maybeFinished) {
                 QuantizationReport report = finished(out, record);
                 WorkDirectory.removeLeftOver(out);
@@ -172,7 +182,8 @@ public final class QuantizationPipeline {
                             files,
                             record,
                             settings,
-                            sequences,
+                            sequences.subList(0, sequences.size() - judges),
+                            sequences.subList(sequences.size() - judges, sequences.size()),
                             tuning,
                             work,
                             opened.quantizers(),
@@ -196,6 +207,15 @@ public final class QuantizationPipeline {
                 return report;
             }
         }
+    }
+
+    /** How many of the calibration sequences, the last, judge whether two-sided Hessians are better. */
+    private static int judges(int sequences) {
+        if (sequences < 2) {
+            throw new FormatException("two-sided Hessians need at least 2 calibration sequences, one of them to judge,"
+                    + " found " + sequences);
+        }
+        return Math.max(1, sequences / 16);
     }
 
     /** The text that calibrates, with the sequences behind it where those tune. */
@@ -292,7 +312,7 @@ public final class QuantizationPipeline {
         for (SourceModel.Kept kept : source.kept()) {
             others += kept.tensor().data().byteSize();
         }
-        long needed = 2 * linears + others;
+        long needed = 2 * linears + others + (settings.twoSided() ? LossFiles.bytes(source.plan()) : 0);
         Finetuning finetuning = settings.finetuning();
         if (finetuning != null) {
             // The weights of a block, what Adam keeps of them, and the last state while the next is written.
@@ -320,6 +340,9 @@ public final class QuantizationPipeline {
             last--;
         }
         int units = Math.max(1, sequences.size());
+        if (settings.twoSided()) {
+            sketch();
+        }
         progress.start("quantizing", (long) layers * (2 * units + tuningSteps()));
         try (Workspace workspace = new Workspace(team);
                 CalibrationActivations activations = sequences.isEmpty()
@@ -360,6 +383,32 @@ public final class QuantizationPipeline {
                     }
                 }
             }
+        }
+        progress.end();
+    }
+
+    /** What the loss says about every block that is not done, in files of the work directory. */
+    private void sketch() {
+        int layers = source.config().layers();
+        boolean all = true;
+        for (int layer = 0; layer < layers; layer++) {
+            all &= work.blockDone(layer) || Files.exists(work.lossFile(layer));
+        }
+        if (all) {
+            return;
+        }
+        List<int[]> both = new ArrayList<>(sequences);
+        both.addAll(judging);
+        progress.start("gradients of the loss", LossSketch.steps(layers, both.size()));
+        try (Workspace workspace = new Workspace(team)) {
+            LossSketch.run(
+                    source.model(),
+                    both,
+                    sequences.size(),
+                    work.path(),
+                    workspace,
+                    (layer, found) -> LossFiles.write(work.lossFile(layer), found),
+                    () -> progress.step(""));
         }
         progress.end();
     }
@@ -413,6 +462,7 @@ public final class QuantizationPipeline {
             for (int i = tuned.rounded(); i < groups.size(); i++) {
                 LinearGroup group = groups.get(i);
                 try (GroupResult result = quantizeGroup(
+                        layer,
                         group,
                         sums,
                         usesOf(group.hessian(), groups) == 1,
@@ -479,6 +529,7 @@ public final class QuantizationPipeline {
             for (LinearGroup group : groups) {
                 boolean alone = usesOf(group.hessian(), groups) == 1;
                 rounding.submit(quantizer -> quantizeGroup(
+                        layer,
                         group,
                         sums,
                         alone,
@@ -495,6 +546,7 @@ public final class QuantizationPipeline {
             CrashSafeFile.write(work.blockReport(layer), bytes(new BlockReport(reports, List.of())));
             writer.commit();
         }
+        work.removeParts(layer);
     }
 
     /**
@@ -502,6 +554,7 @@ public final class QuantizationPipeline {
      * @param weights of a part; the arena is theirs
      */
     private GroupResult quantizeGroup(
+            int layer,
             LinearGroup group,
             GroupSums sums,
             boolean alone,
@@ -516,7 +569,8 @@ public final class QuantizationPipeline {
             for (LinearGroup.Part part : group.parts()) {
                 parts.add(new LinearQuantizer.Part(part.shortName(), weights.apply(part, arena)));
             }
-            result.quantize(quantizer, group, parts, hessian, settings.seed());
+            LossHessian sides = settings.twoSided() ? LossFiles.read(work.lossFile(layer), group, arena) : null;
+            result.quantize(quantizer, group, parts, hessian, sides, settings.seed());
             construction.done();
             return result;
         }

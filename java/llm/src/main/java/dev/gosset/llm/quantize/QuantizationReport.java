@@ -1,5 +1,6 @@
 package dev.gosset.llm.quantize;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
@@ -73,6 +74,8 @@ public record QuantizationReport(
      * @param tokens of calibration that its Hessian is of
      * @param filledUp whether that Hessian was filled up with what others saw, as a router chose it for fewer tokens than it has
      *     inputs
+     * @param expectedLoss with two-sided Hessians: what they were expected to leave of the loss of held-out tokens, as a part of what one
+     *     side leaves. Where it is not below 1 the stack was rounded by one side. Else null
      * @param seconds time for this stack
      */
     public record LinearReport(
@@ -85,7 +88,13 @@ public record QuantizationReport(
             boolean float64,
             long tokens,
             boolean filledUp,
-            double seconds) {}
+            @JsonInclude(JsonInclude.Include.NON_NULL) Double expectedLoss,
+            double seconds) {
+        /** Whether it was rounded by the Hessians of both sides. */
+        public boolean twoSided() {
+            return expectedLoss != null && expectedLoss < 1;
+        }
+    }
 
     /** Names in snake case, as everywhere in our JSON. */
     static final ObjectMapper JSON = JsonMapper.builder()

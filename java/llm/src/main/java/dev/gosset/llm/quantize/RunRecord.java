@@ -60,6 +60,9 @@ record RunRecord(Map<String, Object> fields) {
         fields.put("sigma", rounding.sigma());
         fields.put("rescale", rounding.rescale());
         fields.put("precision", rounding.precision().name());
+        if (settings.twoSided()) {
+            fields.put("hessian", "two-sided");
+        }
         fields.put("seed", settings.seed());
         if (settings.hessians() == null) {
             fields.put("calibration_sequences", sequences.size());

@@ -176,6 +176,11 @@ final class WorkDirectory implements AutoCloseable {
         return path.resolve(String.format(Locale.ROOT, "block-%05d.arrow", block));
     }
 
+    /** What the loss says about one block. */
+    Path lossFile(int block) {
+        return path.resolve(String.format(Locale.ROOT, "block-%05d.loss.arrow", block));
+    }
+
     /** What is set aside of a block while it is tuned between the roundings of its linears. */
     Path partFile(int block) {
         return path.resolve(String.format(Locale.ROOT, "block-%05d.part.arrow", block));
@@ -195,7 +200,9 @@ final class WorkDirectory implements AutoCloseable {
     void removeParts(int block) {
         String tuning = String.format(Locale.ROOT, "block-%05d.tuning-", block);
         for (Path entry : entries(path)) {
-            if (entry.equals(partFile(block)) || entry.getFileName().toString().startsWith(tuning)) {
+            if (entry.equals(partFile(block))
+                    || entry.equals(lossFile(block))
+                    || entry.getFileName().toString().startsWith(tuning)) {
                 StagedDirectory.delete(entry, List.of());
             }
         }

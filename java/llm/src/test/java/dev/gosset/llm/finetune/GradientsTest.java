@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.Golden;
+import dev.gosset.core.blas.Blas;
+import dev.gosset.core.blas.Operand;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.hadamard.HadamardTransform;
@@ -214,7 +216,33 @@ class GradientsTest {
         tuned.set.zeroGradients(team);
         tuned.block.forward(hidden, tokens, kept, workspace);
         loss[0] = SquaredLoss.apply(hidden, goal, 1.0 / x.length, workspace) / x.length;
-        tuned.block.backward(hidden, tokens, kept, workspace);
+        Map<LinearGroup, FloatMatrix> products = new HashMap<>();
+        tuned.block.backward(
+                hidden,
+                tokens,
+                kept,
+                (group, input, gradient) -> {
+                    FloatMatrix product = FloatMatrix.allocate(arena, gradient.cols(), input.cols());
+                    Blas.gemm(
+                            1,
+                            Operand.of(gradient).transpose(),
+                            Operand.of(input),
+                            0,
+                            Operand.of(product));
+                    products.put(group, product);
+                },
+                workspace);
+        assertThat(products).hasSize(BlockLinears.values().length);
+        // What a tap sees of a linear makes up the gradient of its weights.
+        for (BlockLinears group : BlockLinears.values()) {
+            if (!numbers.quantized.contains(group)) {
+                assertClose(
+                        group + " seen by a tap",
+                        doubles(tuned.parameters.get(group.tag() + ".W").gradient()),
+                        doubles(products.get(group.of(numbers.config))),
+                        FLOAT32);
+            }
+        }
         return doubles(hidden);
     }
 

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
+import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.FloatMatrix;
@@ -33,6 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class QuantizationPipelineTest {
     @TempDir
@@ -178,6 +180,58 @@ final class QuantizationPipelineTest {
         }
         assertThat(temporary.toFile().list())
                 .containsExactlyInAnyOrder("calibration.txt", "model", "unbroken", "resumed");
+    }
+
+    private QuantizationSettings twoSided(int bits) {
+        return new QuantizationSettings(
+                        RoundingSettings.of(Codebook.ofBits(bits)), 5, new CalibrationText(text, 12, 64), null)
+                .withTwoSides();
+    }
+
+    /** Kills in checking, while gradients are gathered, in the first block and in the second. */
+    @ParameterizedTest
+    @ValueSource(ints = {5, 30, 60, 85, 100})
+    void aKilledRunOfTwoSidesGoesOnToTheSameBytes(int step) throws Exception {
+        Path model = TinyModels.copy("qwen2", temporary.resolve("model"));
+        QuantizationReport unbroken = run(model, temporary.resolve("unbroken"), twoSided(2), 1);
+        assertThat(unbroken.linears()).allMatch(l -> l.expectedLoss() > 0);
+        assertThat(unbroken.settings()).containsEntry("hessian", "two-sided");
+        Path out = temporary.resolve("resumed");
+        try (ThreadTeam team = new ThreadTeam(3)) {
+            assertThatThrownBy(() -> QuantizationPipeline.run(
+                            model, out, twoSided(2), true, team, new KilledAt(new int[] {step})))
+                    .isInstanceOf(Killed.class);
+            assertThat(out).doesNotExist();
+            QuantizationPipeline.run(model, out, twoSided(2), true, team, Progress.NONE);
+        }
+        assertThat(weights("resumed")).isEqualTo(weights("unbroken"));
+        run(model, temporary.resolve("one"), settings(2, 5), 2);
+        assertThat(weights("one")).isNotEqualTo(weights("unbroken"));
+        assertThat(temporary.toFile().list())
+                .containsExactlyInAnyOrder("calibration.txt", "model", "unbroken", "resumed", "one");
+    }
+
+    @Test
+    void twoSidesAreRefusedWhereTheyCannotBe() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        QuantizationSettings one = new QuantizationSettings(
+                        RoundingSettings.of(Codebook.ofBits(2)), 5, new CalibrationText(text, 1, 64), null)
+                .withTwoSides();
+        assertThatThrownBy(() -> run(model, temporary.resolve("out"), one, 1))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("at least 2 calibration sequences");
+        assertThatThrownBy(() -> run(
+                        TinyModels.copy("mixtral", temporary.resolve("experts")),
+                        temporary.resolve("out"),
+                        twoSided(2),
+                        1))
+                .isInstanceOf(UnsupportedModelException.class)
+                .hasMessageContaining("mixtures of experts");
+        assertThatThrownBy(() -> settings(2, 1).withTwoSides()).hasMessageContaining("greedy passes");
+        assertThatThrownBy(
+                        () -> new QuantizationSettings(twoSided(2).rounding(), 1, null, temporary).withTwoSides())
+                .hasMessageContaining("calibration text");
+        assertThat(temporary.toFile().list()).containsExactlyInAnyOrder("calibration.txt", "model", "experts");
     }
 
     @Test
