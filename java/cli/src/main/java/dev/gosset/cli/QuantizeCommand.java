@@ -39,9 +39,9 @@ import picocli.CommandLine.Spec;
         footer = {
             "",
             "The result appears under --out only when it is whole. A killed run leaves OUT.partial beside it: the same"
-                    + " command with --resume goes on from the last finished block and gives the same bytes as an unbroken"
-                    + " run, whatever the number of threads. It is refused where the model, the calibration, the settings or"
-                    + " the kernels of this machine are other ones than the run began with."
+                + " command with --resume goes on from the last finished block and gives the same bytes as an unbroken"
+                + " run, whatever the number of threads. It is refused where the model, the calibration, the settings"
+                + " or the kernels of this machine are other ones than the run began with."
         })
 final class QuantizeCommand implements Runnable {
     @Spec
@@ -84,10 +84,9 @@ final class QuantizeCommand implements Runnable {
             names = "--hessian",
             paramLabel = "one-sided|two-sided",
             converter = SidesConverter.class,
-            description =
-                    "Whose errors are weighed: one-sided, those of inputs by what the linear's own output loses; two-sided, those of"
-                            + " inputs and outputs by what the whole model's output loses, which a pass of gradients tells, where that"
-                            + " promises more on text set aside. Default: one-sided.")
+            description = "Whose errors are weighed: one-sided, those of inputs by what the linear's own output loses;"
+                    + " two-sided, those of inputs and outputs by what the whole model's output loses, which a"
+                    + " pass of gradients tells, where that promises more on text set aside. Default: one-sided.")
     private Sides sides = Sides.ONE_SIDED;
 
     @Option(names = "--seed", paramLabel = "N", description = "Seed of the sign vectors; default ${DEFAULT-VALUE}.")
@@ -97,8 +96,9 @@ final class QuantizeCommand implements Runnable {
             names = "--search",
             paramLabel = "beam|nearest",
             description =
-                    "How codes are found: beam, by what each block adds to the loss, with several histories for each row; or"
-                            + " nearest, the nearest points as the reference implementation takes them. Default: beam, and nearest on a GPU.")
+                    "How codes are found: beam, by what each block adds to the loss, with several histories for each"
+                        + " row; or nearest, the nearest points as the reference implementation takes them. Default:"
+                        + " beam, and nearest on a GPU.")
     private Search search;
 
     @Option(
@@ -144,8 +144,8 @@ final class QuantizeCommand implements Runnable {
             paramLabel = "none|block|full",
             converter = StageConverter.class,
             description =
-                    "Tune what is not a code: block, each block after the rounding of each of its linears; full, then the"
-                            + " whole model too. Default: ${DEFAULT-VALUE}.")
+                    "Tune what is not a code: block, each block after the rounding of each of its linears; full, then"
+                            + " the whole model too. Default: ${DEFAULT-VALUE}.")
     private Stage finetune = Stage.NONE;
 
     @Option(

@@ -146,12 +146,7 @@ public final class LinearQuantizer {
 
     /** What either precision finds. */
     private record Rounded(
-            CodeMatrix codes,
-            double weightScale,
-            double proxy,
-            double frobenius,
-            double expected,
-            FloatMatrix scale) {
+            CodeMatrix codes, double weightScale, double proxy, double frobenius, double expected, FloatMatrix scale) {
         boolean isFinite() {
             return Double.isFinite(weightScale) && Double.isFinite(proxy) && Double.isFinite(frobenius);
         }
@@ -244,9 +239,8 @@ public final class LinearQuantizer {
                 outcome =
                         rounding.round(settings, incoherence, (FloatMatrix) w, (FloatMatrix) h, codes, (FloatMatrix) e);
             } else {
-                CpuStackRounding cpu = precision == Precision.FLOAT64
-                        ? CpuStackRounding.oracle(team)
-                        : (CpuStackRounding) rounding;
+                CpuStackRounding cpu =
+                        precision == Precision.FLOAT64 ? CpuStackRounding.oracle(team) : (CpuStackRounding) rounding;
                 CpuStackRounding.Sides copies = sides == null ? null : copy(sides, parts, rms, precision, work);
                 CpuStackRounding.OfSides found = cpu.roundAny(settings, incoherence, w, h, copies, codes, e);
                 outcome = found.outcome();

@@ -98,12 +98,7 @@ final class CudaQuantizer implements DeviceQuantizer {
 
     @Override
     public QuantizationResult quantize(
-            String name,
-            List<LinearQuantizer.Part> parts,
-            Hessian hessian,
-            LossHessian sides,
-            long seed,
-            Arena arena) {
+            String name, List<LinearQuantizer.Part> parts, Hessian hessian, LossHessian sides, long seed, Arena arena) {
         if (sides != null) {
             throw new IllegalArgumentException(name + ": two-sided Hessians are for the processor only");
         }

@@ -74,12 +74,7 @@ public interface DeviceQuantizer extends AutoCloseable {
      * @param sides null for one side, which is all that other devices than the processor know
      */
     QuantizationResult quantize(
-            String name,
-            List<LinearQuantizer.Part> parts,
-            Hessian hessian,
-            LossHessian sides,
-            long seed,
-            Arena arena);
+            String name, List<LinearQuantizer.Part> parts, Hessian hessian, LossHessian sides, long seed, Arena arena);
 
     /** The most bytes of device memory that were held at a time. */
     long peakBytes();

@@ -221,8 +221,8 @@ public final class LossSketch implements AutoCloseable {
             TunableBlock block = new TunableBlock(
                     plan, TunableBlock.Norms.of(plan, original::weight, parameters, 0), linears, original.rotary());
             TunableBlock.Kept kept = new TunableBlock.Kept(plan, longest, arena);
-            FloatMatrix output = FloatMatrix.allocate(
-                    arena, longest, model.config().hiddenSize());
+            FloatMatrix output =
+                    FloatMatrix.allocate(arena, longest, model.config().hiddenSize());
             for (int s = 0; s < inputs.count(); s++) {
                 int tokens = inputs.sequence(s).rows();
                 boolean heldOut = s >= used;

@@ -70,12 +70,7 @@ final class CpuQuantizer implements DeviceQuantizer {
 
     @Override
     public QuantizationResult quantize(
-            String name,
-            List<LinearQuantizer.Part> parts,
-            Hessian hessian,
-            LossHessian sides,
-            long seed,
-            Arena arena) {
+            String name, List<LinearQuantizer.Part> parts, Hessian hessian, LossHessian sides, long seed, Arena arena) {
         return quantizer.quantize(name, parts, hessian, sides, seed, arena);
     }
 

@@ -223,12 +223,7 @@ class GradientsTest {
                 kept,
                 (group, input, gradient) -> {
                     FloatMatrix product = FloatMatrix.allocate(arena, gradient.cols(), input.cols());
-                    Blas.gemm(
-                            1,
-                            Operand.of(gradient).transpose(),
-                            Operand.of(input),
-                            0,
-                            Operand.of(product));
+                    Blas.gemm(1, Operand.of(gradient).transpose(), Operand.of(input), 0, Operand.of(product));
                     products.put(group, product);
                 },
                 workspace);

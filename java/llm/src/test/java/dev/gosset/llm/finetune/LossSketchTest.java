@@ -80,8 +80,7 @@ class LossSketchTest {
 
     private static double moment(Hessian h, int i, int j) {
         return h.cov(i, j)
-                + (double) h.mu().getAtIndex(ValueLayout.JAVA_FLOAT, i)
-                        * h.mu().getAtIndex(ValueLayout.JAVA_FLOAT, j);
+                + (double) h.mu().getAtIndex(ValueLayout.JAVA_FLOAT, i) * h.mu().getAtIndex(ValueLayout.JAVA_FLOAT, j);
     }
 
     private static double trace(Hessian h) {
@@ -116,7 +115,9 @@ class LossSketchTest {
                                 .lowerTriangle()
                                 .mismatch(sides.outputs().lowerTriangle()))
                         .isEqualTo(-1);
-                assertThat(same.heldGradients().data().mismatch(sides.heldGradients().data()))
+                assertThat(same.heldGradients()
+                                .data()
+                                .mismatch(sides.heldGradients().data()))
                         .isEqualTo(-1);
             }
         }

@@ -228,8 +228,7 @@ final class QuantizationPipelineTest {
                 .isInstanceOf(UnsupportedModelException.class)
                 .hasMessageContaining("mixtures of experts");
         assertThatThrownBy(() -> settings(2, 1).withTwoSides()).hasMessageContaining("greedy passes");
-        assertThatThrownBy(
-                        () -> new QuantizationSettings(twoSided(2).rounding(), 1, null, temporary).withTwoSides())
+        assertThatThrownBy(() -> new QuantizationSettings(twoSided(2).rounding(), 1, null, temporary).withTwoSides())
                 .hasMessageContaining("calibration text");
         assertThat(temporary.toFile().list()).containsExactlyInAnyOrder("calibration.txt", "model", "experts");
     }
