@@ -39,9 +39,9 @@ import picocli.CommandLine.Spec;
         footer = {
             "",
             "The result appears under --out only when it is whole. A killed run leaves OUT.partial beside it: the same"
-                + " command with --resume goes on from the last finished block and gives the same bytes as an unbroken"
-                + " run, whatever the number of threads. It is refused where the model, the calibration, the settings"
-                + " or the kernels of this machine are other ones than the run began with."
+                    + " command with --resume goes on from the last finished block and gives the same bytes as an unbroken"
+                    + " run, whatever the number of threads. It is refused where the model, the calibration, the settings"
+                    + " or the kernels of this machine are other ones than the run began with."
         })
 final class QuantizeCommand implements Runnable {
     @Spec
@@ -97,8 +97,8 @@ final class QuantizeCommand implements Runnable {
             paramLabel = "beam|nearest",
             description =
                     "How codes are found: beam, by what each block adds to the loss, with several histories for each"
-                        + " row; or nearest, the nearest points as the reference implementation takes them. Default:"
-                        + " beam, and nearest on a GPU.")
+                            + " row; or nearest, the nearest points as the reference implementation takes them. Default:"
+                            + " beam, and nearest on a GPU.")
     private Search search;
 
     @Option(
