@@ -174,6 +174,7 @@ public final class MethodQuantization {
                             true,
                             hessian.tokens(),
                             group.reach() != LinearGroup.Reach.EVERY_TOKEN && hessian.tokens() < group.inputs(),
+                            null,
                             (System.nanoTime() - started) / 1e9));
                 }
             }
