@@ -1,5 +1,6 @@
 package dev.gosset.llm.session;
 
+import dev.gosset.core.GossetException;
 import dev.gosset.llm.device.Batch;
 import dev.gosset.llm.plan.ModelConfig;
 import dev.gosset.llm.sampling.Sampler;
@@ -126,7 +127,7 @@ public final class Engine implements AutoCloseable {
         synchronized (lock) {
             all.addAll(waiting.removeAll());
         }
-        all.forEach(s -> s.abandon(new IllegalStateException("a step takes longer than " + seconds + " s")));
+        all.forEach(s -> s.abandon(new GossetException("a step takes longer than " + seconds + " s")));
         return true;
     }
 
