@@ -2,6 +2,8 @@ package dev.gosset.cli;
 
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
+import dev.gosset.llm.Progress;
+import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.evaluate.Divergence;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.evaluate.Perplexity;
@@ -59,6 +61,19 @@ final class EvalCommand implements Runnable {
 
         @Option(names = "--chunks", paramLabel = "N", description = "Measure only the first N chunks.")
         private Integer chunks;
+
+        /** For picocli. */
+        ChunkOptions() {}
+
+        /**
+         * @param context null for the default
+         * @param chunks null for all
+         */
+        ChunkOptions(Path text, Integer context, Integer chunks) {
+            this.text = text;
+            this.context = context;
+            this.chunks = chunks;
+        }
 
         /** Tokens per chunk. */
         int context(CommandSpec spec, ModelConfig config) {
@@ -188,10 +203,33 @@ final class EvalCommand implements Runnable {
         @Override
         public void run() {
             try (ThreadTeam team = run.team(spec);
-                    LanguageModel lm = run.openBeside(teacher, model, storage.options(spec), team);
-                    LanguageModel original =
-                            LanguageModel.open(teacher, null, storage.options(spec), team, run.device);
                     ConsoleProgress progress = new ConsoleProgress()) {
+                Divergence result = measure(model, teacher, run, storage.options(spec), chunks, spec, team, progress);
+                if (common.json) {
+                    Map<String, Object> fields = new LinkedHashMap<>();
+                    fields.put("model", model.toString());
+                    fields.put("teacher", teacher.toString());
+                    put(fields, result);
+                    chunks.put(fields, result.perplexity());
+                    common.printJson(fields);
+                } else {
+                    System.out.println(text(result));
+                }
+            }
+        }
+
+        /** Runs both models over the text. */
+        static Divergence measure(
+                Path model,
+                Path teacher,
+                CommonOptions.Run run,
+                StorageOptions storage,
+                ChunkOptions chunks,
+                CommandSpec spec,
+                ThreadTeam team,
+                Progress progress) {
+            try (LanguageModel lm = run.openBeside(teacher, model, storage, team);
+                    LanguageModel original = LanguageModel.open(teacher, null, storage, team, run.device)) {
                 int size = chunks.context(spec, lm.config());
                 int[] tokens = chunks.of(
                         Divergence.tokenize(
@@ -202,34 +240,32 @@ final class EvalCommand implements Runnable {
                                 model.toString(),
                                 teacher.toString()),
                         size);
-                Divergence result = Divergence.measure(
+                return Divergence.measure(
                         lm.loaded(), original.loaded(), tokens, size, chunks.text.toString(), progress);
-                if (common.json) {
-                    Map<String, Object> fields = new LinkedHashMap<>();
-                    fields.put("model", model.toString());
-                    fields.put("teacher", teacher.toString());
-                    fields.put("kl", result.kl());
-                    // JSON has no number for "one chunk does not tell".
-                    fields.put("kl_error", Double.isNaN(result.klError()) ? null : result.klError());
-                    fields.put("top1_agreement", result.top1Agreement());
-                    fields.put("teacher_perplexity", result.teacherPerplexity());
-                    chunks.put(fields, result.perplexity());
-                    common.printJson(fields);
-                } else {
-                    System.out.printf(
-                            Locale.ROOT,
-                            "KL %.5f +- %.5f nats per token, top-1 agreement %.2f %%, perplexity %.4f, the teacher's %.4f"
-                                    + " (%d chunks of %d tokens, %s)%n",
-                            result.kl(),
-                            result.klError(),
-                            100 * result.top1Agreement(),
-                            result.perplexity().perplexity(),
-                            result.teacherPerplexity(),
-                            result.perplexity().chunks(),
-                            result.perplexity().context(),
-                            ConsoleProgress.duration(result.perplexity().seconds()));
-                }
             }
+        }
+
+        static void put(Map<String, Object> fields, Divergence result) {
+            fields.put("kl", result.kl());
+            // JSON has no number for "one chunk does not tell".
+            fields.put("kl_error", Double.isNaN(result.klError()) ? null : result.klError());
+            fields.put("top1_agreement", result.top1Agreement());
+            fields.put("teacher_perplexity", result.teacherPerplexity());
+        }
+
+        static String text(Divergence result) {
+            return String.format(
+                    Locale.ROOT,
+                    "KL %.5f +- %.5f nats per token, top-1 agreement %.2f %%, perplexity %.4f, the teacher's %.4f"
+                            + " (%d chunks of %d tokens, %s)",
+                    result.kl(),
+                    result.klError(),
+                    100 * result.top1Agreement(),
+                    result.perplexity().perplexity(),
+                    result.teacherPerplexity(),
+                    result.perplexity().chunks(),
+                    result.perplexity().context(),
+                    ConsoleProgress.duration(result.perplexity().seconds()));
         }
     }
 

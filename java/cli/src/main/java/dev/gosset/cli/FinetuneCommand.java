@@ -7,6 +7,7 @@ import dev.gosset.llm.finetune.TuningSettings;
 import dev.gosset.llm.quantize.FinetuningRun;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import picocli.CommandLine.Command;
@@ -51,8 +52,14 @@ final class FinetuneCommand implements Runnable {
             description = "Directory of the original model.")
     private Path teacher;
 
-    @Option(names = "--text", required = true, paramLabel = "FILE", description = "UTF-8 text to tune on.")
-    private Path text;
+    @Option(
+            names = "--text",
+            required = true,
+            paramLabel = "FILE|DIR",
+            description =
+                    "UTF-8 text to tune on: text files, .jsonl with a \"text\" on each line, gzip, directories of such;"
+                            + " may be given several times.")
+    private List<Path> text;
 
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Directory of the tuned model.")
     private Path out;

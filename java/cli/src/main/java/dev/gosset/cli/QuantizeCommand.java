@@ -19,6 +19,7 @@ import dev.gosset.llm.quantize.QuantizationReport;
 import dev.gosset.llm.quantize.QuantizationReport.TunedReport;
 import dev.gosset.llm.quantize.QuantizationSettings;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -197,7 +198,10 @@ final class QuantizeCommand implements Runnable {
             description = "How many GPUs to use, from --device on; default: all. The result does not depend on it.")
     private Integer devices;
 
-    @Option(names = "--report", paramLabel = "FILE", description = "Write every linear's errors to a JSON file.")
+    @Option(
+            names = "--report",
+            paramLabel = "FILE",
+            description = "Write every linear's errors, and what --eval-text measures, to a JSON file.")
     private Path report;
 
     /** Flags that mean nothing to QuIP's methods. */
@@ -214,7 +218,12 @@ final class QuantizeCommand implements Runnable {
             "--finetune-text",
             "--finetune-sequences",
             "--resume",
-            "--devices");
+            "--devices",
+            "--eval-text",
+            "--draws");
+
+    @Mixin
+    private DrawOptions draws;
 
     @Override
     public void run() {
@@ -228,15 +237,31 @@ final class QuantizeCommand implements Runnable {
         QuantizationDevices devices = devices();
         QuantizationSettings settings = new QuantizationSettings(
                 rounding(), seed, calibration.settings(spec, hessians), hessians, twoSided(), finetuning());
+        draws.check(spec);
         OutputFile.requireWritable(report);
         try (ThreadTeam team = run.team(spec);
                 ConsoleProgress progress = new ConsoleProgress()) {
-            QuantizationReport result = QuantizationPipeline.run(
-                    model, run.tokenizerOf(model), out, settings, devices, resume, team, progress);
+            Path tokenizer = run.tokenizerOf(model);
+            QuantizationReport result =
+                    QuantizationPipeline.run(model, tokenizer, out, settings, devices, resume, team, progress);
+            List<DrawOptions.Draw> measured = new ArrayList<>();
             try {
-                OutputFile.write(report, result.toJson());
+                measured.addAll(draws.measure(
+                        new DrawOptions.Draw(seed, out, result, null),
+                        (other, directory) -> QuantizationPipeline.run(
+                                model, tokenizer, directory, settings.withSeed(other), devices, false, team, progress),
+                        directory -> EvalCommand.DivergenceCommand.measure(
+                                directory,
+                                model,
+                                run,
+                                new StorageFlags().options(spec),
+                                draws.chunks(calibration.context()),
+                                spec,
+                                team,
+                                progress)));
+                OutputFile.write(report, DrawOptions.report(result, measured));
             } finally {
-                print(result, codebook().name());
+                print(result, codebook().name(), measured);
             }
         }
     }
@@ -281,7 +306,7 @@ final class QuantizeCommand implements Runnable {
                     team,
                     progress);
             OutputFile.write(report, result.toJson());
-            print(result, method + " " + processed);
+            print(result, method + " " + processed, List.of());
             System.err.println(
                     "the model holds dense float32 weights, and runs as such: no fast kernel exists for --method");
         }
@@ -440,7 +465,7 @@ final class QuantizeCommand implements Runnable {
         }
     }
 
-    private void print(QuantizationReport r, String codebook) {
+    private void print(QuantizationReport r, String codebook, List<DrawOptions.Draw> measured) {
         if (common.json) {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("model", out.toString());
@@ -462,6 +487,7 @@ final class QuantizeCommand implements Runnable {
                                 .map(d -> Map.of("name", d.name(), "peak_bytes", d.peakBytes()))
                                 .toList());
             }
+            fields.putAll(DrawOptions.fields(measured));
             common.printJson(fields);
             return;
         }
@@ -489,6 +515,7 @@ final class QuantizeCommand implements Runnable {
                     + filledUp(r, 0)
                     + " of them none; their Hessians were filled up with what other experts saw");
         }
+        DrawOptions.lines(measured).forEach(System.out::println);
     }
 
     /** Linears whose Hessians were filled up, of those that saw at most so many tokens. */

@@ -1,14 +1,19 @@
 package dev.gosset.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.gosset.llm.DirectoryContent;
 import dev.gosset.llm.TinyModels;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -143,6 +148,145 @@ final class CommandsTest {
                 "32",
                 "--resume");
         assertThat(again.exit()).as(again.err()).isZero();
+    }
+
+    /** Each draw is what a run of its own with its seed is, and nothing but the first stays. */
+    @Test
+    void drawsAreMeasuredAgainstTheOriginal() throws Exception {
+        Path results = Files.createDirectory(temporary.resolve("draws"));
+        Path report = temporary.resolve("draws.json");
+        JsonNode both = json(Captured.run(quantizing(
+                results.resolve("first"), "--seed", "5", "--draws", "2", "--report", report.toString(), "--json")));
+        JsonNode second =
+                json(Captured.run(quantizing(results.resolve("second"), "--seed", "6", "--draws", "1", "--json")));
+        JsonNode measured = json(Captured.run(
+                "eval",
+                "divergence",
+                results.resolve("first").toString(),
+                "--teacher",
+                model.toString(),
+                "--text",
+                text.toString(),
+                "--context",
+                "32",
+                "--chunks",
+                "5",
+                "--json"));
+        JsonNode each = both.get("draws").get("each");
+        assertThat(each).hasSize(2);
+        for (String name : List.of("kl", "kl_error", "top1_agreement", "perplexity", "teacher_perplexity")) {
+            assertThat(both.get(name))
+                    .as(name)
+                    .isEqualTo(measured.get(name))
+                    .isEqualTo(each.get(0).get(name));
+            assertThat(second.get(name)).as(name).isEqualTo(each.get(1).get(name));
+        }
+        assertThat(each.get(1).get("seed").asLong()).isEqualTo(6);
+        assertThat(second.get("draws")).isNull();
+        double first = both.get("kl").asDouble();
+        double other = second.get("kl").asDouble();
+        assertThat(first).isPositive().isNotEqualTo(other);
+        JsonNode kl = both.get("draws").get("kl");
+        assertThat(kl.get("mean").asDouble()).isCloseTo((first + other) / 2, within(1e-12));
+        assertThat(kl.get("min").asDouble()).isEqualTo(Math.min(first, other));
+        assertThat(kl.get("max").asDouble()).isEqualTo(Math.max(first, other));
+        JsonNode reported = JSON.readTree(report.toFile());
+        assertThat(reported.get("linears")).hasSize(8);
+        assertThat(reported.get("evaluation").get("draws")).isEqualTo(both.get("draws"));
+        assertThat(DirectoryContent.names(results)).containsExactly("first", "second");
+        Captured people = Captured.run(quantizing(results.resolve("third"), "--seed", "5", "--draws", "2"));
+        assertThat(people.out()).contains("seed 6: KL ", "2 draws: KL ");
+    }
+
+    private String[] quantizing(Path out, String... more) {
+        List<String> command = new ArrayList<>(List.of(
+                "quantize",
+                model.toString(),
+                "--out",
+                out.toString(),
+                "--calibration",
+                text.toString(),
+                "--sequences",
+                "4",
+                "--context",
+                "32",
+                "--eval-text",
+                text.toString(),
+                "--eval-chunks",
+                "5"));
+        command.addAll(List.of(more));
+        return command.toArray(String[]::new);
+    }
+
+    /** Texts to tune on are read as those to calibrate on are. */
+    @Test
+    void tunesOnManyTextsOfEveryKind() throws Exception {
+        Path folder = Files.createDirectories(temporary.resolve("texts"));
+        String whole = Files.readString(text);
+        int half = whole.indexOf(' ', whole.length() / 2);
+        Path plain = Files.writeString(temporary.resolve("a.txt"), whole.substring(0, half));
+        Path lines = folder.resolve("b.jsonl.gz");
+        try (var out = new GZIPOutputStream(Files.newOutputStream(lines))) {
+            out.write(JSON.writeValueAsBytes(Map.of("text", whole.substring(half))));
+        }
+        Path quantized = temporary.resolve("quantized-to-tune");
+        json(Captured.run(
+                "quantize",
+                model.toString(),
+                "--out",
+                quantized.toString(),
+                "--calibration",
+                text.toString(),
+                "--sequences",
+                "4",
+                "--context",
+                "32",
+                "--json"));
+        List<byte[]> results = new ArrayList<>();
+        // The halves hold 60 or more sequences together, but not alone.
+        for (Path second : List.of(folder, lines)) {
+            Path out = temporary.resolve("tuned" + results.size());
+            JsonNode tuned = json(Captured.run(
+                    "finetune",
+                    quantized.toString(),
+                    "--teacher",
+                    model.toString(),
+                    "--text",
+                    plain.toString(),
+                    "--text",
+                    second.toString(),
+                    "--skip",
+                    "50",
+                    "--sequences",
+                    "10",
+                    "--context",
+                    "32",
+                    "--epochs",
+                    "1",
+                    "--out",
+                    out.toString(),
+                    "--json"));
+            assertThat(tuned.get("steps").asInt()).isEqualTo(4);
+            results.add(Files.readAllBytes(out.resolve("weights.arrow")));
+        }
+        assertThat(results.get(0)).isEqualTo(results.get(1));
+        Captured alone = Captured.run(
+                "finetune",
+                quantized.toString(),
+                "--teacher",
+                model.toString(),
+                "--text",
+                plain.toString(),
+                "--skip",
+                "50",
+                "--sequences",
+                "10",
+                "--context",
+                "32",
+                "--out",
+                temporary.resolve("none").toString());
+        assertThat(alone.exit()).isEqualTo(3);
+        assertThat(alone.err()).contains("text too short");
     }
 
     @Test
@@ -367,6 +511,9 @@ final class CommandsTest {
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--devices", "2"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--search", "nearest", "--beam", "4"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--beam", "0"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--draws", "2"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--eval-chunks", "2"},
+            {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--eval-text", "t", "--draws", "0"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--beam", "65"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--search", "beam", "--device", "cuda"},
             {"quantize", model.toString(), "--out", "x", "--calibration", "t", "--codebook", "D4", "--beam", "4"},

@@ -52,8 +52,8 @@ public record TuningSettings(int epochs, int batch, double factorRate, double we
         return 0.5 * (1 + Math.cos(Math.PI * (step - rise) / Math.max(1, steps - rise)));
     }
 
-    /** How many of so many sequences, the last ones, validate: a quarter. */
+    /** How many of so many sequences, the last ones, validate: a quarter, and not more than are needed to tell states apart. */
     public static int validating(int sequences) {
-        return Math.max(1, sequences / 4);
+        return Math.clamp(sequences / 4, 1, 32);
     }
 }

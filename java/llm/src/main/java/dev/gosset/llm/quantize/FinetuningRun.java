@@ -223,13 +223,13 @@ public final class FinetuningRun {
         ObjectNode config = files.config().deepCopy();
         ObjectNode quantization = (ObjectNode) config.get("quantization_config");
         quantization.set("finetune", QuantizationReport.JSON.valueToTree(record.texts()));
-        CrashSafeFile.write(out.resolve("config.json"), bytes(config));
+        CrashSafeFile.write(out.resolve("config.json"), QuantizationReport.bytes(config));
         files.write(out);
         // In one order, whatever the process.
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("settings", record.fields());
         all.put("tuning", report);
-        CrashSafeFile.write(out.resolve(REPORT), bytes(all));
+        CrashSafeFile.write(out.resolve(REPORT), QuantizationReport.bytes(all));
     }
 
     /**
@@ -266,14 +266,6 @@ public final class FinetuningRun {
             }
             writer.commit();
             return writer.position();
-        }
-    }
-
-    private static byte[] bytes(Object value) {
-        try {
-            return QuantizationReport.JSON.writeValueAsBytes(value);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("a report does not convert to JSON", e);
         }
     }
 }

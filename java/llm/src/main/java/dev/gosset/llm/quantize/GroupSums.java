@@ -57,6 +57,11 @@ final class GroupSums implements AutoCloseable {
         return Collections.unmodifiableMap(sums);
     }
 
+    /** Whether another group of the block needs the same sums. */
+    boolean isShared(LinearGroup group) {
+        return groups.stream().filter(g -> g.hessian().equals(group.hessian())).count() > 1;
+    }
+
     /**
      * The Hessian of a group. Thread-safe.
      *

@@ -32,7 +32,6 @@ import dev.gosset.llm.finetune.BlockTuning;
 import dev.gosset.llm.finetune.LossSketch;
 import dev.gosset.llm.finetune.ModelTuning;
 import dev.gosset.llm.finetune.TuningReport;
-import dev.gosset.llm.finetune.TuningSettings;
 import dev.gosset.llm.io.Json;
 import dev.gosset.llm.io.StagedDirectory;
 import dev.gosset.llm.model.Model;
@@ -49,7 +48,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -377,7 +375,15 @@ public final class QuantizationPipeline {
                     if (done) {
                         steps(units + tuningSteps() - tuning.size(), detail);
                     } else if (tuned != null) {
-                        tuneBlock(layer, sums, tuned, workspace, units, detail);
+                        tunedBlocks()
+                                .quantize(
+                                        layer,
+                                        tuned,
+                                        (group, weights) ->
+ quantizeGroup(layer, group, sums, quantizers.getFirst(), weights),
+                                        workspace,
+                                        units,
+                                        loss -> progress.step(detail + (loss.isEmpty() ? "" : ", " + loss)));
                     } else {
                         quantizeBlock(layer, sums, units, detail);
                     }
@@ -437,88 +443,11 @@ public final class QuantizationPipeline {
     private int tuningSteps() {
         return tuning.isEmpty()
                 ? 0
-                : tuning.size() + source.plan().block(0).groups().size() * runSteps();
+                : tuning.size() + tunedBlocks().steps(source.plan().block(0));
     }
 
-    /** Those of one of its runs. */
-    private int runSteps() {
-        TuningSettings block = settings.finetuning().block();
-        return block.epochs() * BlockTuning.stepsOf(tuning.size(), block);
-    }
-
-    /**
-     * Quantizes a block linear by linear, each followed by a run of tuning. A run that was killed goes on after the last finished
-     * epoch.
-     */
-    private void tuneBlock(
-            int layer, GroupSums sums, TuningActivations activations, Workspace workspace, int units, String detail) {
-        List<LinearReport> reports = new ArrayList<>();
-        List<TunedReport> runs = new ArrayList<>();
-        List<LinearGroup> groups = source.plan().block(layer).groups();
-        TuningSettings block = settings.finetuning().block();
-        try (BlockTuning tuned = new BlockTuning(source.model(), layer, workspace)) {
-            readPart(layer, tuned, reports, runs);
-            steps(units * tuned.rounded() / groups.size() + tuned.rounded() * runSteps(), detail);
-            for (int i = tuned.rounded(); i < groups.size(); i++) {
-                LinearGroup group = groups.get(i);
-                try (GroupResult result = quantizeGroup(
-                        layer,
-                        group,
-                        sums,
-                        usesOf(group.hessian(), groups) == 1,
-                        quantizers.getFirst(),
-                        (part, arena) -> tuned.weights(group, part))) {
-                    tuned.round(group, result.linear());
-                    reports.add(result.report());
-                }
-                steps(units * (i + 1) / groups.size() - units * i / groups.size(), detail);
-                runs.add(new TunedReport(
-                        group.name(),
-                        tuned.tune(
-                                activations.inputs(),
-                                activations.targets(),
-                                block.withSeed(31 * (31 * block.seed() + layer) + i),
-                                work.tuningState(layer, i + 1),
-                                loss -> progress.step(detail + (loss.isEmpty() ? "" : ", " + loss)))));
-                if (i < groups.size() - 1) {
-                    write(
-                            work.partFile(layer),
-                            tuned,
-                            Map.of(REPORT, new String(bytes(new BlockReport(reports, runs)), StandardCharsets.UTF_8)));
-                }
-            }
-            CrashSafeFile.write(work.blockReport(layer), bytes(new BlockReport(reports, runs)));
-            write(work.blockFile(layer), tuned, Map.of());
-        }
-        work.removeParts(layer);
-    }
-
-    private static void write(Path file, BlockTuning block, Map<String, String> metadata) {
-        try (WeightFileWriter writer = WeightFileWriter.create(file, metadata)) {
-            block.write(writer);
-            writer.commit();
-        }
-    }
-
-    /** Takes up what was set aside of a block, where a run was killed in it. */
-    private void readPart(int layer, BlockTuning block, List<LinearReport> reports, List<TunedReport> runs) {
-        Path file = work.partFile(layer);
-        if (!Files.exists(file)) {
-            return;
-        }
-        try (Arena arena = Arena.ofShared()) {
-            WeightFile part = WeightFile.open(file, arena);
-            BlockReport report = JSON.readValue(part.metadata().getOrDefault(REPORT, ""), BlockReport.class);
-            block.read(part);
-            reports.addAll(report.linears());
-            runs.addAll(report.tuning());
-        } catch (JsonProcessingException e) {
-            throw new FormatException(file + ": is damaged: " + e.getOriginalMessage(), e);
-        }
-    }
-
-    private static long usesOf(String hessian, List<LinearGroup> groups) {
-        return groups.stream().filter(g -> g.hessian().equals(hessian)).count();
+    private TunedBlocks tunedBlocks() {
+        return new TunedBlocks(source.model(), settings.finetuning().block(), tuning.size(), work);
     }
 
     private void quantizeBlock(int layer, GroupSums sums, int units, String detail) {
@@ -527,12 +456,10 @@ public final class QuantizationPipeline {
         try (WeightFileWriter writer = WeightFileWriter.create(work.blockFile(layer), Map.of());
                 GroupRounding rounding = new GroupRounding(quantizers)) {
             for (LinearGroup group : groups) {
-                boolean alone = usesOf(group.hessian(), groups) == 1;
                 rounding.submit(quantizer -> quantizeGroup(
                         layer,
                         group,
                         sums,
-                        alone,
                         quantizer,
                         (part, arena) -> source.weight(group, part).toFloatMatrix(arena)));
             }
@@ -543,28 +470,27 @@ public final class QuantizationPipeline {
                 }
                 steps(units * (i + 1) / groups.size() - units * i / groups.size(), detail);
             }
-            CrashSafeFile.write(work.blockReport(layer), bytes(new BlockReport(reports, List.of())));
+            CrashSafeFile.write(work.blockReport(layer), QuantizationReport.bytes(new BlockReport(reports, List.of())));
             writer.commit();
         }
         work.removeParts(layer);
     }
 
     /**
-     * @param alone whether no other group needs the sums
      * @param weights of a part; the arena is theirs
      */
     private GroupResult quantizeGroup(
             int layer,
             LinearGroup group,
             GroupSums sums,
-            boolean alone,
             DeviceQuantizer quantizer,
             BiFunction<LinearGroup.Part, Arena, FloatMatrix> weights) {
         GroupResult result = new GroupResult();
         try (Construction construction = new Construction(result::close);
                 Arena arena = Arena.ofShared()) {
-            Hessian hessian =
-                    settings.hessians() == null ? sums.hessian(group, alone, arena) : givenHessian(group, arena);
+            Hessian hessian = settings.hessians() == null
+                    ? sums.hessian(group, !sums.isShared(group), arena)
+                    : givenHessian(group, arena);
             List<LinearQuantizer.Part> parts = new ArrayList<>();
             for (LinearGroup.Part part : group.parts()) {
                 parts.add(new LinearQuantizer.Part(part.shortName(), weights.apply(part, arena)));
@@ -587,14 +513,6 @@ public final class QuantizationPipeline {
                     file + ": has changed since the run began: has the CRC32C " + found + ", expected " + expected);
         }
         return hessian;
-    }
-
-    private static byte[] bytes(Object value) {
-        try {
-            return JSON.writeValueAsBytes(value);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("a report does not convert to JSON", e);
-        }
     }
 
     /** Puts the whole model together in {@link WorkDirectory#model}, tuned as a whole where that is wanted. */
@@ -759,6 +677,6 @@ public final class QuantizationPipeline {
         if (settings.finetuning() != null) {
             quantization.set("finetune", JSON.valueToTree(settings.finetuning().fields()));
         }
-        CrashSafeFile.write(out.resolve("config.json"), bytes(config));
+        CrashSafeFile.write(out.resolve("config.json"), QuantizationReport.bytes(config));
     }
 }

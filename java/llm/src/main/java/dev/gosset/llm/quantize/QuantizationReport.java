@@ -119,8 +119,13 @@ public record QuantizationReport(
 
     /** This report as a JSON object, UTF-8. */
     public byte[] toJson() {
+        return bytes(this);
+    }
+
+    /** A value of ours as JSON, UTF-8. */
+    static byte[] bytes(Object value) {
         try {
-            return JSON.writeValueAsBytes(this);
+            return JSON.writeValueAsBytes(value);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("a report does not convert to JSON", e);
         }

@@ -52,4 +52,9 @@ public record QuantizationSettings(
     public QuantizationSettings withTwoSides() {
         return new QuantizationSettings(rounding, seed, calibration, hessians, true, finetuning);
     }
+
+    /** The same with other sign vectors. */
+    public QuantizationSettings withSeed(long other) {
+        return new QuantizationSettings(rounding, other, calibration, hessians, twoSided, finetuning);
+    }
 }
