@@ -6,6 +6,8 @@ import dev.gosset.core.codebook.E81b;
 import dev.gosset.core.codebook.E8p;
 import dev.gosset.core.codebook.E8pResidual;
 import dev.gosset.core.codebook.HalfInteger;
+import dev.gosset.core.kernel.encode.RootRanking;
+import dev.gosset.core.kernel.memory.VectorApi;
 import dev.gosset.core.memory.Matrix;
 import java.util.Arrays;
 
@@ -19,8 +21,8 @@ import java.util.Arrays;
  * among them; roots that lead out of the codebook are none (neither are those to its 29 longest magnitudes, at 2 and 4 bits). With a
  * residual codebook the residual point moves, a root being divided by the residual scale.
  *
- * <p>The ranking is in float32, its costs in whole numbers of the mean of D's diagonal / 2^14; what is kept is costed in float64. Plain
- * loops, the same results on every processor (C2 makes no vectors of them: this is most of a beam's time). One thread at a time.
+ * <p>The ranking is in float32, its costs in whole numbers of the mean of D's diagonal / 2^14; what is kept is costed in float64. The
+ * same results on every processor, with vectors ({@link RootRanking}) and without. One thread at a time.
  */
 final class BlockSearch {
     /** Points kept for a target. */
@@ -87,6 +89,7 @@ final class BlockSearch {
     }
 
     private final Codebook codebook;
+    private final boolean vectors;
     /** What a root is multiplied by. */
     private final double step;
 
@@ -103,8 +106,8 @@ final class BlockSearch {
     private final float[] norms = new float[PLANES * CHUNK];
 
     private final float[] base = new float[CHUNK];
-    /** Four times the norm of the point plus 8, without and with change of the shift. */
-    private final float[] norm = new float[2 * CHUNK];
+    /** How much four times the norm may grow, less 8: without and with change of the shift. */
+    private final float[] room = new float[2 * CHUNK];
 
     private final int[] best = new int[KEPT * CHUNK];
     private final double[] baseCost = new double[CHUNK];
@@ -122,7 +125,13 @@ final class BlockSearch {
      * @throws IllegalArgumentException for codebooks that are not made of E8P
      */
     BlockSearch(Codebook codebook) {
+        this(codebook, VectorApi.isPresent());
+    }
+
+    /** With vectors or without. */
+    BlockSearch(Codebook codebook, boolean vectors) {
         this.codebook = codebook;
+        this.vectors = vectors;
         this.step = 1 / codebook.residualScale();
         switch (codebook) {
             case E8p _ -> isShifted = true;
@@ -201,8 +210,8 @@ final class BlockSearch {
             changes += u * u;
             moved[c] = 2 * u;
         }
-        norm[item] = stays;
-        norm[CHUNK + item] = changes;
+        room[item] = largestNorm - stays;
+        room[CHUNK + item] = largestNorm - changes;
         sumHalves(item, 0, FIRST_HALF, 1);
         sumHalves(item, 4, SECOND_HALF, 0);
     }
@@ -244,26 +253,35 @@ final class BlockSearch {
             best[i] = Math.clamp((int) base[i], 0, MOST) << 8 | ITSELF;
         }
         Arrays.fill(best, CHUNK, KEPT * CHUNK, Integer.MAX_VALUE);
-        for (int p = 0; p < ROOTS / 2; p++) {
-            insert(LEFT[p] * CHUNK, RIGHT[p] * CHUNK, p < PAIRS ? 0 : CHUNK, rankedCost[2 * p], 2 * p, largestNorm);
+        for (int shift = 0; shift < 2; shift++) {
+            int roomAt = shift * CHUNK;
+            int from = shift == 0 ? 0 : PAIRS;
+            int to = shift == 0 ? PAIRS : ROOTS / 2;
+            if (vectors) {
+                RootRanking.insert(
+                        CHUNK, dots, norms, base, room, roomAt, best, LEFT, RIGHT, rankedCost, from, to, MOST);
+            } else {
+                for (int p = from; p < to; p++) {
+                    insert(LEFT[p] * CHUNK, RIGHT[p] * CHUNK, roomAt, rankedCost[2 * p], 2 * p);
+                }
+            }
         }
     }
 
     /** Puts a root and its opposite into the sorted lists. */
-    private void insert(int left, int right, int norms0, float cost, int tag, int limit) {
+    private void insert(int left, int right, int roomAt, float cost, int tag) {
         float[] d = dots;
         float[] w = norms;
-        float[] n = norm;
         int[] b = best;
         for (int i = 0; i < CHUNK; i++) {
             float dot = d[left + i] + d[right + i];
             float change = w[left + i] + w[right + i];
-            float room = limit - n[norms0 + i];
+            float free = room[roomAt + i];
             float both = base[i] + cost;
             // All ones, so that it comes last, where the point is too long.
-            int out = (int) (room - change) >> 31 >>> 1;
+            int out = (int) (free - change) >> 31 >>> 1;
             int candidate = Math.min(Math.max((int) (both - dot), 0), MOST) << 8 | tag | out;
-            int outOpposite = (int) (room + change) >> 31 >>> 1;
+            int outOpposite = (int) (free + change) >> 31 >>> 1;
             int opposite = Math.min(Math.max((int) (both + dot), 0), MOST) << 8 | tag + 1 | outOpposite;
             // Of two opposite roots at most one is among the nearest: the other would be dearer than the point itself.
             int k = Math.min(candidate, opposite);

@@ -71,6 +71,38 @@ class BlockSearchTest {
         assertThat(others).as("seed " + seed).isPositive();
     }
 
+    /** Far targets, a metric of zeros and chunks that are not full among them. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 4})
+    void vectorsFindWhatPlainLoopsFind(int bits) {
+        Codebook codebook = Codebook.ofBits(bits);
+        BlockSearch plain = new BlockSearch(codebook, false);
+        BlockSearch vectors = new BlockSearch(codebook, true);
+        for (int round = 0; round < 40; round++) {
+            DoubleMatrix d = matrix(round == 7 ? new double[8][8] : metric());
+            plain.metric(d, 0, 0);
+            vectors.metric(d, 0, 0);
+            int items = round % 3 == 0 ? BlockSearch.CHUNK : 1 + random.nextInt(BlockSearch.CHUNK);
+            double size = Math.exp(random.nextDouble(-3, round % 5 == 0 ? 12 : 2));
+            for (int t = 0; t < items; t++) {
+                double[] target = random.doubles(8, -size, size).toArray();
+                int code = codebook.nearest(target, 0);
+                plain.put(t, target, code);
+                vectors.put(t, target, code);
+            }
+            plain.rank();
+            vectors.rank();
+            for (int t = 0; t < items; t++) {
+                String what = bits + " bits, round " + round + ", target " + t + ", seed " + seed;
+                assertThat(vectors.kept(t)).as(what).isEqualTo(plain.kept(t));
+                for (int rank = 0; rank < plain.kept(t); rank++) {
+                    assertThat(vectors.code(t, rank)).as(what).isEqualTo(plain.code(t, rank));
+                    assertThat(vectors.cost(t, rank)).as(what).isEqualTo(plain.cost(t, rank));
+                }
+            }
+        }
+    }
+
     @Test
     void refusesOtherCodebooks() {
         assertThatThrownBy(() -> new BlockSearch(D4.INSTANCE))
