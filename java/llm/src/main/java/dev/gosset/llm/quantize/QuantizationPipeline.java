@@ -379,8 +379,8 @@ public final class QuantizationPipeline {
                                 .quantize(
                                         layer,
                                         tuned,
-                                        (group, weights) ->
- quantizeGroup(layer, group, sums, quantizers.getFirst(), weights),
+                                        (at, group, weights) ->
+                                                quantizeGroup(at, group, sums, quantizers.getFirst(), weights),
                                         workspace,
                                         units,
                                         loss -> progress.step(detail + (loss.isEmpty() ? "" : ", " + loss)));

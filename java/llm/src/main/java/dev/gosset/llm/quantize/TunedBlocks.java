@@ -41,7 +41,7 @@ final class TunedBlocks {
         /**
          * @param weights of a part as they stand; the arena is theirs
          */
-        GroupResult apply(LinearGroup group, BiFunction<LinearGroup.Part, Arena, FloatMatrix> weights);
+        GroupResult apply(int layer, LinearGroup group, BiFunction<LinearGroup.Part, Arena, FloatMatrix> weights);
     }
 
     /**
@@ -85,7 +85,7 @@ final class TunedBlocks {
             steps(units * block.rounded() / groups.size() + block.rounded() * stepsOfRun(), step);
             for (int i = block.rounded(); i < groups.size(); i++) {
                 LinearGroup group = groups.get(i);
-                try (GroupResult result = rounding.apply(group, (part, arena) -> block.weights(group, part))) {
+                try (GroupResult result = rounding.apply(layer, group, (part, arena) -> block.weights(group, part))) {
                     block.round(group, result.linear());
                     reports.add(result.report());
                 }

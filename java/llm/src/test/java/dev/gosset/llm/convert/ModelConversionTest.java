@@ -27,13 +27,17 @@ import dev.gosset.llm.Progress;
 import dev.gosset.llm.SyntheticCheckpoint;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
+import dev.gosset.llm.finetune.TuningSettings;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.plan.LinearGroup;
+import dev.gosset.llm.quantize.Finetuning;
 import dev.gosset.llm.quantize.QuantizationPipeline;
 import dev.gosset.llm.quantize.QuantizationSettings;
 import dev.gosset.llm.weights.ModelDirectory.Kind;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,6 +46,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -233,12 +238,17 @@ class ModelConversionTest {
     }
 
     private Path quantized(Path model, int bits) throws IOException {
+        return quantized(model, bits, null);
+    }
+
+    private Path quantized(Path model, int bits, Finetuning finetuning) throws IOException {
         Path text = Files.writeString(temporary.resolve("text"), TinyModels.text(1, 1500));
         QuantizationSettings settings = new QuantizationSettings(
                 RoundingSettings.of(Codebook.ofBits(bits)).withGreedyPasses(0),
                 5,
                 new CalibrationText(text, 8, 64),
-                null);
+                null,
+                finetuning);
         try (ThreadTeam team = new ThreadTeam(2)) {
             QuantizationPipeline.run(model, temporary.resolve("q"), settings, false, team, Progress.NONE);
         }
@@ -277,6 +287,32 @@ class ModelConversionTest {
         assertThat(config(published).get("torch_dtype").asText()).isEqualTo("float16");
         assertThat(config(published).get("hidden_size").asInt()).isEqualTo(64);
         assertThat(published.resolve("tokenizer.json")).exists();
+    }
+
+    /** Tuned sign vectors are numbers of any size; the format holds them, and tuned norms and head, as they are. */
+    @Test
+    void tunedThereAndBack() throws IOException {
+        TuningSettings settings = new TuningSettings(2, 2, 5e-3, 5e-3, 0);
+        Path own = quantized(original(Dtype.F32), 2, new Finetuning(null, 4, settings, settings));
+        Path published = temporary.resolve("p");
+        Path back = temporary.resolve("back");
+        try (Model model = Model.open(own)) {
+            for (LinearGroup group : model.plan().groups()) {
+                MemorySegment su =
+                        model.weights().quantizedLinear(group).orElseThrow().su();
+                assertThat(su.toArray(ValueLayout.JAVA_SHORT))
+                        .as(group.name())
+                        .satisfies(halves -> assertThat(IntStream.range(0, halves.length)
+                                        .mapToObj(i -> Math.abs(Float.float16ToFloat(halves[i])))
+                                        .distinct())
+                                .hasSizeGreaterThan(8));
+            }
+        }
+        assertThat(convert(own, published, Kind.QUIP_SHARP).rounded()).isZero();
+        convert(published, back, Kind.GOSSET);
+        assertThat(rows(back)).isEqualTo(rows(own));
+        assertThat(logits(published)).isEqualTo(logits(own));
+        assertThat(logits(back)).isEqualTo(logits(own));
     }
 
     /** The format has float16 only: wider tensors are rounded, and the result says how many numbers changed. */

@@ -123,8 +123,11 @@ class TokenizerStreamTest {
                 String all = whole(library, ids, true);
                 String where = "seed " + seed + ", " + Arrays.toString(ids) + " cut at " + cut;
                 String more = pieces(tokenizer.streamAfter(prompt), Arrays.copyOfRange(ids, cut, ids.length), where);
-                // A replacement may swallow the end of the prompt and begin with the same text by chance.
-                if (all.startsWith(before) && (!kind.equals("replace") || more.isEmpty())) {
+                // A replacement may swallow the end of the prompt and begin with the same text by chance. So may bytes
+                // that are no
+                // text: with them the space that a prompt begins with, which has no text alone, is no space any more.
+                boolean swallowed = cut > 1 && before.isEmpty() && all.startsWith("\uFFFD");
+                if (all.startsWith(before) && !swallowed && (!kind.equals("replace") || more.isEmpty())) {
                     compared++;
                     assertThat(more).as(where).isEqualTo(all.substring(before.length()));
                 }

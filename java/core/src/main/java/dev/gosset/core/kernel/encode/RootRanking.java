@@ -78,7 +78,8 @@ public final class RootRanking {
                         .lanewise(VectorOperators.LSHL, 8)
                         .or(2 * p + 1)
                         .or(outOpposite);
-                // Of two opposite roots at most one is among the nearest: the other would be dearer than the point itself.
+                // Of two opposite roots at most one is among the nearest: the other would be dearer than the point
+                // itself.
                 IntVector k = candidate.min(opposite);
                 IntVector m0 = b0.max(k);
                 IntVector m1 = b1.max(m0);
