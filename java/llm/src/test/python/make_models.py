@@ -14,14 +14,32 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    Cohere2Config,
+    Cohere2ForCausalLM,
+    CohereConfig,
+    CohereForCausalLM,
+    Ernie4_5Config,
+    Ernie4_5ForCausalLM,
+    Exaone4Config,
+    Exaone4ForCausalLM,
+    FalconConfig,
+    FalconForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     Gemma3Config,
     Gemma3ForCausalLM,
     Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
+    Glm4Config,
+    Glm4ForCausalLM,
+    GlmConfig,
+    GlmForCausalLM,
     GraniteConfig,
     GraniteForCausalLM,
+    GraniteMoeConfig,
+    GraniteMoeForCausalLM,
+    HunYuanDenseV1Config,
+    HunYuanDenseV1ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     Ministral3Config,
@@ -34,10 +52,14 @@ from transformers import (
     MistralForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
+    NemotronConfig,
+    NemotronForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
     Olmo3Config,
     Olmo3ForCausalLM,
+    OlmoeConfig,
+    OlmoeForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen2Config,
@@ -52,6 +74,10 @@ from transformers import (
     SeedOssForCausalLM,
     SmolLM3Config,
     SmolLM3ForCausalLM,
+    StableLmConfig,
+    StableLmForCausalLM,
+    Starcoder2Config,
+    Starcoder2ForCausalLM,
 )
 
 
@@ -463,6 +489,152 @@ MODELS = {
         old_spelling=False,
         shards=1,
     ),
+    # Eight experts, three for each token, whose weights do not add up to 1; norms over all heads; BF16.
+    "olmoe": dict(
+        model=OlmoeForCausalLM,
+        config=OlmoeConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=20, num_attention_heads=4, num_key_value_heads=2,
+            num_experts=8, num_experts_per_tok=3, attention_bias=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.bfloat16,
+        gain=1.0,
+    ),
+    # Five experts in two common tensors, all four multipliers, F16.
+    "granite-moe": dict(
+        model=GraniteMoeForCausalLM,
+        config=GraniteMoeConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=20, num_attention_heads=4, num_key_value_heads=2,
+            num_local_experts=5, num_experts_per_tok=2, embedding_multiplier=12.0, attention_multiplier=0.3,
+            residual_multiplier=0.22, logits_scaling=6.0, tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float16,
+        gain=1.0,
+    ),
+    # Pairs side by side in half of each head, gate and up in one tensor, biases on q, k and v, BF16.
+    "glm": dict(
+        model=GlmForCausalLM,
+        config=GlmConfig(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.bfloat16,
+        without=["attention_bias"],
+    ),
+    # The same with norms around, F32.
+    "glm4": dict(
+        model=Glm4ForCausalLM,
+        config=Glm4Config(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=1,
+            head_dim=12, rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5),
+        ),
+        dtype=torch.float32,
+    ),
+    # Pairs side by side in whole heads, biases everywhere, F16.
+    "ernie4.5": dict(
+        model=Ernie4_5ForCausalLM,
+        config=Ernie4_5Config(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, use_bias=True, tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=500000.0),
+        ),
+        dtype=torch.float16,
+    ),
+    # Norms of turned queries and keys, a base made greater, BF16.
+    "hunyuan": dict(
+        model=HunYuanDenseV1ForCausalLM,
+        config=HunYuanDenseV1Config(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=36, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=12, attention_bias=True,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, alpha=20.0, factor=1.0),
+        ),
+        dtype=torch.bfloat16,
+    ),
+    # Norms behind and per head; three layers with a window, which are turned, and one that is not; F32.
+    "exaone4": dict(
+        model=Exaone4ForCausalLM,
+        config=Exaone4Config(
+            **{**COMMON, "num_hidden_layers": 4}, vocab_size=100, hidden_size=32, intermediate_size=36,
+            num_attention_heads=4, num_key_value_heads=2, sliding_window=12, sliding_window_pattern=4,
+            rope_parameters=dict(
+                rope_type="llama3", rope_theta=1000000.0, factor=16.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                original_max_position_embeddings=32,
+            ),
+        ),
+        dtype=torch.float32,
+        without=["layer_types"],
+    ),
+    # Norms that take the mean away, attention beside the MLP, pairs side by side, scaled logits, BF16.
+    "cohere": dict(
+        model=CohereForCausalLM,
+        config=CohereConfig(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=36, num_attention_heads=6, num_key_value_heads=2,
+            attention_bias=True, logit_scale=0.25, rope_parameters=dict(rope_type="default", rope_theta=500000.0),
+        ),
+        dtype=torch.bfloat16,
+    ),
+    # The same with windows in the layers that are turned, F16.
+    "cohere2": dict(
+        model=Cohere2ForCausalLM,
+        config=Cohere2Config(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=1,
+            sliding_window=11, layer_types=["sliding_attention", "full_attention"], rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float16,
+    ),
+    # Norms with biases, half of each head turned, biases on q, k and v, F16.
+    "stablelm": dict(
+        model=StableLmForCausalLM,
+        config=StableLmConfig(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=36, num_attention_heads=3, num_key_value_heads=1,
+            use_qkv_bias=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5),
+        ),
+        dtype=torch.float16,
+    ),
+    # The same with attention beside the MLP and a quarter turned, F32.
+    "stablelm-parallel": dict(
+        model=StableLmForCausalLM,
+        config=StableLmConfig(
+            **COMMON, vocab_size=100, hidden_size=32, intermediate_size=36, num_attention_heads=4, num_key_value_heads=4,
+            use_parallel_residual=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float32,
+    ),
+    # An MLP without a gate, biases everywhere, a window, BF16.
+    "starcoder2": dict(
+        model=Starcoder2ForCausalLM,
+        config=Starcoder2Config(
+            **COMMON, vocab_size=100, hidden_size=48, intermediate_size=60, num_attention_heads=6, num_key_value_heads=2,
+            sliding_window=13, residual_dropout=0.0, embedding_dropout=0.0, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.bfloat16,
+    ),
+    # Norms of 1 + w with biases, a squared ReLU, half of each head turned, F16.
+    "nemotron": dict(
+        model=NemotronForCausalLM,
+        config=NemotronConfig(
+            **COMMON, vocab_size=100, hidden_size=40, intermediate_size=60, num_attention_heads=4, num_key_value_heads=2,
+            head_dim=16, mlp_bias=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float16,
+        gain=1.0,
+    ),
+    # One head of keys in one tensor with the queries, one norm, no gate, BF16.
+    "falcon": dict(
+        model=FalconForCausalLM,
+        config=FalconConfig(
+            **COMMON, vocab_size=100, hidden_size=40, num_attention_heads=5, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.bfloat16,
+    ),
+    # Heads in groups within one tensor and two norms, F32.
+    "falcon-new": dict(
+        model=FalconForCausalLM,
+        config=FalconConfig(
+            **COMMON, vocab_size=100, hidden_size=32, num_attention_heads=4, num_kv_heads=2, ffn_hidden_size=44,
+            new_decoder_architecture=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dtype=torch.float32,
+    ),
 }
 
 LENGTHS = (1, 7, 90)
@@ -474,13 +646,13 @@ PROMPT = 20
 def randomize(model, gain):
     """Weights large enough that every part of the model shows in the logits."""
     with torch.no_grad():
-        shift = 0 if model.config.model_type.startswith("gemma") else 1
+        shift = 0 if model.config.model_type.startswith(("gemma", "nemotron")) else 1
         for name, p in model.named_parameters():
-            if name.endswith("norm.weight"):
+            if name.endswith(("norm.weight", "ln_f.weight", "ln_attn.weight", "ln_mlp.weight")):
                 p.copy_(shift + 0.3 * torch.randn_like(p))
             elif name.endswith("bias"):
                 p.copy_(0.5 * torch.randn_like(p))
-            elif "embed_tokens" in name:
+            elif "embed" in name:
                 p.copy_(torch.randn_like(p))
             else:
                 p.copy_(gain * torch.randn_like(p) / p.shape[-1] ** 0.5)
@@ -494,7 +666,7 @@ def write_config(config, dtype, spec, path):
     for key in spec.get("without", []):
         values.pop(key)
     values = spec.get("rewrite", lambda v: v)(values)
-    if spec["old_spelling"]:
+    if spec.get("old_spelling"):
         rope = values.pop("rope_parameters")
         values["rope_theta"] = rope["rope_theta"]
         if rope["rope_type"] == "default":
@@ -504,8 +676,20 @@ def write_config(config, dtype, spec, path):
     path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
-def by_expert(state, mixtral):
+# As files of Granite have them.
+STACKED = {
+    "experts.gate_up_proj": "input_linear.weight", "experts.down_proj": "output_linear.weight",
+    "sparse_moe.router.weight": "sparse_moe.router.layer.weight",
+}
+
+
+def by_expert(state, model_type):
     """As files have them: a tensor for each linear of each expert."""
+    mixtral = model_type == "mixtral"
+    if model_type == "granitemoe":
+        for ours, theirs in STACKED.items():
+            state = {k.replace(ours, theirs): v for k, v in state.items()}
+        return state
     names = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
     out = {}
     for k, v in state.items():
@@ -522,7 +706,7 @@ def by_expert(state, mixtral):
 
 def write_weights(model, shards, directory):
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
-    state = by_expert(state, model.config.model_type == "mixtral")
+    state = by_expert(state, model.config.model_type)
     if hasattr(model.config, "text_config"):
         # As on the Hub, before transformers 5 exchanged the two words.
         state = {k.replace("model.language_model.", "language_model.model."): v for k, v in state.items()}
@@ -567,7 +751,7 @@ def main(root, names):
         randomize(model, spec.get("gain", 1.5))
         model.to(spec["dtype"])
         write_config(spec["config"], spec["dtype"], spec, directory / "config.json")
-        write_weights(model, spec["shards"], directory)
+        write_weights(model, spec.get("shards", 1), directory)
         loaded = spec["model"].from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
         for module in loaded.modules():
             if hasattr(module, "scalar_embed_scale"):

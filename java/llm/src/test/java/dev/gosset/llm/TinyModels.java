@@ -53,7 +53,22 @@ public final class TinyModels {
             "qwen3-moe",
             "ministral3",
             "olmo2",
-            "olmo3");
+            "olmo3",
+            "olmoe",
+            "granite-moe",
+            "glm",
+            "glm4",
+            "ernie4.5",
+            "hunyuan",
+            "exaone4",
+            "cohere",
+            "cohere2",
+            "stablelm",
+            "stablelm-parallel",
+            "starcoder2",
+            "nemotron",
+            "falcon",
+            "falcon-new");
 
     /** What the processor runs. */
     public static final List<String> ALL =

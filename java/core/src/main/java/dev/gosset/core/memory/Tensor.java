@@ -69,6 +69,16 @@ public record Tensor(String name, Dtype dtype, List<Long> shape, MemorySegment d
         return this;
     }
 
+    /** This tensor; where it has more than two axes, the matrix of its rows along the last. */
+    public Tensor matrix() {
+        if (shape.size() <= 2) {
+            return this;
+        }
+        long columns = shape.getLast();
+        List<Long> flat = List.of(columns == 0 ? 0 : elements() / columns, columns);
+        return new Tensor(name, dtype, flat, data, source);
+    }
+
     /** Rows of a matrix under its name, {@code from .. from + count - 1}; this matrix where they are all. */
     public Tensor rows(int from, int count) {
         if (from == 0 && count == dim(0)) {

@@ -123,6 +123,7 @@ record CudaPlan(
                 }
                 case OrderPlan.ScaledOutputs _ ->
                     throw unknown("scaled outputs of attention and feed-forward", "them as they are");
+                case OrderPlan.Parallel _ -> throw unknown("attention beside the feed-forward", "one after the other");
                 case OrderPlan.NormsAfter _ ->
                     throw unknown("norms behind attention and feed-forward", "norms before them");
                 case OrderPlan.NormsAround _ ->
@@ -140,12 +141,16 @@ record CudaPlan(
                         int headDim,
                         Optional<NormPlan> queryNorm,
                         Optional<NormPlan> keyNorm,
+                        boolean normsTurned,
                         PositionPlan position,
                         int window,
                         float scale,
                         float softCap) -> {
                     if (softCap != 0) {
                         throw unknown("bounded attention scores", "unbounded ones");
+                    }
+                    if (normsTurned) {
+                        throw unknown("norms of turned queries and keys", "norms of those that are not turned yet");
                     }
                     queryNorm.ifPresent(this::norm);
                     keyNorm.ifPresent(this::norm);
@@ -167,6 +172,7 @@ record CudaPlan(
                             headDim,
                             queryNorm,
                             keyNorm,
+                            false,
                             position,
                             window,
                             scale,
@@ -180,8 +186,10 @@ record CudaPlan(
                 case Gated(LinearGroup input, LinearGroup output, int width, Activation activation) ->
                     switch (activation) {
                         case SILU -> new Gated(input, output, width, activation);
-                        case GELU_TANH -> throw unknown("gates through a GELU", "gates through a SiLU");
+                        case GELU_TANH, GELU -> throw unknown("gates through a GELU", "gates through a SiLU");
+                        case SQUARED_RELU -> throw unknown("gates through a squared ReLU", "gates through a SiLU");
                     };
+                case FeedForwardPlan.Plain _ -> throw unknown("an MLP without a gate", "one with a gate");
                 case FeedForwardPlan.Experts _ -> throw unknown("mixtures of experts", "one MLP for all tokens");
             };
         }
@@ -194,13 +202,17 @@ record CudaPlan(
                     }
                     epsilon = own;
                 }
+                case NormPlan.Layer _ -> throw unknown("norms that take the mean away", "norms that do not");
                 case NormPlan.ShiftedRms _ -> throw unknown("norms that multiply by 1 + w", "norms that multiply by w");
             }
         }
 
         private void position(PositionPlan plan, int headDim) {
             switch (plan) {
-                case Rotary(int turned, double theta, RotaryScaling scaling) -> {
+                case Rotary(int turned, double theta, RotaryScaling scaling, boolean interleaved) -> {
+                    if (interleaved) {
+                        throw unknown("pairs that are turned side by side", "pairs half a head apart");
+                    }
                     if (turned != headDim) {
                         throw unknown(
                                 "heads of which " + turned + " of " + headDim + " elements are turned", "whole ones");

@@ -90,6 +90,10 @@ class CudaModelTest extends LoadedModelContract {
                 "olmo2 | norms behind attention and feed-forward; the device runs norms before them",
                 "ministral3 | queries that grow with their positions; the device runs queries that do not",
                 "phi4-mini | heads of which 12 of 16 elements are turned; the device runs whole ones",
+                "ernie4.5 | pairs that are turned side by side; the device runs pairs half a head apart",
+                "hunyuan | norms of turned queries and keys; the device runs norms of those that are not turned yet",
+                "cohere | attention beside the feed-forward; the device runs one after the other",
+                "starcoder2 | norms that take the mean away; the device runs norms that do not",
                 "mixtral | mixtures of experts; the device runs one MLP for all tokens",
                 "gemma2  | scaled embeddings; the device runs embeddings as they are stored",
             })

@@ -4,7 +4,7 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.Workspace;
 
 /** What a block computes of each token alone, ready to run. Implementations are immutable and thread-safe. */
-sealed interface FeedForward permits GatedMlp, ExpertMixture {
+sealed interface FeedForward permits GatedMlp, PlainMlp, ExpertMixture {
     /**
      * Writes every element of y.
      *

@@ -35,6 +35,10 @@ record GatedMlp(Gated plan, Linear input, Linear output) implements FeedForward 
                 switch (plan.activation()) {
                     case SILU -> VectorMath.swiGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
                     case GELU_TANH -> VectorMath.geGlu(x, row, x, row + 4L * n, gated.data(), 4L * t * n, n);
+                    case GELU, SQUARED_RELU -> {
+                        PlainMlp.activate(plan.activation(), x, row + 4L * n, gated.data(), 4L * t * n, n);
+                        VectorMath.multiply(gated.data(), 4L * t * n, x, row, gated.data(), 4L * t * n, n);
+                    }
                 }
             }
         });

@@ -7,17 +7,20 @@ import dev.gosset.llm.plan.AttentionPlan.Grouped;
 import dev.gosset.llm.plan.BlockPlan;
 import dev.gosset.llm.plan.FeedForwardPlan.Experts;
 import dev.gosset.llm.plan.FeedForwardPlan.Gated;
+import dev.gosset.llm.plan.FeedForwardPlan.Plain;
 import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.NormPlan;
 import dev.gosset.llm.plan.OrderPlan.NormsAfter;
 import dev.gosset.llm.plan.OrderPlan.NormsAround;
 import dev.gosset.llm.plan.OrderPlan.NormsBefore;
+import dev.gosset.llm.plan.OrderPlan.Parallel;
 import dev.gosset.llm.plan.OrderPlan.ScaledOutputs;
 import dev.gosset.llm.plan.PositionPlan;
 import dev.gosset.llm.plan.RotaryTable;
 import dev.gosset.llm.plan.TensorPlan;
 import dev.gosset.llm.weights.WeightSource;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -79,6 +82,10 @@ public final class TransformerBlock {
                 aroundAttention = new Around(attention, output, 1);
                 aroundFeedForward = new Around(feedForward, itsOutput, 1);
             }
+            case Parallel(NormPlan attention, NormPlan feedForward) -> {
+                aroundAttention = new Around(attention, null, 1);
+                aroundFeedForward = new Around(feedForward, null, 1);
+            }
             case ScaledOutputs(NormPlan attention, NormPlan feedForward, float factor) -> {
                 aroundAttention = new Around(attention, null, factor);
                 aroundFeedForward = new Around(feedForward, null, factor);
@@ -102,6 +109,7 @@ public final class TransformerBlock {
         this.routers = Map.copyOf(routers);
         feedForward = switch (plan.feedForward()) {
             case Gated gated -> mlp(gated);
+            case Plain plain -> new PlainMlp(plain, this.linears.get(plain.input()), this.linears.get(plain.output()));
             case Experts mixture ->
                 new ExpertMixture(
                         mixture,
@@ -143,16 +151,17 @@ public final class TransformerBlock {
         return new TransformerBlock(plan, norms, linears, routers, rotary);
     }
 
-    /** What a norm multiplies by, 1 x its size. */
+    /** What a norm multiplies by, 1 x its size, and behind it what it adds, where it adds something. */
     static FloatMatrix weight(NormPlan norm, WeightSource source, Preparation preparation) {
-        FloatMatrix weight = preparation.vector(List.of(source.tensor(norm.weight())));
-        switch (norm) {
-            case NormPlan.Rms _ -> {}
-            case NormPlan.ShiftedRms _ -> {
-                for (int j = 0; j < weight.cols(); j++) {
-                    weight.set(0, j, 1 + weight.get(0, j));
-                }
-            }
+        FloatMatrix weight =
+                preparation.vector(norm.tensors().stream().map(source::tensor).toList());
+        float shift = switch (norm) {
+            case NormPlan.Rms _ -> 0;
+            case NormPlan.ShiftedRms _ -> 1;
+            case NormPlan.Layer layer -> layer.shift();
+        };
+        for (int j = 0; shift != 0 && j < norm.size(); j++) {
+            weight.set(0, j, shift + weight.get(0, j));
         }
         return weight;
     }
@@ -177,7 +186,7 @@ public final class TransformerBlock {
         return rotary;
     }
 
-    /** What one of its norms multiplies by, 1 x its size. */
+    /** What one of its norms multiplies by, 1 x its size, and behind it what it adds, where it adds something. */
     public FloatMatrix weight(NormPlan norm) {
         return norms.get(norm);
     }
@@ -277,6 +286,28 @@ public final class TransformerBlock {
         if (tokens == 0) {
             return;
         }
+        try (Workspace.Frame whole = workspace.frame()) {
+            FloatMatrix before = hidden;
+            if (plan.order() instanceof Parallel) {
+                before = whole.matrix(tokens, width);
+                before.data().copyFrom(hidden.data());
+            }
+            run(hidden, before, many, tap, workspace, attending);
+        }
+    }
+
+    /**
+     * @param before what the feed-forward reads: the hidden state, or a copy of what it was before the attention
+     */
+    private void run(
+            FloatMatrix hidden,
+            FloatMatrix before,
+            boolean many,
+            ActivationTap tap,
+            Workspace workspace,
+            Attending attending) {
+        int tokens = hidden.rows();
+        int width = hidden.cols();
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix mixed = frame.matrix(tokens, heads.output().inputs());
             try (Workspace.Frame inner = workspace.frame()) {
@@ -292,7 +323,7 @@ public final class TransformerBlock {
         try (Workspace.Frame frame = workspace.frame()) {
             FloatMatrix y = frame.matrix(tokens, width);
             try (Workspace.Frame inner = workspace.frame()) {
-                FloatMatrix x = normalized(hidden, aroundFeedForward.before(), inner, workspace);
+                FloatMatrix x = normalized(before, aroundFeedForward.before(), inner, workspace);
                 feedForward.forward(x, y, many, tap, workspace);
             }
             addOutput(y, aroundFeedForward, hidden, workspace);
@@ -352,6 +383,14 @@ public final class TransformerBlock {
         switch (plan) {
             case NormPlan.Rms rms -> VectorMath.rmsNorm(x, at, weight.data(), rms.epsilon(), y, to, rms.size());
             case NormPlan.ShiftedRms rms -> VectorMath.rmsNorm(x, at, weight.data(), rms.epsilon(), y, to, rms.size());
+            case NormPlan.Layer layer -> {
+                int n = layer.size();
+                VectorMath.center(x, at, y, to, n);
+                VectorMath.rmsNorm(y, to, weight.data(), layer.epsilon(), y, to, n);
+                if (layer.biased()) {
+                    VectorMath.add(weight.data(), 4L * n, y, to, n);
+                }
+            }
         }
     }
 
@@ -369,8 +408,11 @@ public final class TransformerBlock {
         // Of a head, or of all of a token.
         boolean perHead = queryNorm == null || queryNorm.size() == dim;
         PositionPlan position = heads.position();
+        boolean interleaved =
+                position.turning().map(PositionPlan.Rotary::interleaved).orElse(false);
         MemorySegment data = qkv.data();
         forRows(qkv.rows(), workspace, (from, to) -> {
+            float[] pairs = new float[interleaved ? 2 * half : 0];
             for (int t = from; t < to; t++) {
                 long at = 4L * t * qkv.cols();
                 if (!perHead) {
@@ -381,11 +423,18 @@ public final class TransformerBlock {
                 float factor = position.queryFactor(positions[t]);
                 for (int h = 0; h < queries + heads.keyValueHeads(); h++, at += 4L * dim) {
                     NormPlan norm = h < queries ? queryNorm : keyNorm;
-                    if (norm != null && perHead) {
-                        normalize(norm, data, at, h < queries ? queryWeight : keyWeight, data, at);
+                    FloatMatrix weight = h < queries ? queryWeight : keyWeight;
+                    if (norm != null && perHead && !heads.normsTurned()) {
+                        normalize(norm, data, at, weight, data, at);
+                    }
+                    if (interleaved) {
+                        separate(data, at, pairs);
                     }
                     if (rotary != null) {
                         VectorMath.rotate(data, at, half, angles[t].cos(), angles[t].sin(), angles[t].at(positions[t]));
+                    }
+                    if (norm != null && heads.normsTurned()) {
+                        normalize(norm, data, at, weight, data, at);
                     }
                     if (h < queries && factor != 1) {
                         VectorMath.scale(factor, data, at, data, at, dim);
@@ -396,6 +445,19 @@ public final class TransformerBlock {
                 }
             }
         });
+    }
+
+    /**
+     * Brings the elements of pairs that stand side by side half of all of them apart. Queries and keys stay so: their products
+     * are the same in any order.
+     */
+    private static void separate(MemorySegment head, long at, float[] pairs) {
+        MemorySegment.copy(head, ValueLayout.JAVA_FLOAT_UNALIGNED, at, pairs, 0, pairs.length);
+        int half = pairs.length / 2;
+        for (int i = 0; i < half; i++) {
+            head.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + 4L * i, pairs[2 * i]);
+            head.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + 4L * (half + i), pairs[2 * i + 1]);
+        }
     }
 
     @FunctionalInterface

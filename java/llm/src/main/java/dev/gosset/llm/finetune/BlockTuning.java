@@ -62,7 +62,7 @@ public final class BlockTuning implements AutoCloseable {
                 int row = 0;
                 for (LinearGroup.Part part : group.parts()) {
                     model.weights()
-                            .tensor(part.weight())
+                            .weight(group, part)
                             .toFloats(all.rows(row, row + part.rows()).data());
                     row += part.rows();
                 }

@@ -79,6 +79,7 @@ final class TunableBlock {
         return switch (plan.order()) {
             case NormsBefore before -> before;
             case OrderPlan.ScaledOutputs _ -> throw unknown("scaled outputs of attention and feed-forward");
+            case OrderPlan.Parallel _ -> throw unknown("attention beside the feed-forward");
             case OrderPlan.NormsAfter _ -> throw unknown("norms behind the attention");
             case OrderPlan.NormsAround _ -> throw unknown("norms behind the attention");
         };
@@ -94,6 +95,9 @@ final class TunableBlock {
                         throw unknown("norms of all heads together");
                     case PositionPlan.Rotary rotary
                     when rotary.dim() != grouped.headDim() -> throw unknown("heads that are turned in part");
+                    case PositionPlan.Rotary rotary
+                    when rotary.interleaved() -> throw unknown("pairs that are turned side by side");
+                    case PositionPlan.Rotary _ when grouped.normsTurned() -> throw unknown("norms of what was turned");
                     case PositionPlan.Rotary _ when grouped.softCap() != 0 -> throw unknown("bounded attention scores");
                     case PositionPlan.Rotary _ -> grouped;
                     case PositionPlan.None _ -> throw unknown("layers without a rotary embedding");
@@ -136,8 +140,10 @@ final class TunableBlock {
             case Gated gated ->
                 switch (gated.activation()) {
                     case SILU -> gated;
-                    case GELU_TANH -> throw unknown("gates through a GELU");
+                    case GELU_TANH, GELU -> throw unknown("gates through a GELU");
+                    case SQUARED_RELU -> throw unknown("gates through a squared ReLU");
                 };
+            case FeedForwardPlan.Plain _ -> throw unknown("MLPs without a gate");
             case FeedForwardPlan.Experts _ -> throw unknown("mixtures of experts");
         };
     }
@@ -150,6 +156,7 @@ final class TunableBlock {
         return switch (plan) {
             case NormPlan.Rms rms -> rms.epsilon();
             case NormPlan.ShiftedRms _ -> throw unknown("norms that multiply by 1 + w");
+            case NormPlan.Layer _ -> throw unknown("norms that take the mean away");
         };
     }
 

@@ -25,6 +25,7 @@ import java.util.OptionalDouble;
  * @param parameters the number of parameters
  * @param linearWeights of these, how many lie in the blocks' linears
  * @param linearBitsPerWeight mean bits of those, scales and sign vectors included
+ * @param linearBytes their size
  * @param bytes of all entries together
  */
 public record ModelSummary(
@@ -34,6 +35,7 @@ public record ModelSummary(
         long parameters,
         long linearWeights,
         double linearBitsPerWeight,
+        long linearBytes,
         long bytes) {
     /**
      * A tensor, or a quantized linear with all that belongs to it.
@@ -77,7 +79,7 @@ public record ModelSummary(
                 weights.bias(group).forEach(piece -> entries.add(entry(piece)));
             }
         }
-        entries.add(entry(weights.tensor(plan.finalNorm().weight())));
+        plan.finalNorm().tensors().forEach(tensor -> entries.add(entry(weights.tensor(tensor))));
         plan.head().ifPresent(head -> entries.add(entry(weights.tensor(head))));
         return new ModelSummary(
                 model.directory().kind(),
@@ -86,6 +88,7 @@ public record ModelSummary(
                 entries.stream().mapToLong(e -> elements(e.shape())).sum(),
                 linearWeights,
                 8.0 * linearBytes / linearWeights,
+                linearBytes,
                 entries.stream().mapToLong(Entry::bytes).sum());
     }
 

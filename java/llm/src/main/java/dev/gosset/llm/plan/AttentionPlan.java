@@ -31,6 +31,7 @@ public sealed interface AttentionPlan {
      * @param headDim dimension of one head
      * @param queryNorm of each query head, before its position, or of all of them together where that is its size
      * @param keyNorm of each key head, before its position, or of all of them together where that is its size
+     * @param normsTurned whether those norms are of what was turned by its position instead
      * @param position how it knows where tokens stand
      * @param window how many positions a token attends to, itself included; 0 for all
      * @param scale of the scores
@@ -44,6 +45,7 @@ public sealed interface AttentionPlan {
             int headDim,
             Optional<NormPlan> queryNorm,
             Optional<NormPlan> keyNorm,
+            boolean normsTurned,
             PositionPlan position,
             int window,
             float scale,

@@ -20,7 +20,7 @@ public record BlockPlan(int layer, OrderPlan order, AttentionPlan attention, Fee
     /** Its tensors besides the linears. */
     public List<TensorPlan> tensors() {
         List<TensorPlan> tensors = new ArrayList<>();
-        norms().forEach(norm -> tensors.add(norm.weight()));
+        norms().forEach(norm -> tensors.addAll(norm.tensors()));
         tensors.addAll(feedForward.tensors());
         return tensors;
     }

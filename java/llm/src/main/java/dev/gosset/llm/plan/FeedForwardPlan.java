@@ -14,12 +14,16 @@ public sealed interface FeedForwardPlan {
         return List.of();
     }
 
-    /** What the gate goes through. */
+    /** What the gate goes through, or what a plain MLP has between its linears. */
     enum Activation {
         /** {@code x / (1 + exp(-x))}. */
         SILU,
         /** {@code x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2}. */
-        GELU_TANH
+        GELU_TANH,
+        /** {@code x (1 + erf(x / sqrt(2))) / 2}. */
+        GELU,
+        /** {@code max(x, 0)^2}. */
+        SQUARED_RELU
     }
 
     /**
@@ -30,6 +34,20 @@ public sealed interface FeedForwardPlan {
      * @param width number of elements of the product
      */
     record Gated(LinearGroup input, LinearGroup output, int width, Activation activation) implements FeedForwardPlan {
+        @Override
+        public List<LinearGroup> groups() {
+            return List.of(input, output);
+        }
+    }
+
+    /**
+     * {@code output(activation(input))}.
+     *
+     * @param input of the normalized hidden state
+     * @param output of what the activation gives
+     * @param width number of elements of that
+     */
+    record Plain(LinearGroup input, LinearGroup output, int width, Activation activation) implements FeedForwardPlan {
         @Override
         public List<LinearGroup> groups() {
             return List.of(input, output);

@@ -54,10 +54,16 @@ public record LinearGroup(String name, String hessian, int inputs, List<Part> pa
             return name.substring(name.lastIndexOf('.') + 1);
         }
 
-        /** Its bias in the original model. */
+        /** Its bias in the original model, beside a weight that is its own or by the part's name. */
         public TensorPlan bias() {
-            return new TensorPlan(name + ".bias", "bias", List.of((long) rows));
+            String own = rows == allRows ? weight.replaceAll("weight$", "bias") : name + ".bias";
+            return new TensorPlan(own, "bias", List.of((long) rows));
         }
+    }
+
+    /** The same group of other parts. */
+    LinearGroup of(List<Part> others) {
+        return new LinearGroup(name, hessian, inputs, others, biased, reach);
     }
 
     /** Number of outputs m of the whole stack. */

@@ -38,6 +38,7 @@ import java.util.stream.IntStream;
  * @param qkvBias whether q, k and v add a bias
  * @param outputBias whether o adds a bias
  * @param mlpBias whether up, gate and down add a bias
+ * @param parallelNorms by how many norms attention and feed-forward read the same hidden state; 0 where one follows the other
  * @param activation what gates go through
  * @param scales what is multiplied or bounded
  * @param experts of the layers that are mixtures; empty where none is
@@ -61,6 +62,7 @@ public record ModelConfig(
         boolean qkvBias,
         boolean outputBias,
         boolean mlpBias,
+        int parallelNorms,
         FeedForwardPlan.Activation activation,
         Scales scales,
         Optional<Experts> experts,
@@ -71,8 +73,6 @@ public record ModelConfig(
     private static final int LONGEST = 1 << 28;
     private static final int MOST_LAYERS = 1000;
     private static final int MOST_EXPERTS = 1024;
-    private static final String EMBEDDING = "model.embed_tokens.weight";
-    private static final String LAYER = "model.layers.";
     private static final String FULL = "full_attention";
     static final String SLIDING = "sliding_attention";
 
@@ -132,9 +132,6 @@ public record ModelConfig(
     /** The first layer with a window where config.json does not say. */
     private static final int DEFAULT_FIRST_WINDOW = 28;
 
-    /** Every so many layers one without a window, where config.json does not say. */
-    private static final int DEFAULT_PATTERN = 6;
-
     /**
      * Reads config.json and, where it is there, generation_config.json. What they leave out is read from the shapes of the
      * stored tensors, or is what the family's class in transformers has.
@@ -157,15 +154,16 @@ public record ModelConfig(
         if (json.flag("use_bidirectional_attention", false)) {
             throw json.bad("use_bidirectional_attention", "false, as text is generated from left to right");
         }
-        int queries = size(stored, LAYER + "0.self_attn.o_proj.weight", 1);
-        int keys = size(stored, LAYER + "0.self_attn.k_proj.weight", 0);
-        int hidden = integer(json, "hidden_size", WIDEST, size(stored, EMBEDDING, 1));
-        int layers = integer(json, "num_hidden_layers", MOST_LAYERS, layers(stored));
+        refuse(family, json);
+        int queries = size(stored, family.inLayer(0, "self_attn.o_proj"), 1);
+        int keys = size(stored, family.inLayer(0, "self_attn.k_proj"), 0);
+        int hidden = integer(json, "hidden_size", WIDEST, size(stored, family.embedding(), 1));
+        int layers = integer(json, "num_hidden_layers", MOST_LAYERS, layers(family, stored));
         int headDim = json.integer(
                 "head_dim",
                 2,
                 4096,
-                family.has(Trait.QUERY_KEY_NORM) ? size(stored, LAYER + "0.self_attn.q_norm.weight", 0) : 0);
+                family.has(Trait.QUERY_KEY_NORM) ? size(stored, family.inLayer(0, "self_attn.q_norm"), 0) : 0);
         int heads = integer(
                 json,
                 "num_attention_heads",
@@ -191,29 +189,32 @@ public record ModelConfig(
         if ((long) heads * headDim > WIDEST) {
             throw json.bad("num_attention_heads", "at most " + WIDEST / headDim + " with a head_dim of " + headDim);
         }
+        String shared = family.spelled("num_key_value_heads");
         int keyValueHeads = exact(keys, headDim);
         if (keyValueHeads == 0 || heads % keyValueHeads != 0) {
-            int usual =
-                    json.mentions("num_key_value_heads") ? 0 : family.defaults().keyValueHeads();
+            int usual = json.mentions(shared) ? 0 : family.defaults().keyValueHeads();
             keyValueHeads = usual == 0 ? heads : usual;
         }
-        keyValueHeads = json.integer("num_key_value_heads", 1, WIDEST, keyValueHeads);
+        keyValueHeads = family.has(Trait.FALCON)
+                        && !json.flag("new_decoder_architecture", false)
+                        && json.flag("multi_query", true)
+                ? 1
+                : json.integer(shared, 1, WIDEST, keyValueHeads);
         if (heads % keyValueHeads != 0) {
-            throw new FormatException(json.where() + ": num_key_value_heads: found "
-                    + (json.has("num_key_value_heads") ? "" : "nothing and took the usual ") + keyValueHeads
+            throw new FormatException(json.where() + ": " + shared + ": found "
+                    + (json.has(shared) ? "" : "nothing and took the usual ") + keyValueHeads
                     + ", expected a divisor of num_attention_heads " + heads);
         }
-        int vocabulary = integer(json, "vocab_size", LARGEST_VOCABULARY, size(stored, EMBEDDING, 0));
+        int vocabulary = integer(json, "vocab_size", LARGEST_VOCABULARY, size(stored, family.embedding(), 0));
         int positions = json.integer(
                 "max_position_embeddings", 1, LONGEST, family.defaults().positions());
         JsonFile ids = generation.has("eos_token_id") ? generation : json;
-        boolean bias = json.flag("attention_bias", false);
         int window = window(family, json);
         List<String> types = layerTypes(family, json, window, layers);
         int turnedDim = RotaryParameters.turned(json, headDim, family);
         Map<String, RotaryParameters> rotary =
                 RotaryParameters.parse(json, turnedDim, positions, new LinkedHashSet<>(types), family);
-        List<Boolean> turned = turned(family, json, layers);
+        List<Boolean> turned = turned(family, json, types, window);
         List<PositionPlan> turns = new ArrayList<>();
         for (int i = 0; i < layers; i++) {
             RotaryParameters own = rotary.get(types.get(i));
@@ -224,30 +225,22 @@ public record ModelConfig(
         return new ModelConfig(
                 family,
                 hidden,
-                intermediate(json, stored, experts, layers),
+                intermediate(family, json, stored, experts, hidden, layers),
                 layers,
                 heads,
                 keyValueHeads,
                 headDim,
                 vocabulary,
                 positions,
-                (float) json.number("rms_norm_eps", 0, 1, family.defaults().epsilon()),
+                (float) json.number(
+                        family.spelled("rms_norm_eps"), 0, 1, family.defaults().epsilon()),
                 turns,
                 types.stream().map(type -> type.equals(FULL) ? 0 : window).toList(),
-                tied(json, stored, family.defaults().tied()),
-                switch (family.attentionBias()) {
-                    case NONE -> false;
-                    case QKV -> true;
-                    case QKV_CONFIGURED -> json.flag("qkv_bias", true);
-                    case CONFIGURED -> bias;
-                    case APART -> json.flag("attention_bias", true);
-                },
-                switch (family.attentionBias()) {
-                    case NONE, QKV, QKV_CONFIGURED -> false;
-                    case CONFIGURED -> bias;
-                    case APART -> json.flag("attention_out_bias", false);
-                },
-                family.has(Trait.CONFIGURED_MLP_BIAS) && json.flag("mlp_bias", false),
+                tied(family, json, stored),
+                family.bias().qkv.in(json),
+                family.bias().output.in(json),
+                family.bias().mlp.in(json),
+                parallelNorms(family, json),
                 activation(family, json),
                 scales(family, json, stored, hidden, headDim),
                 experts,
@@ -268,10 +261,10 @@ public record ModelConfig(
                 .orElse(0);
     }
 
-    private static int layers(Function<String, Optional<Tensor>> stored) {
+    private static int layers(ModelFamily family, Function<String, Optional<Tensor>> stored) {
         int layers = 0;
         while (layers < MOST_LAYERS
-                && stored.apply(LAYER + layers + ".post_attention_layernorm.weight")
+                && stored.apply(family.inLayer(layers, "post_attention_layernorm"))
                         .isPresent()) {
             layers++;
         }
@@ -284,10 +277,10 @@ public record ModelConfig(
     }
 
     /** A head that is stored counts, whatever config.json says of it; one that is not must be the embedding. */
-    private static boolean tied(JsonFile json, Function<String, Optional<Tensor>> stored, boolean usual) {
-        boolean said = json.flag("tie_word_embeddings", usual);
+    private static boolean tied(ModelFamily family, JsonFile json, Function<String, Optional<Tensor>> stored) {
+        boolean said = json.flag("tie_word_embeddings", family.defaults().tied());
         boolean stands = stored.apply("lm_head.weight").isPresent();
-        if (!said && !stands && stored.apply(EMBEDDING).isPresent()) {
+        if (!said && !stands && stored.apply(family.embedding()).isPresent()) {
             throw new FormatException(json.where() + ": tie_word_embeddings: found "
                     + (json.has("tie_word_embeddings") ? "false" : "nothing")
                     + " beside weights without lm_head.weight, a model without a head that can neither generate nor be"
@@ -297,7 +290,13 @@ public record ModelConfig(
     }
 
     /** Where config.json names no layers, every fourth is not turned, or as often as it says. */
-    private static List<Boolean> turned(ModelFamily family, JsonFile json, int layers) {
+    private static List<Boolean> turned(ModelFamily family, JsonFile json, List<String> types, int window) {
+        int layers = types.size();
+        if (family.has(Trait.LOCAL_TURNED) && (window > 0 || !family.has(Trait.TURNED_WITHOUT_WINDOW))) {
+            return types.stream()
+                    .map(type -> window > 0 && type.equals(SLIDING))
+                    .toList();
+        }
         if (!family.has(Trait.UNTURNED_LAYERS)) {
             return Collections.nCopies(layers, true);
         }
@@ -325,26 +324,60 @@ public record ModelConfig(
     }
 
     private static FeedForwardPlan.Activation activation(ModelFamily family, JsonFile json) {
-        String usual = family.defaults().activation();
-        String key = usual.equals("silu") ? "hidden_act" : "hidden_activation";
-        return switch (json.text(key, usual)) {
+        String key = family.spelled("hidden_act");
+        return switch (json.text(key, family.defaults().activation())) {
             case "silu", "swish" -> FeedForwardPlan.Activation.SILU;
             case "gelu_pytorch_tanh", "gelu_new" -> FeedForwardPlan.Activation.GELU_TANH;
-            default -> throw json.bad(key, "\"silu\" or \"gelu_pytorch_tanh\"");
+            case "gelu" -> FeedForwardPlan.Activation.GELU;
+            case "relu2" -> FeedForwardPlan.Activation.SQUARED_RELU;
+            default -> throw json.bad(key, "\"silu\", \"gelu_pytorch_tanh\", \"gelu\" or \"relu2\"");
         };
+    }
+
+    /** What a family may have and Gosset does not know. */
+    private static void refuse(ModelFamily family, JsonFile json) {
+        List<String> flags = family.has(Trait.FALCON)
+                ? List.of("alibi", "bias")
+                : family.has(Trait.LAYER_NORM) ? List.of("use_qk_norm", "qk_layernorm") : List.of();
+        for (String flag : flags) {
+            if (json.flag(flag, false)) {
+                throw json.bad(flag, "false, as nothing else is known");
+            }
+        }
+        if (family.has(Trait.EXPERTS_OF_USUAL_WIDTH) && json.has("clip_qkv")) {
+            throw json.bad("clip_qkv", "null");
+        }
+    }
+
+    private static int parallelNorms(ModelFamily family, JsonFile json) {
+        if (family.has(Trait.CONFIGURED_PARALLEL)) {
+            return json.flag("use_parallel_residual", false) ? 1 : 0;
+        }
+        if (family.has(Trait.FALCON)) {
+            return json.flag("new_decoder_architecture", false)
+                    ? json.integer("num_ln_in_parallel_attn", 1, 2, 2)
+                    : json.flag("parallel_attn", true) ? 1 : 0;
+        }
+        return family.has(Trait.PARALLEL) ? 1 : 0;
     }
 
     /** The width of layers that are no mixtures; where all are, that of their experts. */
     private static int intermediate(
-            JsonFile json, Function<String, Optional<Tensor>> stored, Optional<Experts> experts, int layers) {
+            ModelFamily family,
+            JsonFile json,
+            Function<String, Optional<Tensor>> stored,
+            Optional<Experts> experts,
+            int hidden,
+            int layers) {
         if (experts.isPresent() && !experts.get().layers().contains(false)) {
             return experts.get().width();
         }
         int found = 0;
         for (int i = 0; i < layers && found == 0; i++) {
-            found = size(stored, LAYER + i + ".mlp.down_proj.weight", 1);
+            found = size(stored, family.inLayer(i, "mlp.down_proj"), 1);
         }
-        return integer(json, "intermediate_size", WIDEST, found);
+        found = found == 0 && family.has(Trait.FALCON) ? 4 * hidden : found;
+        return integer(json, family.spelled("intermediate_size"), WIDEST, found);
     }
 
     private static Optional<Experts> experts(
@@ -375,25 +408,32 @@ public record ModelConfig(
         if (!mixtures.contains(true)) {
             return Optional.empty();
         }
-        String first = LAYER + mixtures.indexOf(true) + (mixtral ? ".block_sparse_moe." : ".mlp.");
+        int first = mixtures.indexOf(true);
+        String mlp = mixtral ? "block_sparse_moe." : "mlp.";
         // Newer files call it as Mixtral does.
         String key = mixtral || json.has("num_local_experts") && !json.has("num_experts")
                 ? "num_local_experts"
                 : "num_experts";
-        int count = integer(json, key, MOST_EXPERTS, size(stored, first + "gate.weight", 0));
-        String down = first + "experts.0." + (mixtral ? "w2" : "down_proj") + ".weight";
-        String shared = first + "shared_expert.down_proj.weight";
+        int count = integer(json, key, MOST_EXPERTS, size(stored, family.inLayer(first, mlp + "gate"), 0));
+        String down = family.inLayer(first, mlp + "experts.0." + (mixtral ? "w2" : "down_proj"));
+        String shared = family.inLayer(first, "mlp.shared_expert.down_proj");
         return Optional.of(new Experts(
                 count,
                 mixtral
                         ? json.integer("num_experts_per_tok", 1, count, Math.min(2, count))
                         : json.integer("num_experts_per_tok", 1, count),
-                integer(json, mixtral ? "intermediate_size" : "moe_intermediate_size", WIDEST, size(stored, down, 1)),
+                integer(json, expertWidth(family), WIDEST, size(stored, down, 1)),
                 mixtral || json.flag("norm_topk_prob", false),
                 family.has(Trait.SHARED_EXPERT)
                         ? integer(json, "shared_expert_intermediate_size", WIDEST, size(stored, shared, 1))
                         : 0,
                 mixtures));
+    }
+
+    private static String expertWidth(ModelFamily family) {
+        return family.has(Trait.MIXTRAL_EXPERTS) || family.has(Trait.EXPERTS_OF_USUAL_WIDTH)
+                ? "intermediate_size"
+                : "moe_intermediate_size";
     }
 
     private static Scales scales(
@@ -408,11 +448,15 @@ public record ModelConfig(
                     0,
                     logits == 1 ? usual.logits() : new LogitPlan.Scaled((float) (1 / logits)));
         }
+        if (family.has(Trait.LOGIT_SCALE)) {
+            double factor = json.number("logit_scale", 0, LONGEST, 0.0625);
+            return new Scales(1, 1, usual.scores(), 0, new LogitPlan.Scaled((float) factor));
+        }
         boolean capped = family.has(Trait.SCORE_CAP);
         float scoreCap = cap(json, "attn_logit_softcapping", capped, capped ? 50 : 0);
         float logitCap = cap(json, "final_logit_softcapping", family.has(Trait.LOGIT_CAP), capped ? 30 : 0);
         return new Scales(
-                family.has(Trait.SCALED_EMBEDDING) ? rounded(Math.sqrt(hidden), dtype(json, stored)) : 1,
+                family.has(Trait.SCALED_EMBEDDING) ? rounded(Math.sqrt(hidden), dtype(family, json, stored)) : 1,
                 1,
                 family.has(Trait.QUERY_SCALE)
                         ? (float) Math.pow(json.number("query_pre_attn_scalar", 0, LONGEST, 256), -0.5)
@@ -430,14 +474,14 @@ public record ModelConfig(
     }
 
     /** What the model computes in by itself: what config.json says, or the type of its embedding. */
-    private static String dtype(JsonFile json, Function<String, Optional<Tensor>> stored) {
+    private static String dtype(ModelFamily family, JsonFile json, Function<String, Optional<Tensor>> stored) {
         String key = json.has("dtype") ? "dtype" : "torch_dtype";
         if (json.has(key) && !DTYPES.contains(json.text(key))) {
             throw json.bad(key, "one of " + DTYPES);
         }
         return json.text(
                 key,
-                stored.apply(EMBEDDING)
+                stored.apply(family.embedding())
                         .map(t -> switch (t.dtype()) {
                             case BF16 -> "bfloat16";
                             case F16 -> "float16";
@@ -465,7 +509,7 @@ public record ModelConfig(
         int window = json.mentions("sliding_window") ? given : family.defaults().window();
         boolean used = switch (family.window()) {
             case NEVER -> false;
-            case ALL_LAYERS, EVERY_OTHER, ALL_BUT_FOURTH, PATTERN -> true;
+            case ALL_LAYERS, EVERY_OTHER, ALL_BUT_FOURTH, PATTERN, PATTERN_OF_FOUR -> true;
             case SOME_LAYERS, NAMED_LAYERS, ALL_WHERE_USED -> json.flag("use_sliding_window", false);
         };
         return used && window >= 1 && window <= LONGEST ? window : 0;
@@ -490,7 +534,8 @@ public record ModelConfig(
             return types;
         }
         int first = json.integer("max_window_layers", Integer.MIN_VALUE, Integer.MAX_VALUE, DEFAULT_FIRST_WINDOW);
-        int pattern = json.integer("sliding_window_pattern", 1, MOST_LAYERS, DEFAULT_PATTERN);
+        int pattern = json.integer(
+                "sliding_window_pattern", 1, MOST_LAYERS, family.window() == ModelFamily.Window.PATTERN ? 6 : 4);
         return IntStream.range(0, layers)
                 .mapToObj(i -> switch (family.window()) {
                     case NEVER, NAMED_LAYERS -> FULL;
@@ -498,7 +543,7 @@ public record ModelConfig(
                     case SOME_LAYERS -> i < first ? FULL : SLIDING;
                     case EVERY_OTHER -> i % 2 == 1 ? FULL : SLIDING;
                     case ALL_BUT_FOURTH -> i % 4 == 3 ? FULL : SLIDING;
-                    case PATTERN -> (i + 1) % pattern == 0 ? FULL : SLIDING;
+                    case PATTERN, PATTERN_OF_FOUR -> (i + 1) % pattern == 0 ? FULL : SLIDING;
                 })
                 .toList();
     }
@@ -532,19 +577,17 @@ public record ModelConfig(
     public Map<String, Object> sizes() {
         Map<String, Object> sizes = new LinkedHashMap<>();
         sizes.put("hidden_size", hiddenSize);
-        sizes.put("intermediate_size", intermediateSize);
+        sizes.put(family.spelled("intermediate_size"), intermediateSize);
         sizes.put("num_hidden_layers", layers);
         sizes.put("num_attention_heads", heads);
-        sizes.put("num_key_value_heads", keyValueHeads);
+        sizes.put(family.spelled("num_key_value_heads"), keyValueHeads);
         sizes.put("head_dim", headDim);
         sizes.put("vocab_size", vocabularySize);
         sizes.put("tie_word_embeddings", tiedEmbeddings);
         experts.ifPresent(e -> {
             boolean mixtral = family.has(Trait.MIXTRAL_EXPERTS);
             sizes.put(mixtral ? "num_local_experts" : "num_experts", e.count());
-            if (!mixtral) {
-                sizes.put("moe_intermediate_size", e.width());
-            }
+            sizes.put(expertWidth(family), e.width());
             if (e.sharedWidth() > 0) {
                 sizes.put("shared_expert_intermediate_size", e.sharedWidth());
             }

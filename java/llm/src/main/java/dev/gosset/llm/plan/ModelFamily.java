@@ -1,9 +1,13 @@
 package dev.gosset.llm.plan;
 
+import static java.util.Map.entry;
+
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.memory.Quoted;
+import dev.gosset.llm.io.JsonFile;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -15,27 +19,45 @@ import java.util.stream.Collectors;
  * @param name the family's name in messages
  * @param architecture the class that {@code architectures} in config.json names
  * @param modelType {@code model_type} in config.json, consulted where {@code architectures} is absent
- * @param attentionBias which attention linears have a bias
+ * @param bias which linears have a bias
  * @param window what a sliding window in config.json applies to
  * @param traits what else it has
  * @param defaults what holds where config.json leaves a key out
+ * @param spellings what the family calls keys of config.json, and in the names of tensors a layer, a part of one, the embedding
+ *     and the last norm, by what they are usually called
  */
 public record ModelFamily(
         String name,
         String architecture,
         String modelType,
-        AttentionBias attentionBias,
+        Bias bias,
         Window window,
         Set<Trait> traits,
-        Defaults defaults) {
+        Defaults defaults,
+        Map<String, String> spellings) {
     public ModelFamily {
         traits = Set.copyOf(traits);
+        spellings = Map.copyOf(spellings);
+    }
+
+    private ModelFamily(
+            String name,
+            String architecture,
+            String modelType,
+            Bias bias,
+            Window window,
+            Set<Trait> traits,
+            Defaults defaults) {
+        this(name, architecture, modelType, bias, window, traits, defaults, Map.of());
+    }
+
+    /** What the family calls a key or a part of a name. */
+    public String spelled(String usual) {
+        return spellings.getOrDefault(usual, usual);
     }
 
     /** What some families have and others do not. */
     public enum Trait {
-        /** {@code mlp_bias} in config.json is honoured; otherwise there is none. */
-        CONFIGURED_MLP_BIAS,
         /** Queries and keys are normalized per head before they are turned. */
         QUERY_KEY_NORM,
         /** All queries of a token are normalized together before they are turned, and all its keys. */
@@ -51,8 +73,27 @@ public record ModelFamily(
          * their positions.
          */
         UNTURNED_LAYERS,
-        /** Norms multiply by 1 + w, and those of attention and feed-forward stand before and after them. */
-        SHIFTED_NORMS_AROUND,
+        /** Queries and keys are normalized after they are turned. */
+        NORMS_TURNED,
+        /** Norms of attention and feed-forward stand before and after them. */
+        NORMS_AROUND,
+        /** Norms multiply by 1 + w. */
+        SHIFTED_NORMS,
+        /** Norms take the mean away. */
+        LAYER_NORM,
+        /** Those add a bias. */
+        NORM_BIAS,
+        /** Attention and feed-forward read the same hidden state, by one norm. */
+        PARALLEL,
+        /** The same where {@code use_parallel_residual} is true. */
+        CONFIGURED_PARALLEL,
+        /**
+         * {@code multi_query}, {@code new_decoder_architecture}, {@code parallel_attn} and {@code num_ln_in_parallel_attn} are
+         * honoured, and q, k and v of each key-value head are rows of one tensor.
+         */
+        FALCON,
+        /** The MLP has no gate. */
+        PLAIN_MLP,
         /** Embeddings are multiplied by the square root of the hidden size, which is rounded to the type of the model. */
         SCALED_EMBEDDING,
         /** Scores are scaled by {@code query_pre_attn_scalar} to the power of -1/2, not by the head dimension. */
@@ -63,18 +104,34 @@ public record ModelFamily(
         LOGIT_CAP,
         /** {@code embedding_multiplier}, {@code attention_multiplier}, {@code residual_multiplier} and {@code logits_scaling} are honoured. */
         MULTIPLIERS,
-        /** q, k and v are rows of one tensor, {@code qkv_proj}, and gate and up of another, {@code gate_up_proj}. */
-        FUSED,
+        /** {@code logit_scale} multiplies logits, 1/16 where it is missing. */
+        LOGIT_SCALE,
+        /** q, k and v are rows of one tensor, {@code qkv_proj}. */
+        FUSED_QKV,
+        /** gate and up are rows of one tensor, {@code gate_up_proj}. */
+        FUSED_GATE_UP,
         /** {@code partial_rotary_factor} is honoured: that part of a head is turned. Otherwise only 1 is known. */
         PARTIAL_ROTARY,
+        /** The elements of a pair that is turned stand side by side. */
+        INTERLEAVED,
+        /** {@code alpha} beside the {@code rope_type} dynamic makes the base greater, whatever the length. */
+        STRETCHED_BASE,
+        /** Only layers with a window are turned. */
+        LOCAL_TURNED,
+        /** But all are in a model without one. */
+        TURNED_WITHOUT_WINDOW,
         /** {@code yarn} is an old name of {@code longrope}; the trained context is 4096 where nothing says so. */
         PHI_ROTARY,
         /** Layers are mixtures of experts as {@code num_experts}, {@code decoder_sparse_step} and {@code mlp_only_layers} say. */
         EXPERTS,
         /** Each of those has an expert for all tokens, as wide as {@code shared_expert_intermediate_size}. */
         SHARED_EXPERT,
+        /** They are as wide as {@code intermediate_size}. */
+        EXPERTS_OF_USUAL_WIDTH,
         /** All layers are mixtures of {@code num_local_experts}, whose linears are called w1, w2 and w3. */
         MIXTRAL_EXPERTS,
+        /** The linears of those are stacked in two tensors, {@code input_linear} and {@code output_linear}. */
+        STACKED_EXPERTS,
         /** Layers with a window are turned by a base of their own, {@code rope_local_base_freq}, and by no scaling. */
         LOCAL_BASE
     }
@@ -91,6 +148,7 @@ public record ModelFamily(
      * @param tied {@code tie_word_embeddings}
      * @param activation {@code hidden_act}
      * @param epsilon {@code rms_norm_eps}
+     * @param turned {@code partial_rotary_factor}
      */
     public record Defaults(
             int keyValueHeads,
@@ -100,23 +158,63 @@ public record ModelFamily(
             double theta,
             boolean tied,
             String activation,
-            double epsilon) {
+            double epsilon,
+            double turned) {
         Defaults(int keyValueHeads, int headDim, int positions, int window) {
             this(keyValueHeads, headDim, positions, window, 10_000, false, "silu", 1e-6);
         }
+
+        Defaults(
+                int keyValueHeads,
+                int headDim,
+                int positions,
+                int window,
+                double theta,
+                boolean tied,
+                String activation,
+                double epsilon) {
+            this(keyValueHeads, headDim, positions, window, theta, tied, activation, epsilon, 1);
+        }
     }
 
-    /** Which of the attention linears add a bias. */
-    public enum AttentionBias {
-        NONE,
-        /** q, k and v always; o never. */
-        QKV,
-        /** q, k and v unless {@code qkv_bias} is false; o never. */
-        QKV_CONFIGURED,
+    /** Which linears add a bias: where a key of config.json is true, always or never. */
+    public enum Bias {
+        NONE(null, false, null, false, null, false),
+        /** q, k and v always. */
+        QKV(null, true, null, false, null, false),
+        /** q, k and v unless {@code qkv_bias} is false. */
+        QKV_CONFIGURED("qkv_bias", true, null, false, null, false),
+        /** q, k and v where {@code use_qkv_bias} is true. */
+        QKV_USED("use_qkv_bias", false, null, false, null, false),
+        /** q, k and v unless {@code attention_bias} is false. */
+        QKV_UNLESS("attention_bias", true, null, false, null, false),
         /** q, k, v and o where {@code attention_bias} is true. */
-        CONFIGURED,
-        /** q, k and v unless {@code attention_bias} is false, o where {@code attention_out_bias} is true. */
-        APART
+        CONFIGURED("attention_bias", false, "attention_bias", false, null, false),
+        /** The same, and up, gate and down where {@code mlp_bias} is true. */
+        CONFIGURED_MLP("attention_bias", false, "attention_bias", false, "mlp_bias", false),
+        /** q, k and v unless {@code attention_bias} is false, o where {@code attention_out_bias} is true; {@code mlp_bias}. */
+        APART("attention_bias", true, "attention_out_bias", false, "mlp_bias", false),
+        /** All where {@code use_bias} is true. */
+        ALL_USED("use_bias", false, "use_bias", false, "use_bias", false),
+        /** All unless {@code use_bias} is false. */
+        ALL_UNLESS("use_bias", true, "use_bias", true, "use_bias", true);
+
+        /** Whether some linears have a bias: as the key says, or as {@code absent} does where there is none. */
+        record Flag(String key, boolean absent) {
+            boolean in(JsonFile json) {
+                return key == null ? absent : json.flag(key, absent);
+            }
+        }
+
+        final Flag qkv;
+        final Flag output;
+        final Flag mlp;
+
+        Bias(String qkv, boolean qkvAbsent, String output, boolean outputAbsent, String mlp, boolean mlpAbsent) {
+            this.qkv = new Flag(qkv, qkvAbsent);
+            this.output = new Flag(output, outputAbsent);
+            this.mlp = new Flag(mlp, mlpAbsent);
+        }
     }
 
     /** Which layers attend only to the last {@code sliding_window} positions. */
@@ -139,7 +237,9 @@ public record ModelFamily(
         /** The layers that {@code layer_types} names, or all but every fourth. */
         ALL_BUT_FOURTH,
         /** The layers that {@code layer_types} names, or all but every {@code sliding_window_pattern}-th, 6 where that is missing. */
-        PATTERN
+        PATTERN,
+        /** The same, 4 where that is missing. */
+        PATTERN_OF_FOUR
     }
 
     /** Llama 1, 2 and 3.x. */
@@ -147,9 +247,9 @@ public record ModelFamily(
             "Llama",
             "LlamaForCausalLM",
             "llama",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED_MLP,
             Window.NEVER,
-            Set.of(Trait.CONFIGURED_MLP_BIAS),
+            Set.of(),
             new Defaults(0, 0, 2048, 0));
 
     /** Mistral 7B and its kin. */
@@ -157,7 +257,7 @@ public record ModelFamily(
             "Mistral",
             "MistralForCausalLM",
             "mistral",
-            AttentionBias.NONE,
+            Bias.NONE,
             Window.ALL_LAYERS,
             Set.of(),
             new Defaults(8, 0, 131_072, 4096));
@@ -167,7 +267,7 @@ public record ModelFamily(
             "Qwen2",
             "Qwen2ForCausalLM",
             "qwen2",
-            AttentionBias.QKV,
+            Bias.QKV,
             Window.SOME_LAYERS,
             Set.of(),
             new Defaults(32, 0, 32_768, 4096));
@@ -177,7 +277,7 @@ public record ModelFamily(
             "Qwen3",
             "Qwen3ForCausalLM",
             "qwen3",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED,
             Window.SOME_LAYERS,
             Set.of(Trait.QUERY_KEY_NORM),
             new Defaults(32, 128, 32_768, 4096));
@@ -187,9 +287,9 @@ public record ModelFamily(
             "SmolLM3",
             "SmolLM3ForCausalLM",
             "smollm3",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED_MLP,
             Window.NAMED_LAYERS,
-            Set.of(Trait.CONFIGURED_MLP_BIAS, Trait.UNTURNED_LAYERS),
+            Set.of(Trait.UNTURNED_LAYERS),
             new Defaults(4, 0, 32_768, 0, 2_000_000, true, "silu", 1e-6));
 
     /** Gemma 2. */
@@ -197,40 +297,44 @@ public record ModelFamily(
             "Gemma 2",
             "Gemma2ForCausalLM",
             "gemma2",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED,
             Window.EVERY_OTHER,
             Set.of(
-                    Trait.SHIFTED_NORMS_AROUND,
+                    Trait.NORMS_AROUND,
+                    Trait.SHIFTED_NORMS,
                     Trait.SCALED_EMBEDDING,
                     Trait.QUERY_SCALE,
                     Trait.SCORE_CAP,
                     Trait.LOGIT_CAP),
-            new Defaults(4, 256, 8192, 4096, 10_000, true, "gelu_pytorch_tanh", 1e-6));
+            new Defaults(4, 256, 8192, 4096, 10_000, true, "gelu_pytorch_tanh", 1e-6),
+            Map.of("hidden_act", "hidden_activation"));
 
     /** Gemma 3, and the text part of models that see images too. */
     public static final ModelFamily GEMMA3 = new ModelFamily(
             "Gemma 3",
             "Gemma3ForCausalLM",
             "gemma3_text",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED,
             Window.PATTERN,
             Set.of(
                     Trait.QUERY_KEY_NORM,
-                    Trait.SHIFTED_NORMS_AROUND,
+                    Trait.NORMS_AROUND,
+                    Trait.SHIFTED_NORMS,
                     Trait.SCALED_EMBEDDING,
                     Trait.QUERY_SCALE,
                     Trait.LOGIT_CAP,
                     Trait.LOCAL_BASE),
-            new Defaults(4, 256, 131_072, 4096, 1_000_000, true, "gelu_pytorch_tanh", 1e-6));
+            new Defaults(4, 256, 131_072, 4096, 1_000_000, true, "gelu_pytorch_tanh", 1e-6),
+            Map.of("hidden_act", "hidden_activation"));
 
     /** Granite 3 and 4, dense: numbers that multiply. */
     public static final ModelFamily GRANITE = new ModelFamily(
             "Granite",
             "GraniteForCausalLM",
             "granite",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED_MLP,
             Window.NEVER,
-            Set.of(Trait.CONFIGURED_MLP_BIAS, Trait.MULTIPLIERS),
+            Set.of(Trait.MULTIPLIERS),
             new Defaults(0, 0, 2048, 0));
 
     /** Seed-OSS. */
@@ -238,9 +342,9 @@ public record ModelFamily(
             "Seed-OSS",
             "SeedOssForCausalLM",
             "seed_oss",
-            AttentionBias.APART,
+            Bias.APART,
             Window.NEVER,
-            Set.of(Trait.CONFIGURED_MLP_BIAS),
+            Set.of(),
             new Defaults(8, 128, 524_288, 0));
 
     /** Phi 3 and 4: linears in common tensors. */
@@ -248,9 +352,9 @@ public record ModelFamily(
             "Phi-3",
             "Phi3ForCausalLM",
             "phi3",
-            AttentionBias.NONE,
+            Bias.NONE,
             Window.ALL_LAYERS,
-            Set.of(Trait.FUSED, Trait.PARTIAL_ROTARY, Trait.PHI_ROTARY),
+            Set.of(Trait.FUSED_QKV, Trait.FUSED_GATE_UP, Trait.PARTIAL_ROTARY, Trait.PHI_ROTARY),
             new Defaults(0, 0, 4096, 0, 10_000, false, "silu", 1e-5));
 
     /** Mixtral: Mistral with experts. */
@@ -258,7 +362,7 @@ public record ModelFamily(
             "Mixtral",
             "MixtralForCausalLM",
             "mixtral",
-            AttentionBias.NONE,
+            Bias.NONE,
             Window.ALL_LAYERS,
             Set.of(Trait.MIXTRAL_EXPERTS),
             new Defaults(8, 0, 131_072, 0, 1_000_000, false, "silu", 1e-5));
@@ -268,7 +372,7 @@ public record ModelFamily(
             "Qwen2-MoE",
             "Qwen2MoeForCausalLM",
             "qwen2_moe",
-            AttentionBias.QKV_CONFIGURED,
+            Bias.QKV_CONFIGURED,
             Window.NAMED_LAYERS,
             Set.of(Trait.EXPERTS, Trait.SHARED_EXPERT),
             new Defaults(16, 0, 32_768, 4096));
@@ -278,7 +382,7 @@ public record ModelFamily(
             "Qwen3-MoE",
             "Qwen3MoeForCausalLM",
             "qwen3_moe",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED,
             Window.ALL_WHERE_USED,
             Set.of(Trait.QUERY_KEY_NORM, Trait.EXPERTS),
             new Defaults(4, 0, 32_768, 4096));
@@ -288,7 +392,7 @@ public record ModelFamily(
             "Ministral",
             "MinistralForCausalLM",
             "ministral",
-            AttentionBias.NONE,
+            Bias.NONE,
             Window.ALL_LAYERS,
             Set.of(),
             new Defaults(8, 0, 131_072, 4096));
@@ -298,7 +402,7 @@ public record ModelFamily(
             "Ministral 3",
             "Ministral3ForCausalLM",
             "ministral3",
-            AttentionBias.NONE,
+            Bias.NONE,
             Window.ALL_LAYERS,
             Set.of(Trait.QUERY_GROWTH),
             new Defaults(8, 128, 262_144, 0, 1_000_000, false, "silu", 1e-5));
@@ -308,7 +412,7 @@ public record ModelFamily(
             "OLMo 2",
             "Olmo2ForCausalLM",
             "olmo2",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED,
             Window.NEVER,
             Set.of(Trait.PROJECTION_NORM, Trait.NORMS_AFTER),
             new Defaults(0, 0, 2048, 0, 10_000, false, "silu", 1e-5));
@@ -318,10 +422,166 @@ public record ModelFamily(
             "OLMo 3",
             "Olmo3ForCausalLM",
             "olmo3",
-            AttentionBias.CONFIGURED,
+            Bias.CONFIGURED,
             Window.ALL_BUT_FOURTH,
             Set.of(Trait.PROJECTION_NORM, Trait.NORMS_AFTER, Trait.LOCAL_UNSCALED),
             new Defaults(0, 0, 2048, 4096, 500_000, false, "silu", 1e-5));
+
+    /** OLMoE: many small experts. */
+    public static final ModelFamily OLMOE = new ModelFamily(
+            "OLMoE",
+            "OlmoeForCausalLM",
+            "olmoe",
+            Bias.CONFIGURED,
+            Window.NEVER,
+            Set.of(Trait.PROJECTION_NORM, Trait.EXPERTS, Trait.EXPERTS_OF_USUAL_WIDTH),
+            new Defaults(0, 0, 4096, 0, 10_000, false, "silu", 1e-5));
+
+    /** Granite 3 with experts. */
+    public static final ModelFamily GRANITE_MOE = new ModelFamily(
+            "Granite-MoE",
+            "GraniteMoeForCausalLM",
+            "granitemoe",
+            Bias.CONFIGURED,
+            Window.NEVER,
+            Set.of(Trait.MULTIPLIERS, Trait.MIXTRAL_EXPERTS, Trait.STACKED_EXPERTS),
+            new Defaults(0, 0, 2048, 0),
+            Map.of("block_sparse_moe.gate", "block_sparse_moe.router.layer"));
+
+    /** GLM 4 of 2024. */
+    public static final ModelFamily GLM = new ModelFamily(
+            "GLM",
+            "GlmForCausalLM",
+            "glm",
+            Bias.QKV_UNLESS,
+            Window.NEVER,
+            Set.of(Trait.FUSED_GATE_UP, Trait.PARTIAL_ROTARY, Trait.INTERLEAVED),
+            new Defaults(2, 128, 131_072, 0, 10_000, false, "silu", 1.5625e-7, 0.5));
+
+    /** GLM 4 of 2025: norms around. */
+    public static final ModelFamily GLM4 = new ModelFamily(
+            "GLM 4",
+            "Glm4ForCausalLM",
+            "glm4",
+            Bias.QKV_UNLESS,
+            Window.NEVER,
+            Set.of(Trait.FUSED_GATE_UP, Trait.PARTIAL_ROTARY, Trait.INTERLEAVED, Trait.NORMS_AROUND),
+            new Defaults(2, 128, 131_072, 0, 10_000, false, "silu", 1.5625e-7, 0.5),
+            Map.of(
+                    "post_attention_layernorm",
+                    "post_self_attn_layernorm",
+                    "pre_feedforward_layernorm",
+                    "post_attention_layernorm",
+                    "post_feedforward_layernorm",
+                    "post_mlp_layernorm"));
+
+    /** ERNIE 4.5, dense. */
+    public static final ModelFamily ERNIE45 = new ModelFamily(
+            "ERNIE 4.5",
+            "Ernie4_5ForCausalLM",
+            "ernie4_5",
+            Bias.ALL_USED,
+            Window.NEVER,
+            Set.of(Trait.INTERLEAVED),
+            new Defaults(2, 128, 131_072, 0, 500_000, true, "silu", 1e-5));
+
+    /** Hunyuan, dense: queries and keys are normalized when they are turned. */
+    public static final ModelFamily HUNYUAN = new ModelFamily(
+            "Hunyuan",
+            "HunYuanDenseV1ForCausalLM",
+            "hunyuan_v1_dense",
+            Bias.CONFIGURED,
+            Window.NEVER,
+            Set.of(Trait.QUERY_KEY_NORM, Trait.NORMS_TURNED, Trait.STRETCHED_BASE),
+            new Defaults(0, 0, 2048, 0, 10_000, false, "silu", 1e-5),
+            Map.of("self_attn.q_norm", "self_attn.query_layernorm", "self_attn.k_norm", "self_attn.key_layernorm"));
+
+    /** EXAONE 4: norms behind, and where layers have windows only those know where tokens stand. */
+    public static final ModelFamily EXAONE4 = new ModelFamily(
+            "EXAONE 4",
+            "Exaone4ForCausalLM",
+            "exaone4",
+            Bias.NONE,
+            Window.PATTERN_OF_FOUR,
+            Set.of(Trait.QUERY_KEY_NORM, Trait.NORMS_AFTER, Trait.LOCAL_TURNED, Trait.TURNED_WITHOUT_WINDOW),
+            new Defaults(32, 0, 2048, 4096, 10_000, false, "silu", 1e-5));
+
+    /** Command R. */
+    public static final ModelFamily COHERE = new ModelFamily(
+            "Cohere",
+            "CohereForCausalLM",
+            "cohere",
+            Bias.CONFIGURED,
+            Window.NEVER,
+            Set.of(Trait.LAYER_NORM, Trait.PARALLEL, Trait.INTERLEAVED, Trait.LOGIT_SCALE),
+            new Defaults(0, 0, 8192, 0, 500_000, true, "silu", 1e-5),
+            Map.of("rms_norm_eps", "layer_norm_eps"));
+
+    /** Command R7B and Command A: some layers have a window, and only those know where tokens stand. */
+    public static final ModelFamily COHERE2 = new ModelFamily(
+            "Cohere 2",
+            "Cohere2ForCausalLM",
+            "cohere2",
+            Bias.CONFIGURED,
+            Window.PATTERN_OF_FOUR,
+            Set.of(Trait.LAYER_NORM, Trait.PARALLEL, Trait.INTERLEAVED, Trait.LOGIT_SCALE, Trait.LOCAL_TURNED),
+            new Defaults(0, 0, 8192, 4096, 10_000, true, "silu", 1e-5),
+            Map.of("rms_norm_eps", "layer_norm_eps"));
+
+    /** StableLM. */
+    public static final ModelFamily STABLELM = new ModelFamily(
+            "StableLM",
+            "StableLmForCausalLM",
+            "stablelm",
+            Bias.QKV_USED,
+            Window.NEVER,
+            Set.of(Trait.LAYER_NORM, Trait.NORM_BIAS, Trait.CONFIGURED_PARALLEL, Trait.PARTIAL_ROTARY),
+            new Defaults(32, 0, 4096, 0, 10_000, false, "silu", 1e-5, 0.25),
+            Map.of("rms_norm_eps", "layer_norm_eps"));
+
+    /** StarCoder 2. */
+    public static final ModelFamily STARCODER2 = new ModelFamily(
+            "StarCoder2",
+            "Starcoder2ForCausalLM",
+            "starcoder2",
+            Bias.ALL_UNLESS,
+            Window.ALL_LAYERS,
+            Set.of(Trait.LAYER_NORM, Trait.NORM_BIAS, Trait.PLAIN_MLP),
+            new Defaults(2, 0, 4096, 0, 10_000, true, "gelu_pytorch_tanh", 1e-5),
+            Map.of("rms_norm_eps", "norm_epsilon", "mlp.up_proj", "mlp.c_fc", "mlp.down_proj", "mlp.c_proj"));
+
+    /** Nemotron 3 and 4, Minitron. */
+    public static final ModelFamily NEMOTRON = new ModelFamily(
+            "Nemotron",
+            "NemotronForCausalLM",
+            "nemotron",
+            Bias.CONFIGURED_MLP,
+            Window.NEVER,
+            Set.of(Trait.LAYER_NORM, Trait.NORM_BIAS, Trait.SHIFTED_NORMS, Trait.PLAIN_MLP, Trait.PARTIAL_ROTARY),
+            new Defaults(0, 0, 4096, 0, 10_000, false, "relu2", 1e-5, 0.5),
+            Map.of("rms_norm_eps", "norm_eps"));
+
+    /** Falcon 7B, 40B, 180B and Falcon 2. */
+    public static final ModelFamily FALCON = new ModelFamily(
+            "Falcon",
+            "FalconForCausalLM",
+            "falcon",
+            Bias.NONE,
+            Window.NEVER,
+            Set.of(Trait.LAYER_NORM, Trait.NORM_BIAS, Trait.PLAIN_MLP, Trait.FALCON),
+            new Defaults(0, 0, 2048, 0, 10_000, true, "gelu", 1e-5),
+            Map.ofEntries(
+                    entry("rms_norm_eps", "layer_norm_epsilon"),
+                    entry("hidden_act", "activation"),
+                    entry("intermediate_size", "ffn_hidden_size"),
+                    entry("num_key_value_heads", "num_kv_heads"),
+                    entry("model.embed_tokens", "transformer.word_embeddings"),
+                    entry("model.layers", "transformer.h"),
+                    entry("model.norm", "transformer.ln_f"),
+                    entry("self_attn.qkv_proj", "self_attention.query_key_value"),
+                    entry("self_attn.o_proj", "self_attention.dense"),
+                    entry("mlp.up_proj", "mlp.dense_h_to_4h"),
+                    entry("mlp.down_proj", "mlp.dense_4h_to_h")));
 
     /** Every family that Gosset runs. */
     public static final List<ModelFamily> KNOWN = List.of(
@@ -341,11 +601,34 @@ public record ModelFamily(
             MINISTRAL,
             MINISTRAL3,
             OLMO2,
-            OLMO3);
+            OLMO3,
+            OLMOE,
+            GRANITE_MOE,
+            GLM,
+            GLM4,
+            ERNIE45,
+            HUNYUAN,
+            EXAONE4,
+            COHERE,
+            COHERE2,
+            STABLELM,
+            STARCODER2,
+            NEMOTRON,
+            FALCON);
 
     /** Models whose language model has a configuration of its own, {@code text_config}, that names its {@code model_type}. */
     private static final Set<String> WITH_OTHER_PARTS =
             Set.of("Gemma3ForConditionalGeneration", "gemma3", "Mistral3ForConditionalGeneration", "mistral3");
+
+    /** The name of the embedding. */
+    String embedding() {
+        return spelled("model.embed_tokens") + ".weight";
+    }
+
+    /** The name of a weight of a layer, which is usually called {@code part} within it. */
+    String inLayer(int layer, String part) {
+        return spelled("model.layers") + "." + layer + "." + spelled(part) + ".weight";
+    }
 
     /** Whether the model has the trait. */
     public boolean has(Trait trait) {

@@ -11,6 +11,7 @@ import dev.gosset.llm.plan.OrderPlan.NormsBefore;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -44,10 +45,10 @@ public record ModelPlan(
         }
         ModelConfig.Scales scales = config.scales();
         return new ModelPlan(
-                new TensorPlan("model.embed_tokens.weight", "embedding", matrix),
+                new TensorPlan(config.family().embedding(), "embedding", matrix),
                 scales.embedding(),
                 blocks,
-                norm(config, "model.norm", config.hiddenSize()),
+                norm(config, config.family().spelled("model.norm") + ".weight", config.hiddenSize()),
                 config.tiedEmbeddings()
                         ? Optional.empty()
                         : Optional.of(new TensorPlan("lm_head.weight", "head", matrix)),
@@ -55,9 +56,14 @@ public record ModelPlan(
     }
 
     private static NormPlan norm(ModelConfig config, String name, int size) {
-        return config.family().has(Trait.SHIFTED_NORMS_AROUND)
-                ? new NormPlan.ShiftedRms(name + ".weight", size, config.normEpsilon())
-                : new NormPlan.Rms(name + ".weight", size, config.normEpsilon());
+        ModelFamily family = config.family();
+        boolean shifted = family.has(Trait.SHIFTED_NORMS);
+        if (family.has(Trait.LAYER_NORM)) {
+            return new NormPlan.Layer(name, size, config.normEpsilon(), shifted ? 1 : 0, family.has(Trait.NORM_BIAS));
+        }
+        return shifted
+                ? new NormPlan.ShiftedRms(name, size, config.normEpsilon())
+                : new NormPlan.Rms(name, size, config.normEpsilon());
     }
 
     /** Makes the plan of one block. */
@@ -72,6 +78,12 @@ public record ModelPlan(
         private OrderPlan order() {
             int size = config.hiddenSize();
             float factor = config.scales().outputs();
+            if (config.parallelNorms() > 0) {
+                boolean one = config.parallelNorms() == 1;
+                return new OrderPlan.Parallel(
+                        norm(one ? "input_layernorm" : "ln_attn", size),
+                        norm(one ? "input_layernorm" : "ln_mlp", size));
+            }
             if (config.family().has(Trait.NORMS_AFTER)) {
                 return new OrderPlan.NormsAfter(
                         norm("post_attention_layernorm", size), norm("post_feedforward_layernorm", size));
@@ -80,7 +92,7 @@ public record ModelPlan(
                 return new OrderPlan.ScaledOutputs(
                         norm("input_layernorm", size), norm("post_attention_layernorm", size), factor);
             }
-            return config.family().has(Trait.SHIFTED_NORMS_AROUND)
+            return config.family().has(Trait.NORMS_AROUND)
                     ? new NormsAround(
                             norm("input_layernorm", size),
                             norm("post_attention_layernorm", size),
@@ -100,11 +112,14 @@ public record ModelPlan(
                             "qkv",
                             config.hiddenSize(),
                             config.qkvBias(),
-                            parts(
-                                    "self_attn.qkv_proj",
-                                    part("self_attn.q_proj", config.querySize()),
-                                    part("self_attn.k_proj", config.keyValueSize()),
-                                    part("self_attn.v_proj", config.keyValueSize())),
+                            config.family().has(Trait.FALCON)
+                                    ? interleavedHeads()
+                                    : parts(
+                                            config.family().has(Trait.FUSED_QKV),
+                                            "self_attn.qkv_proj",
+                                            part("self_attn.q_proj", config.querySize()),
+                                            part("self_attn.k_proj", config.keyValueSize()),
+                                            part("self_attn.v_proj", config.keyValueSize())),
                             Reach.EVERY_TOKEN),
                     group(
                             "self_attn.o_proj",
@@ -118,6 +133,7 @@ public record ModelPlan(
                     config.headDim(),
                     normalized ? Optional.of(norm("self_attn.q_norm", querySize)) : Optional.empty(),
                     normalized ? Optional.of(norm("self_attn.k_norm", keySize)) : Optional.empty(),
+                    config.family().has(Trait.NORMS_TURNED),
                     config.positions().get(layer),
                     config.windows().get(layer),
                     config.scales().scores(),
@@ -128,6 +144,26 @@ public record ModelPlan(
             if (config.experts().isPresent() && config.experts().get().layers().get(layer)) {
                 return experts(config.experts().get());
             }
+            if (config.family().has(Trait.PLAIN_MLP)) {
+                int width = config.intermediateSize();
+                return new FeedForwardPlan.Plain(
+                        group(
+                                "mlp.up_proj",
+                                "up",
+                                config.hiddenSize(),
+                                config.mlpBias(),
+                                List.of(part("mlp.up_proj", width)),
+                                Reach.EVERY_TOKEN),
+                        group(
+                                "mlp.down_proj",
+                                "down",
+                                width,
+                                config.mlpBias(),
+                                List.of(part("mlp.down_proj", config.hiddenSize())),
+                                Reach.EVERY_TOKEN),
+                        width,
+                        config.activation());
+            }
             return gated("mlp", "", config.intermediateSize(), Reach.EVERY_TOKEN, Reach.EVERY_TOKEN, USUAL);
         }
 
@@ -136,13 +172,15 @@ public record ModelPlan(
             String mlp = mixtral ? "block_sparse_moe" : "mlp";
             List<Gated> experts = new ArrayList<>();
             for (int e = 0; e < mixture.count(); e++) {
-                experts.add(gated(
+                Gated expert = gated(
                         mlp + ".experts." + e,
                         "e" + e + "_",
                         mixture.width(),
                         Reach.CHOSEN_TOKENS,
                         Reach.WITHIN_EXPERT,
-                        mixtral ? MIXTRAL : USUAL));
+                        mixtral ? MIXTRAL : USUAL);
+                experts.add(
+                        config.family().has(Trait.STACKED_EXPERTS) ? stacked(expert, mlp, e, mixture.count()) : expert);
             }
             return new Experts(
                     router(mlp + ".gate", mixture.count()),
@@ -162,9 +200,22 @@ public record ModelPlan(
                                     router(mlp + ".shared_expert_gate", 1))));
         }
 
+        /** An expert whose linears are rows of two tensors of all experts: gate, then up, and down. */
+        private Gated stacked(Gated expert, String mlp, int e, int count) {
+            LinearGroup input = expert.input();
+            LinearGroup output = expert.output();
+            List<LinearGroup.Part> first = rows(
+                    mlp + ".input_linear",
+                    e * input.outputs(),
+                    count * input.outputs(),
+                    input.parts().reversed());
+            List<LinearGroup.Part> last =
+                    rows(mlp + ".output_linear", e * output.outputs(), count * output.outputs(), output.parts());
+            return new Gated(input.of(first.reversed()), output.of(last), expert.width(), expert.activation());
+        }
+
         private TensorPlan router(String inBlock, int rows) {
-            return new TensorPlan(
-                    name(inBlock) + ".weight", "router", List.of((long) rows, (long) config.hiddenSize()));
+            return new TensorPlan(stored(inBlock), "router", List.of((long) rows, (long) config.hiddenSize()));
         }
 
         /**
@@ -179,7 +230,11 @@ public record ModelPlan(
                             hessian + "up",
                             config.hiddenSize(),
                             config.mlpBias(),
-                            parts(at + "gate_up_proj", part(at + names.get(1), width), part(at + names.get(0), width))
+                            parts(
+                                            config.family().has(Trait.FUSED_GATE_UP),
+                                            at + "gate_up_proj",
+                                            part(at + names.get(1), width),
+                                            part(at + names.get(0), width))
                                     .reversed(),
                             reach),
                     group(
@@ -197,27 +252,51 @@ public record ModelPlan(
             return "model.layers." + layer + "." + inBlock;
         }
 
+        /** The name of a weight in the original model. */
+        private String stored(String inBlock) {
+            return config.family().inLayer(layer, inBlock);
+        }
+
         private NormPlan norm(String inBlock, int size) {
-            return ModelPlan.norm(config, name(inBlock), size);
+            return ModelPlan.norm(config, stored(inBlock), size);
         }
 
         private LinearGroup.Part part(String inBlock, int rows) {
-            return new LinearGroup.Part(name(inBlock), rows);
+            return new LinearGroup.Part(name(inBlock), rows, stored(inBlock), 0, rows);
         }
 
         /** Linears, which in some families are rows of one tensor, in this order. */
-        private List<LinearGroup.Part> parts(String fused, LinearGroup.Part... parts) {
-            if (!config.family().has(Trait.FUSED)) {
-                return List.of(parts);
-            }
+        private List<LinearGroup.Part> parts(boolean are, String fused, LinearGroup.Part... parts) {
             int all = Stream.of(parts).mapToInt(LinearGroup.Part::rows).sum();
+            return are ? rows(fused, 0, all, List.of(parts)) : List.of(parts);
+        }
+
+        /** Linears that are rows of one tensor, from {@code first} on in this order. */
+        private List<LinearGroup.Part> rows(String tensor, int first, int all, List<LinearGroup.Part> parts) {
             List<LinearGroup.Part> rows = new ArrayList<>();
-            int first = 0;
+            int next = first;
             for (LinearGroup.Part part : parts) {
-                rows.add(new LinearGroup.Part(part.name(), part.rows(), name(fused) + ".weight", first, all));
-                first += part.rows();
+                rows.add(new LinearGroup.Part(part.name(), part.rows(), stored(tensor), next, all));
+                next += part.rows();
             }
             return rows;
+        }
+
+        /** q, k and v where the rows of one tensor are, for each key-value head, its queries, its keys and its values. */
+        private List<LinearGroup.Part> interleavedHeads() {
+            int shared = config.keyValueHeads();
+            List<LinearGroup.Part> all = new ArrayList<>();
+            for (int head = 0; head < shared; head++) {
+                String suffix = shared == 1 ? "" : "_" + head;
+                all.add(part("self_attn.q_proj" + suffix, config.querySize() / shared));
+                all.add(part("self_attn.k_proj" + suffix, config.headDim()));
+                all.add(part("self_attn.v_proj" + suffix, config.headDim()));
+            }
+            List<LinearGroup.Part> rows =
+                    rows("self_attn.qkv_proj", 0, config.querySize() + 2 * config.keyValueSize(), all);
+            return IntStream.range(0, rows.size())
+                    .mapToObj(i -> rows.get(i % shared * 3 + i / shared))
+                    .toList();
         }
 
         private LinearGroup group(
@@ -244,7 +323,7 @@ public record ModelPlan(
             tensors.addAll(block.tensors());
             block.groups().forEach(group -> tensors.addAll(group.biases()));
         }
-        tensors.add(finalNorm.weight());
+        tensors.addAll(finalNorm.tensors());
         head.ifPresent(tensors::add);
         return tensors;
     }

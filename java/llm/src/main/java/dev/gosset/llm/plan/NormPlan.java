@@ -15,6 +15,11 @@ public sealed interface NormPlan {
         return new TensorPlan(name(), "norm", List.of((long) size()));
     }
 
+    /** All that it has: its weight, then its bias. */
+    default List<TensorPlan> tensors() {
+        return List.of(weight());
+    }
+
     /**
      * {@code x / sqrt(mean(x^2) + epsilon) * w}.
      *
@@ -30,4 +35,19 @@ public sealed interface NormPlan {
      * @param size of x
      */
     record ShiftedRms(String name, int size, float epsilon) implements NormPlan {}
+
+    /**
+     * {@code (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * (shift + w) + b}.
+     *
+     * @param name of the tensor w
+     * @param size of x
+     * @param biased whether there is a b
+     */
+    record Layer(String name, int size, float epsilon, float shift, boolean biased) implements NormPlan {
+        @Override
+        public List<TensorPlan> tensors() {
+            TensorPlan bias = new TensorPlan(name.replaceAll("weight$", "bias"), "bias", List.of((long) size));
+            return biased ? List.of(weight(), bias) : List.of(weight());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 package dev.gosset.llm.plan;
 
 import java.util.List;
+import java.util.stream.Stream;
 
 /** In which order attention, feed-forward and their norms come, and what is added to the hidden state. */
 public sealed interface OrderPlan {
@@ -44,6 +45,19 @@ public sealed interface OrderPlan {
         @Override
         public List<NormPlan> norms() {
             return List.of(attention, feedForward);
+        }
+    }
+
+    /**
+     * {@code h += attention(norm(h)) + feedForward(norm(h))}.
+     *
+     * @param attention the norm before the attention
+     * @param feedForward the norm before the feed-forward, perhaps the same one
+     */
+    record Parallel(NormPlan attention, NormPlan feedForward) implements OrderPlan {
+        @Override
+        public List<NormPlan> norms() {
+            return Stream.of(attention, feedForward).distinct().toList();
         }
     }
 

@@ -20,8 +20,14 @@ public sealed interface PositionPlan {
      * @param dim how many of the first elements of a head are turned; even
      * @param theta base of the frequencies
      * @param scaling what becomes of them
+     * @param interleaved whether pair i is of the elements 2 i and 2 i + 1, not of i and i + dim / 2
      */
-    record Rotary(int dim, double theta, RotaryScaling scaling) implements PositionPlan {
+    record Rotary(int dim, double theta, RotaryScaling scaling, boolean interleaved) implements PositionPlan {
+        /** Of pairs that are half of what is turned apart. */
+        public Rotary(int dim, double theta, RotaryScaling scaling) {
+            this(dim, theta, scaling, false);
+        }
+
         @Override
         public Optional<Rotary> turning() {
             return Optional.of(this);

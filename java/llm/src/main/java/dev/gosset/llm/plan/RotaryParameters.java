@@ -46,16 +46,25 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
             double theta = own && ownBase
                     ? theta(json, "rope_local_base_freq", now, null, 10_000)
                     : theta(json, "rope_theta", now, old, family.defaults().theta());
+            JsonFile said = rope == null ? NONE : rope;
+            boolean stretched = family.has(ModelFamily.Trait.STRETCHED_BASE)
+                    && said.has("alpha")
+                    && type(said).equals("dynamic");
             byLayerType.put(
                     type,
-                    new RotaryParameters(theta, scaling(json, rope == null ? NONE : rope, dim, positions, family)));
+                    stretched
+                            ? new RotaryParameters(
+                                    theta * Math.pow(said.number("alpha", 0, LARGEST), dim / (dim - 2.0)),
+                                    new RotaryScaling.None())
+                            : new RotaryParameters(theta, scaling(json, said, dim, positions, family)));
         }
         return byLayerType;
     }
 
     /** What these parameters say of a layer that is turned. */
     static PositionPlan position(JsonFile json, int dim, RotaryParameters own, ModelFamily family) {
-        PositionPlan.Rotary rotary = new PositionPlan.Rotary(dim, own.theta(), own.scaling());
+        PositionPlan.Rotary rotary =
+                new PositionPlan.Rotary(dim, own.theta(), own.scaling(), family.has(ModelFamily.Trait.INTERLEAVED));
         if (!family.has(ModelFamily.Trait.QUERY_GROWTH)) {
             return rotary;
         }
@@ -78,7 +87,8 @@ record RotaryParameters(double theta, RotaryScaling scaling) {
                 place = rope;
             }
         }
-        int turned = (int) (headDim * place.number(PARTIAL, 0, 1, 1));
+        int turned =
+                (int) (headDim * place.number(PARTIAL, 0, 1, family.defaults().turned()));
         if (turned < 2 || turned % 2 != 0) {
             throw place.bad(PARTIAL, "an even number of the " + headDim + " elements of a head, found " + turned);
         }

@@ -42,6 +42,7 @@ public interface WeightSource {
     /** The weight of one linear of a group that is stored as matrices, checked against the plan. */
     default Tensor weight(LinearGroup group, LinearGroup.Part part) {
         return tensor(part.weight())
+                .matrix()
                 .requireShape(part.allRows(), group.inputs())
                 .rows(part.firstRow(), part.rows());
     }

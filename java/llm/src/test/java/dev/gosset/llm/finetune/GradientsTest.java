@@ -262,6 +262,7 @@ class GradientsTest {
                 bias,
                 false,
                 bias,
+                0,
                 FeedForwardPlan.Activation.SILU,
                 ModelConfig.Scales.usual(dim),
                 Optional.empty(),

@@ -122,6 +122,10 @@ class FinetuningRunTest {
                 "phi4-mini     | heads that are turned in part",
                 "granite       | scaled outputs of attention and feed-forward",
                 "qwen2-moe     | mixtures of experts",
+                "ernie4.5      | pairs that are turned side by side",
+                "hunyuan       | norms of what was turned",
+                "cohere        | attention beside the feed-forward",
+                "starcoder2    | MLPs without a gate",
                 "gemma2        | norms behind the attention",
             })
     void kindsWithoutAWayBackAreRefusedByName(String name, String what) throws Exception {

@@ -123,6 +123,12 @@ public final class VectorMath {
         Reference.reachabilityFence(w);
     }
 
+    /** {@code y = x - mean(x)}, the mean in float64; x and y may be the same place. */
+    public static void center(MemorySegment x, long xOffset, MemorySegment y, long yOffset, int n) {
+        center(NativeMemory.readable(x, xOffset, 4L * n), NativeMemory.writable(y, yOffset, 4L * n), n);
+        NativeMemory.keep(x, y);
+    }
+
     /** {@code y = u * g / (1 + exp(-g))}: the gated SiLU; y may be u or g. */
     public static void swiGlu(
             MemorySegment u, long uOffset, MemorySegment g, long gOffset, MemorySegment y, long yOffset, int n) {
@@ -386,6 +392,19 @@ public final class VectorMath {
         }
         for (; i < n; i++) {
             ALL.set(FLOAT, y + 4L * i, ALL.get(FLOAT, x + 4L * i) * factor * ALL.get(FLOAT, w + 4L * i));
+        }
+    }
+
+    private static void center(long x, long y, int n) {
+        double even = 0;
+        double odd = 0;
+        for (int i = 0; i < n - 1; i += 2) {
+            even += ALL.get(FLOAT, x + 4L * i);
+            odd += ALL.get(FLOAT, x + 4L * i + 4);
+        }
+        double mean = (even + odd + (n % 2 == 0 ? 0 : ALL.get(FLOAT, x + 4L * n - 4))) / n;
+        for (int i = 0; i < n; i++) {
+            ALL.set(FLOAT, y + 4L * i, (float) (ALL.get(FLOAT, x + 4L * i) - mean));
         }
     }
 

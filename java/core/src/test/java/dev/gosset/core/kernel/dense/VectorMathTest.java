@@ -83,6 +83,14 @@ class VectorMathTest {
                 assertThat(at(y, i)).isCloseTo(at(a, i) / Math.sqrt(squares / n + 1e-5) * at(b, i), within(1e-5));
             }
         }
+        double mean = 0;
+        for (int i = 0; i < n; i++) {
+            mean += at(a, i) / n;
+        }
+        VectorMath.center(a, OFFSET, y, OFFSET, n);
+        for (int i = 0; i < n; i++) {
+            assertThat(at(y, i)).isCloseTo(at(a, i) - mean, within(1e-6));
+        }
         VectorMath.swiGlu(a, OFFSET, b, OFFSET, y, OFFSET, n);
         for (int i = 0; i < n; i++) {
             assertThat(at(y, i)).isCloseTo(at(a, i) * at(b, i) / (1 + Math.exp(-at(b, i))), within(1e-5));
