@@ -64,6 +64,15 @@ final class ConsoleProgress implements Progress, AutoCloseable {
     }
 
     @Override
+    public void note(String text) {
+        if (bar != null) {
+            bar.setExtraMessage(text);
+        } else {
+            System.err.println(job + ": " + text);
+        }
+    }
+
+    @Override
     public void end() {
         if (bar == null && steps > 0) {
             System.err.printf(Locale.ROOT, "%s: done in %s%n", job, duration((System.nanoTime() - started) / 1e9));

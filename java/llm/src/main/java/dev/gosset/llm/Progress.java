@@ -20,6 +20,9 @@ public interface Progress {
     /** One step is done; {@code detail} says in a few words what comes next or was just done, or is empty. */
     void step(String detail);
 
+    /** Why the job stands still for now. */
+    default void note(String text) {}
+
     /** The job is done. */
     void end();
 }

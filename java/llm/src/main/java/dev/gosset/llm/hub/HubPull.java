@@ -213,7 +213,9 @@ public final class HubPull {
         long bytes = 0;
         for (RemoteFile file : missing.values()) {
             Path begun = incomplete(blobs, file);
-            bytes = Math.addExact(bytes, Math.max(0, file.size() - (Files.exists(begun) ? Files.size(begun) : 0)));
+            long more = Math.max(0, file.size() - (Files.exists(begun) ? Files.size(begun) : 0));
+            // A hub may claim anything.
+            bytes = more > Long.MAX_VALUE - bytes ? Long.MAX_VALUE : bytes + more;
         }
         long free = Files.getFileStore(blobs).getUsableSpace();
         if (bytes > free) {
@@ -264,7 +266,10 @@ public final class HubPull {
         try (FileChannel out =
                 FileChannel.open(begun, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             // Another process may be at it, which ends with the file in place.
-            out.lock();
+            if (out.tryLock() == null) {
+                note("waiting for another process that pulls " + Quoted.of(file.path()) + " of " + name);
+                out.lock();
+            }
             Path blob = blobs.resolve(file.hash());
             if (Files.exists(blob) && Files.size(blob) == file.size()) {
                 Files.deleteIfExists(begun);
@@ -385,6 +390,10 @@ public final class HubPull {
         } catch (IOException e) {
             // It is given up either way.
         }
+    }
+
+    private synchronized void note(String text) {
+        progress.note(text);
     }
 
     private synchronized void count(long bytes) {

@@ -368,9 +368,11 @@ class HubPullTest {
         requireNothing();
     }
 
-    @Test
-    void moreThanTheDiskHoldsIsNotBegun() {
-        listedSizes.put("model-00002-of-00002.safetensors", Long.MAX_VALUE / 4);
+    @ParameterizedTest
+    @ValueSource(longs = {Long.MAX_VALUE / 4, Long.MAX_VALUE})
+    void moreThanTheDiskHoldsIsNotBegun(long size) {
+        listedSizes.put("model-00001-of-00002.safetensors", size);
+        listedSizes.put("model-00002-of-00002.safetensors", size);
         assertThatExceptionOfType(HubException.class)
                 .isThrownBy(this::pull)
                 .withMessageMatching(".*: \\d+ bytes are still to come and \\d+ are free in .*");
