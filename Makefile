@@ -6,7 +6,7 @@ export JAVA_HOME
 MVN := mvn -B -ntp
 
 .PHONY: help demo test kill-test fault-test format javadoc clean jdk bench bench-native bench-peers jmh native native-test bindings \
-	gpu-bundle gpu-test gpu-bench fuzz load-test
+	gpu-bundle gpu-test gpu-bench fuzz load-test dist dist-test artifacts
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,17 @@ load-test: jdk ## STREAMS=256 clients of a server for SECONDS=120, each stream c
 	$(MVN) -q -pl java/server -am test -Dtest=LoadTest#streamsForAWhile -Dsurefire.failIfNoSpecifiedTests=false \
 	  -Dgosset.load.streams=$(or $(STREAMS),256) -Dgosset.load.seconds=$(or $(SECONDS),120) \
 	  -Dgosset.load.model=$(abspath $(or $(MODEL),java/cli/src/main/resources/dev/gosset/cli/demo/model))
+
+dist: jdk ## one archive for this platform with a Java runtime in it, in java/cli/target/dist
+	$(MVN) -q -DskipTests -Dspotless.check.skip=true -pl java/cli -am package
+	java/cli/dist
+
+dist-test: dist ## unpack it where there is neither Java nor a home, and run the demo
+	java/cli/dist-test
+
+artifacts: jdk ## what Maven repositories want (jars, sources, Javadoc, POMs, checksums), in target/repository
+	rm -rf target/repository
+	$(MVN) -q -Partifacts -DskipTests -Dspotless.check.skip=true deploy -DaltDeploymentRepository=local::file:$(CURDIR)/target/repository
 
 format: jdk ## rewrite the sources in the house format
 	$(MVN) -q spotless:apply
