@@ -6,6 +6,9 @@ module dev.gosset.cli {
     requires info.picocli;
     requires me.tongfei.progressbar;
     requires jdk.management;
+    requires org.knowm.xchart;
+    // What XChart draws with; it has no descriptor that says so.
+    requires java.desktop;
 
     exports dev.gosset.cli.demo;
 

@@ -32,6 +32,7 @@ module dev.gosset.llm {
     exports dev.gosset.llm.quantize;
     exports dev.gosset.llm.sampling;
     exports dev.gosset.llm.session;
+    exports dev.gosset.llm.study;
     exports dev.gosset.llm.tokenizer;
     exports dev.gosset.llm.tool;
     exports dev.gosset.llm.cache to

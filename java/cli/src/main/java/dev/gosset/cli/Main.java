@@ -37,6 +37,7 @@ import picocli.CommandLine.Command;
             HessianCommand.class,
             FinetuneCommand.class,
             EvalCommand.class,
+            StudyCommand.class,
             GenerateCommand.class,
             ChatCommand.class,
             ServeCommand.class,

@@ -4,12 +4,12 @@ import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.rounding.ProxyLoss;
 
 /**
- * The levels that weights are rounded to, evenly spaced: {@code q + 1 = 2^bits} of them. In grid coordinates they are the integers 0 to
- * q. Source: spec/quip-methods.md, section 2.
+ * The levels that weights are rounded to, evenly spaced unless they are {@link Points}: {@code q + 1 = 2^bits} of them. In grid coordinates
+ * they are the integers 0 to q. Source: spec/quip-methods.md, section 2.
  */
 public sealed interface Grid {
-    /** Bits of a code, 2 to 8. */
-    int bits();
+    /** Bits of a weight. */
+    double rate();
 
     /** The grid of a matrix. */
     Levels of(DoubleMatrix w);
@@ -18,6 +18,11 @@ public sealed interface Grid {
     record PerRow(int bits) implements Grid {
         public PerRow {
             check(bits);
+        }
+
+        @Override
+        public double rate() {
+            return bits;
         }
 
         @Override
@@ -64,11 +69,43 @@ public sealed interface Grid {
         }
 
         @Override
+        public double rate() {
+            return bits;
+        }
+
+        @Override
         public Levels of(DoubleMatrix w) {
-            double s = rho * Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) w.rows() * w.cols()));
+            double s = rho * rms(w);
             int q = (1 << bits) - 1;
             return new Levels(q, new double[] {s > 0 ? 2 * s / q : 1}, new double[] {q / 2.0});
         }
+    }
+
+    /**
+     * Points of a set in the place of evenly spaced levels: weights are divided by their root mean square and multiplied by {@code
+     * scale}. In grid coordinates they are the numbers of points. Stored: one number.
+     */
+    record Points(PointSet set, double scale) implements Grid {
+        public Points {
+            if (!(scale > 0 && scale < Double.POSITIVE_INFINITY)) {
+                throw new IllegalArgumentException("the scale must be a number above 0, found " + scale);
+            }
+        }
+
+        @Override
+        public double rate() {
+            return set.bits();
+        }
+
+        @Override
+        public Levels of(DoubleMatrix w) {
+            double rms = rms(w);
+            return new Levels(0, new double[] {rms > 0 ? rms / scale : 1}, new double[] {0});
+        }
+    }
+
+    private static double rms(DoubleMatrix w) {
+        return Math.sqrt(ProxyLoss.squaredNorm(w) / ((double) w.rows() * w.cols()));
     }
 
     private static void check(int bits) {
@@ -80,7 +117,7 @@ public sealed interface Grid {
     /**
      * A grid that was fitted: {@code g = w / step + zero}, {@code w = step (c - zero)}.
      *
-     * @param q the largest code
+     * @param q the largest code; 0 of points
      * @param step of each row, or one for all
      * @param zero the coordinate of 0, as many
      */

@@ -22,7 +22,7 @@ public final class MethodQuantizer {
      * A matrix, rounded.
      *
      * @param weights what the codes stand for, in the columns and rows of the original; m x n
-     * @param codes m x n, in processed coordinates
+     * @param codes m x n, in processed coordinates; the numbers of points where the grid is one of points
      * @param levels the grid
      * @param proxyError {@code tr(E H E^T) / tr(W H W^T)} of the original W and the damped original H
      * @param frobeniusError {@code |E|^2 / |W|^2}
@@ -65,7 +65,8 @@ public final class MethodQuantizer {
      * @param w m x n; left alone
      * @param h n x n second moments of the inputs, not damped; left alone; both accessible to the threads of the team
      * @param arena owns the result
-     * @throws IllegalArgumentException where the processing has no transform of these sizes
+     * @throws IllegalArgumentException where the processing has no transform of these sizes, or the grid's points do not fit them or the
+     *     method
      * @throws dev.gosset.core.rounding.NotPositiveDefiniteException where the damped H has no Cholesky factor
      */
     public Result quantize(String name, long seed, DoubleMatrix w, DoubleMatrix h, Arena arena) {
@@ -109,7 +110,11 @@ public final class MethodQuantizer {
                     g.set(i, j, settings.clampFirst() ? Math.clamp(v, 0, levels.q()) : v);
                 }
             }
-            new ScalarRounding(team).round(settings.method(), g, hr, levels.q(), noise, codes);
+            if (settings.grid() instanceof Grid.Points points) {
+                new PointRounding(team).round(settings.method(), g, hr, points.set(), codes);
+            } else {
+                new ScalarRounding(team).round(settings.method(), g, hr, levels.q(), noise, codes);
+            }
             for (int i = 0; i < m; i++) {
                 for (int j = 0; j < n; j++) {
                     out.set(i, j, levels.fromGrid(i, codes.get(i, j)));

@@ -19,15 +19,21 @@ public record MethodSettings(ScalarMethod method, Processing processing, Grid gr
         return new MethodSettings(method, processing, grid, asPublished);
     }
 
+    /** Hadamard processing, and LDLQ in blocks of the points' dimension. */
+    public static MethodSettings of(PointSet set, double scale) {
+        return new MethodSettings(
+                new ScalarMethod.Ldlq(false), Processing.named("hadamard"), new Grid.Points(set, scale), false);
+    }
+
     /**
      * The same with another width of the grid.
      *
      * @throws IllegalArgumentException where the grid is of each row, or the width no number above 0
      */
     public MethodSettings withRho(double rho) {
-        if (!(grid instanceof Grid.PerMatrix)) {
+        if (!(grid instanceof Grid.PerMatrix levels)) {
             throw new IllegalArgumentException("the grid of each row has the width of its weights, found rho " + rho);
         }
-        return new MethodSettings(method, processing, new Grid.PerMatrix(grid.bits(), rho), clampFirst);
+        return new MethodSettings(method, processing, new Grid.PerMatrix(levels.bits(), rho), clampFirst);
     }
 }

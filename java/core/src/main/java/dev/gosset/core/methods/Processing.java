@@ -60,6 +60,16 @@ public record Processing(boolean rescale, OrthogonalTransform.Kind transform) {
                 transform.draw(seed, name + "/SU", w.cols()), transform.draw(seed, name + "/SV", w.rows()), team, w, h);
     }
 
+    /** The transforms alone: {@code W <- U W V^T}, and V for every row of q. */
+    void turn(long seed, String name, ThreadTeam team, DoubleMatrix w, DoubleMatrix q) {
+        if (isIncoherent()) {
+            OrthogonalTransform inputs = transform.draw(seed, name + "/SU", w.cols());
+            inputs.rows(team, w, true);
+            inputs.rows(team, q, true);
+            transform.draw(seed, name + "/SV", w.rows()).columns(team, w, true);
+        }
+    }
+
     /**
      * Processes in place.
      *

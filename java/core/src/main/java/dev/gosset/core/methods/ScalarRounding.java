@@ -157,7 +157,7 @@ public final class ScalarRounding {
     }
 
     /** {@code sums += factor * row}, the first n. */
-    private static void add(double factor, double[] row, double[] sums, int n) {
+    static void add(double factor, double[] row, double[] sums, int n) {
         for (int k = 0; k < n; k++) {
             sums[k] += factor * row[k];
         }

@@ -3,6 +3,8 @@ package dev.gosset.core.methods;
 import dev.gosset.core.blas.Blas;
 import dev.gosset.core.blas.Operand;
 import dev.gosset.core.memory.DoubleMatrix;
+import dev.gosset.core.parallel.ThreadTeam;
+import dev.gosset.core.rounding.ProxyLoss;
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.stream.IntStream;
@@ -40,20 +42,7 @@ public record Spectrum(
         try (Arena arena = Arena.ofConfined()) {
             DoubleMatrix vectors = h.copy(arena);
             double[] values = Blas.symmetricEigen(Operand.of(vectors));
-            double largestEntry = 0;
-            for (int i = 0; i < n; i++) {
-                for (int j = 0; j < n; j++) {
-                    largestEntry = Math.max(largestEntry, Math.abs(vectors.get(i, j)));
-                }
-            }
-            double squares = 0;
-            double largest = 0;
-            for (int i = 0; i < w.rows(); i++) {
-                for (int j = 0; j < n; j++) {
-                    squares += w.get(i, j) * w.get(i, j);
-                    largest = Math.max(largest, Math.abs(w.get(i, j)));
-                }
-            }
+            double squares = ProxyLoss.squaredNorm(w);
             double[] falling =
                     IntStream.range(0, n).mapToDouble(i -> values[n - 1 - i]).toArray();
             double roots =
@@ -63,12 +52,62 @@ public record Spectrum(
                     traceD(h, false, arena),
                     traceD(h, true, arena),
                     roots * roots,
-                    Math.sqrt(n) * largestEntry,
-                    squares == 0 ? 0 : Math.sqrt((double) w.rows() * n) * largest / Math.sqrt(squares),
+                    Math.sqrt(n) * largest(vectors),
+                    squares == 0 ? 0 : Math.sqrt((double) w.rows() * n) * largest(w) / Math.sqrt(squares),
                     share(falling, n * Math.ulp(1.0)),
                     share(falling, 0.01),
                     falling);
         }
+    }
+
+    /**
+     * The incoherence that draws of a processing's transforms give: those with seeds 0, 1, ... and the name of a linear.
+     *
+     * @param w m x n; left alone
+     * @param h n x n, not damped; left alone; both accessible to the threads of the team
+     * @return mu of H and mu of W for each seed
+     */
+    public static double[][] draws(
+            Processing processing, String name, int count, ThreadTeam team, DoubleMatrix w, DoubleMatrix h) {
+        double[][] mu = new double[2][count];
+        try (Arena arena = Arena.ofShared()) {
+            DoubleMatrix wr = w.copy(arena);
+            DoubleMatrix vectors = h.copy(arena);
+            new Processing(processing.rescale(), OrthogonalTransform.Kind.NONE).apply(0, name, team, wr, vectors);
+            Blas.symmetricEigen(Operand.of(vectors));
+            double length = Math.sqrt(ProxyLoss.squaredNorm(wr) / ((double) w.rows() * w.cols()));
+            for (int seed = 0; seed < count; seed++) {
+                try (Arena work = Arena.ofShared()) {
+                    // Eigenvectors are rows here, and turn as the rows of W do.
+                    DoubleMatrix q = vectors.copy(work);
+                    DoubleMatrix turned = wr.copy(work);
+                    processing.turn(seed, name, team, turned, q);
+                    mu[0][seed] = Math.sqrt(h.rows()) * largest(q);
+                    mu[1][seed] = length == 0 ? 0 : largest(turned) / length;
+                }
+            }
+        }
+        return mu;
+    }
+
+    private static double largest(DoubleMatrix a) {
+        double largest = 0;
+        for (int i = 0; i < a.rows(); i++) {
+            for (int j = 0; j < a.cols(); j++) {
+                largest = Math.max(largest, Math.abs(a.get(i, j)));
+            }
+        }
+        return largest;
+    }
+
+    /** What mu of H exceeds with probability delta at most behind the Hadamard transform. Source: spec/quip-methods.md, section 5.4. */
+    public static double boundH(int n, double delta) {
+        return Math.sqrt(2 * Math.log(2.0 * n * n / delta));
+    }
+
+    /** The same of W. */
+    public static double boundW(int m, int n, double delta) {
+        return 2 * Math.log(4.0 * m * n / delta);
     }
 
     private static double traceD(DoubleMatrix h, boolean firstFirst, Arena arena) {

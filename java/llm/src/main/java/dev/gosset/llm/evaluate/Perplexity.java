@@ -43,7 +43,7 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
     }
 
     /** How many chunks of {@code context} tokens there are; fails where that is none. */
-    static int chunks(int[] tokens, int context, String source) {
+    public static int chunks(int[] tokens, int context, String source) {
         if (context < 2) {
             throw new IllegalArgumentException("a context of " + context + " predicts nothing: at least 2 are needed");
         }

@@ -168,7 +168,7 @@ public final class MethodQuantization {
                             part.name(),
                             part.rows(),
                             group.inputs(),
-                            rounding.settings().grid().bits() + " bits",
+                            (int) rounding.settings().grid().rate() + " bits",
                             errors[0],
                             errors[1],
                             true,

@@ -71,6 +71,6 @@ public record MethodRounding(MethodSettings settings, long seed, ThreadTeam team
     /** Bits of each weight of a linear if its codes were stored: with the numbers of the grid and of rescaling in float16. */
     public double bitsPerWeight(int rows, int inputs) {
         double grid = settings.grid() instanceof Grid.PerRow ? 32.0 / inputs : 0;
-        return settings.grid().bits() + grid + (settings.processing().rescale() ? 16.0 / rows : 0);
+        return settings.grid().rate() + grid + (settings.processing().rescale() ? 16.0 / rows : 0);
     }
 }
