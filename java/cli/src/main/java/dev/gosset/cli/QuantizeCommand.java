@@ -9,6 +9,7 @@ import dev.gosset.core.methods.ScalarMethod;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.core.rounding.TransformChoice;
 import dev.gosset.llm.calibration.CalibrationText;
 import dev.gosset.llm.finetune.TuningSettings;
 import dev.gosset.llm.quantize.Finetuning;
@@ -134,6 +135,16 @@ final class QuantizeCommand implements Runnable {
             description = "Added to the diagonal of the Hessian, whose mean is 1; default ${DEFAULT-VALUE}.")
     private double sigma = Hessian.DEFAULT_SIGMA;
 
+    @Option(
+            names = "--transform",
+            paramLabel = "NAME",
+            converter = TransformConverter.class,
+            description =
+                    "What makes weights and Hessians incoherent, behind random signs or phases: hadamard, hartley, fourier,"
+                            + " or auto, which is hadamard where a linear's length has such a matrix and hartley where it has none."
+                            + " fourier runs on the cpu only. Default: ${DEFAULT-VALUE}.")
+    private TransformChoice transform = TransformChoice.AUTO;
+
     @Option(names = "--rescale", description = "Rescale the diagonals of weights and Hessian against each other first.")
     private boolean rescale;
 
@@ -212,6 +223,7 @@ final class QuantizeCommand implements Runnable {
             "--greedy-passes",
             "--scale",
             "--sigma",
+            "--transform",
             "--rescale",
             "--float64",
             "--finetune",
@@ -348,6 +360,19 @@ final class QuantizeCommand implements Runnable {
         }
     }
 
+    /** Reads {@code --transform}. */
+    static final class TransformConverter implements CommandLine.ITypeConverter<TransformChoice> {
+        @Override
+        public TransformChoice convert(String text) {
+            for (TransformChoice choice : TransformChoice.values()) {
+                if (choice.toString().equals(text)) {
+                    return choice;
+                }
+            }
+            throw new CommandLine.TypeConversionException("expected auto, hadamard, hartley or fourier, found " + text);
+        }
+    }
+
     /** The values of --hessian. */
     private enum Sides {
         ONE_SIDED,
@@ -434,6 +459,10 @@ final class QuantizeCommand implements Runnable {
                 throw new IllegalArgumentException(
                         "--search beam does not know codebook " + codebook().name() + ": use --search nearest");
             }
+            if (transform != TransformChoice.AUTO && !run.device.isCpu()) {
+                throw new IllegalArgumentException("--transform " + transform
+                        + " is applied on the processor only, found --device " + run.device + ": use auto there");
+            }
             RoundingSettings defaults =
                     nearest ? RoundingSettings.reference(codebook()) : RoundingSettings.of(codebook());
             int states = beam == null ? defaults.beam() : beam;
@@ -444,7 +473,8 @@ final class QuantizeCommand implements Runnable {
                     greedyPasses != null ? greedyPasses : sides == Sides.TWO_SIDED ? 0 : defaults.greedyPasses(),
                     sigma,
                     rescale,
-                    float64 ? Precision.FLOAT64 : Precision.FLOAT32);
+                    float64 ? Precision.FLOAT64 : Precision.FLOAT32,
+                    transform);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
         }

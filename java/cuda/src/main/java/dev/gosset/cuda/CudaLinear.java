@@ -12,6 +12,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.List;
 
 /**
  * A quantized linear on the device: codes in the kernels' layout, SU, and SV times the parts' scales. Up to {@link
@@ -79,6 +80,12 @@ public final class CudaLinear implements DeviceLinear {
             throw new UnsupportedModelException("the codes of " + codebook.name()
                     + " run on the cpu only: the device knows " + E8p.INSTANCE.name() + " and its residual forms");
         }
+        for (HadamardTransform transform : List.of(linear.inputs(), linear.outputs())) {
+            if (transform.kind() == HadamardTransform.Kind.FOURIER) {
+                throw new UnsupportedModelException(
+                        "linears with a Fourier transform run on the cpu only, found the " + transform);
+            }
+        }
         try (Construction construction = new Construction(this::close);
                 DeviceBuffer codes = context.allocate(linear.codes().data().byteSize(), "codes of " + m + " x " + n)) {
             packed = owned.own(
@@ -88,8 +95,8 @@ public final class CudaLinear implements DeviceLinear {
             chosen = indices == null ? null : owned.own(context.allocate(4L * n, "chosen inputs"));
             su = owned.own(context.allocate(4L * n, "SU"));
             sv = owned.own(context.allocate(4L * m, "SV"));
-            in = owned.own(new DeviceTransform(HadamardTransform.of(n), stream));
-            out = owned.own(new DeviceTransform(HadamardTransform.of(m), stream));
+            in = owned.own(new DeviceTransform(linear.inputs(), stream));
+            out = owned.own(new DeviceTransform(linear.outputs(), stream));
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment signs = floats(arena, linear.su(), n);
                 for (int j = 0; divisors != null && j < n; j++) {

@@ -12,7 +12,7 @@ import dev.gosset.core.rounding.StackRounding;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.function.IntUnaryOperator;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * The float32 part of quantizing a stack on a device: weights and Hessian go up once, codes (and the error, where it is
@@ -71,6 +71,12 @@ public final class CudaStackRounding implements StackRounding {
         if (settings.beam() > 0) {
             throw new IllegalArgumentException(
                     "the device rounds to nearest points only, found a beam of " + settings.beam());
+        }
+        if (!incoherence.inputTransform().isDefault()
+                || !incoherence.outputTransform().isDefault()) {
+            throw new IllegalArgumentException(
+                    "the device makes linears incoherent by the transforms of their lengths only," + " found the "
+                            + incoherence.inputTransform() + " and the " + incoherence.outputTransform());
         }
         int m = w.rows();
         int n = w.cols();
@@ -202,12 +208,12 @@ public final class CudaStackRounding implements StackRounding {
             }
         }
 
-        private DeviceBuffer signs(int count, IntUnaryOperator sign) {
+        private DeviceBuffer signs(int count, IntToDoubleFunction sign) {
             DeviceBuffer buffer = context.allocate(4L * count, "sign vectors");
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment host = arena.allocate(4L * count, 16);
                 for (int i = 0; i < count; i++) {
-                    host.setAtIndex(ValueLayout.JAVA_FLOAT, i, sign.applyAsInt(i));
+                    host.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) sign.applyAsDouble(i));
                 }
                 buffer.copyFrom(host, 0, stream);
                 stream.synchronize();

@@ -1,9 +1,13 @@
 package dev.gosset.core.hadamard;
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
+
+import java.lang.foreign.MemorySegment;
+
 /**
  * The discrete Fourier transform of N complex numbers in float64, {@code w_j = sum_k u_k exp(-2 pi i j k / N)}, for every N: Stockham's
  * passes, one for each prime factor; where a factor is larger than {@value #LARGEST_FACTOR}, the chirp transform of Bluestein over a
- * power of two. Immutable, thread-safe; the arrays that it works in are the caller's.
+ * power of two. Immutable, thread-safe; the memory that it works in is the caller's, and it allocates nothing.
  */
 final class ComplexFourier {
     private static final int LARGEST_FACTOR = 61;
@@ -41,7 +45,12 @@ final class ComplexFourier {
                 filterRe[k] = filterRe[(size - k) % size] = chirpRe[k];
                 filterIm[k] = filterIm[(size - k) % size] = -chirpIm[k];
             }
-            inner.transform(filterRe, filterIm, new double[inner.workLength()]);
+            double[] work = new double[Math.toIntExact(2L * size + inner.workLength())];
+            System.arraycopy(filterRe, 0, work, 0, size);
+            System.arraycopy(filterIm, 0, work, size, size);
+            inner.transform(MemorySegment.ofArray(work), 0);
+            System.arraycopy(work, 0, filterRe, 0, size);
+            System.arraycopy(work, size, filterIm, 0, size);
         } else {
             inner = null;
             chirpRe = chirpIm = filterRe = filterIm = null;
@@ -76,141 +85,146 @@ final class ComplexFourier {
         return factors;
     }
 
-    /** Numbers of scratch that {@link #transform} needs. */
-    int workLength() {
-        return inner == null ? 2 * n : inner.workLength();
+    /** Numbers of scratch that {@link #transform} needs behind the 2 N of the vector. */
+    long workLength() {
+        return inner == null ? 2L * n : 2L * inner.n + inner.workLength();
     }
 
-    /** In place: re and im hold u before and w after. */
-    void transform(double[] re, double[] im, double[] work) {
+    /**
+     * In place.
+     *
+     * @param x from the number {@code at} on N real parts, N imaginary parts, and scratch: before u, after w
+     */
+    void transform(MemorySegment x, long at) {
         if (inner == null) {
-            passes(re, im, work);
+            passes(x, at);
         } else {
-            chirp(re, im, work);
+            chirp(x, at);
         }
     }
 
-    private void passes(double[] re, double[] im, double[] work) {
+    private static double get(MemorySegment x, long i) {
+        return x.get(JAVA_DOUBLE_UNALIGNED, 8 * i);
+    }
+
+    private static void set(MemorySegment x, long i, double value) {
+        x.set(JAVA_DOUBLE_UNALIGNED, 8 * i, value);
+    }
+
+    /** Each pass copies the vector behind itself and writes it anew from there. */
+    private void passes(MemorySegment x, long at) {
         int len = n;
         int stride = 1;
         for (int p : factors) {
             int m = len / p;
-            System.arraycopy(re, 0, work, 0, n);
-            System.arraycopy(im, 0, work, n, n);
+            MemorySegment.copy(x, 8 * at, x, 8 * (at + 2L * n), 16L * n);
             switch (p) {
-                case 2 -> two(work, re, im, m, stride);
-                case 4 -> four(work, re, im, m, stride);
-                default -> prime(p, work, re, im, m, stride);
+                case 2 -> two(x, at + 2L * n, at, m, stride);
+                case 4 -> four(x, at + 2L * n, at, m, stride);
+                default -> prime(p, x, at + 2L * n, at, m, stride);
             }
             len = m;
             stride *= p;
         }
     }
 
-    private void two(double[] x, double[] re, double[] im, int m, int stride) {
+    private void two(MemorySegment x, long from, long to, int m, int stride) {
         for (int i = 0; i < m; i++) {
             double c = cos[stride * i];
             double s = sin[stride * i];
-            int a = stride * i;
-            int b = stride * (i + m);
-            int y = stride * 2 * i;
             for (int q = 0; q < stride; q++) {
-                double ar = x[a + q];
-                double ai = x[n + a + q];
-                double br = x[b + q];
-                double bi = x[n + b + q];
-                re[y + q] = ar + br;
-                im[y + q] = ai + bi;
-                re[y + stride + q] = (ar - br) * c - (ai - bi) * s;
-                im[y + stride + q] = (ar - br) * s + (ai - bi) * c;
+                long a = from + (long) stride * i + q;
+                long b = a + (long) stride * m;
+                long y = to + 2L * stride * i + q;
+                double difR = get(x, a) - get(x, b);
+                double difI = get(x, n + a) - get(x, n + b);
+                set(x, y, get(x, a) + get(x, b));
+                set(x, n + y, get(x, n + a) + get(x, n + b));
+                set(x, y + stride, difR * c - difI * s);
+                set(x, n + y + stride, difR * s + difI * c);
             }
         }
     }
 
-    private void four(double[] x, double[] re, double[] im, int m, int stride) {
+    private void four(MemorySegment x, long from, long to, int m, int stride) {
+        long step = (long) stride * m;
         for (int i = 0; i < m; i++) {
             int w = stride * i;
-            double c1 = cos[w];
-            double s1 = sin[w];
-            double c2 = cos[2 * w];
-            double s2 = sin[2 * w];
-            double c3 = cos[3 * w];
-            double s3 = sin[3 * w];
-            int a = stride * i;
-            int step = stride * m;
-            int y = stride * 4 * i;
-            for (int q = 0; q < stride; q++, a++, y++) {
-                double sumR = x[a] + x[a + 2 * step];
-                double sumI = x[n + a] + x[n + a + 2 * step];
-                double difR = x[a] - x[a + 2 * step];
-                double difI = x[n + a] - x[n + a + 2 * step];
-                double oddR = x[a + step] + x[a + 3 * step];
-                double oddI = x[n + a + step] + x[n + a + 3 * step];
+            for (int q = 0; q < stride; q++) {
+                long a = from + w + q;
+                long y = to + 4L * w + q;
+                double sumR = get(x, a) + get(x, a + 2 * step);
+                double sumI = get(x, n + a) + get(x, n + a + 2 * step);
+                double difR = get(x, a) - get(x, a + 2 * step);
+                double difI = get(x, n + a) - get(x, n + a + 2 * step);
+                double oddR = get(x, a + step) + get(x, a + 3 * step);
+                double oddI = get(x, n + a + step) + get(x, n + a + 3 * step);
                 // -i times the difference of the odd ones.
-                double turnR = x[n + a + step] - x[n + a + 3 * step];
-                double turnI = x[a + 3 * step] - x[a + step];
-                re[y] = sumR + oddR;
-                im[y] = sumI + oddI;
-                double r = difR + turnR;
-                double j = difI + turnI;
-                re[y + stride] = r * c1 - j * s1;
-                im[y + stride] = r * s1 + j * c1;
-                r = sumR - oddR;
-                j = sumI - oddI;
-                re[y + 2 * stride] = r * c2 - j * s2;
-                im[y + 2 * stride] = r * s2 + j * c2;
-                r = difR - turnR;
-                j = difI - turnI;
-                re[y + 3 * stride] = r * c3 - j * s3;
-                im[y + 3 * stride] = r * s3 + j * c3;
+                double turnR = get(x, n + a + step) - get(x, n + a + 3 * step);
+                double turnI = get(x, a + 3 * step) - get(x, a + step);
+                set(x, y, sumR + oddR);
+                set(x, n + y, sumI + oddI);
+                turned(x, y + stride, difR + turnR, difI + turnI, w);
+                turned(x, y + 2L * stride, sumR - oddR, sumI - oddI, 2 * w);
+                turned(x, y + 3L * stride, difR - turnR, difI - turnI, 3 * w);
             }
         }
     }
 
-    private void prime(int p, double[] x, double[] re, double[] im, int m, int stride) {
+    /** Writes a number turned by the angle of {@code cos[w]}. */
+    private void turned(MemorySegment x, long y, double r, double i, int w) {
+        set(x, y, r * cos[w] - i * sin[w]);
+        set(x, n + y, r * sin[w] + i * cos[w]);
+    }
+
+    private void prime(int p, MemorySegment x, long from, long to, int m, int stride) {
         int root = n / p;
         for (int i = 0; i < m; i++) {
             for (int k = 0; k < p; k++) {
-                int y = stride * (p * i + k);
                 double c = cos[stride * i * k];
                 double s = sin[stride * i * k];
-                java.util.Arrays.fill(re, y, y + stride, 0);
-                java.util.Arrays.fill(im, y, y + stride, 0);
-                for (int r = 0; r < p; r++) {
-                    int angle = root * (r * k % p);
-                    double fc = cos[angle] * c - sin[angle] * s;
-                    double fs = cos[angle] * s + sin[angle] * c;
-                    int a = stride * (i + m * r);
-                    for (int q = 0; q < stride; q++) {
-                        re[y + q] += x[a + q] * fc - x[n + a + q] * fs;
-                        im[y + q] += x[a + q] * fs + x[n + a + q] * fc;
+                for (int q = 0; q < stride; q++) {
+                    double re = 0;
+                    double im = 0;
+                    for (int r = 0, angle = 0; r < p; r++) {
+                        long a = from + q + (long) stride * (i + (long) m * r);
+                        re += get(x, a) * cos[root * angle] - get(x, n + a) * sin[root * angle];
+                        im += get(x, a) * sin[root * angle] + get(x, n + a) * cos[root * angle];
+                        angle += k;
+                        angle = angle < p ? angle : angle - p;
                     }
+                    long y = to + q + (long) stride * ((long) p * i + k);
+                    set(x, y, re * c - im * s);
+                    set(x, n + y, re * s + im * c);
                 }
             }
         }
     }
 
-    private void chirp(double[] re, double[] im, double[] work) {
+    private void chirp(MemorySegment x, long at) {
         int size = inner.n;
-        double[] ar = new double[size];
-        double[] ai = new double[size];
-        for (int k = 0; k < n; k++) {
-            ar[k] = re[k] * chirpRe[k] - im[k] * chirpIm[k];
-            ai[k] = re[k] * chirpIm[k] + im[k] * chirpRe[k];
-        }
-        inner.transform(ar, ai, work);
+        long a = at + 2L * n;
         for (int k = 0; k < size; k++) {
-            double r = ar[k] * filterRe[k] - ai[k] * filterIm[k];
-            // Conjugated: the way back is a transform of conjugates.
-            ai[k] = -(ar[k] * filterIm[k] + ai[k] * filterRe[k]);
-            ar[k] = r;
+            boolean given = k < n;
+            double re = given ? get(x, at + k) : 0;
+            double im = given ? get(x, at + n + k) : 0;
+            set(x, a + k, given ? re * chirpRe[k] - im * chirpIm[k] : 0);
+            set(x, a + size + k, given ? re * chirpIm[k] + im * chirpRe[k] : 0);
         }
-        inner.transform(ar, ai, work);
+        inner.transform(x, a);
+        for (int k = 0; k < size; k++) {
+            double re = get(x, a + k);
+            double im = get(x, a + size + k);
+            set(x, a + k, re * filterRe[k] - im * filterIm[k]);
+            // Conjugated: the way back is a transform of conjugates.
+            set(x, a + size + k, -(re * filterIm[k] + im * filterRe[k]));
+        }
+        inner.transform(x, a);
         for (int k = 0; k < n; k++) {
-            double r = ar[k] / size;
-            double j = -ai[k] / size;
-            re[k] = r * chirpRe[k] - j * chirpIm[k];
-            im[k] = r * chirpIm[k] + j * chirpRe[k];
+            double re = get(x, a + k) / size;
+            double im = -get(x, a + size + k) / size;
+            set(x, at + k, re * chirpRe[k] - im * chirpIm[k]);
+            set(x, at + n + k, re * chirpIm[k] + im * chirpRe[k]);
         }
     }
 }

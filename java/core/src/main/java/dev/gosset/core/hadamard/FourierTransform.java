@@ -1,5 +1,9 @@
 package dev.gosset.core.hadamard;
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
+
+import java.lang.foreign.MemorySegment;
+
 /**
  * The Fourier transform of real vectors of even length n as pairs of neighbours: with {@code N = n / 2} and {@code u_k = x_2k + i
  * x_2k+1}, {@code w_j = N^-1/2 sum_k u_k exp(-2 pi i j k / N)}, written to {@code y_2j + i y_2j+1}. As a map of n real numbers it is
@@ -29,6 +33,11 @@ public final class FourierTransform {
         return 2 * half;
     }
 
+    /** The size in bytes of the segment that {@link #apply(MemorySegment, boolean)} works in: 8 n and scratch. */
+    public long workBytes() {
+        return 8 * (4L * half + fourier.workLength());
+    }
+
     /**
      * In place.
      *
@@ -36,17 +45,29 @@ public final class FourierTransform {
      * @param forward or the inverse, which is the transposed
      */
     public void apply(double[] x, boolean forward) {
-        double[] re = new double[half];
-        double[] im = new double[half];
+        MemorySegment work = MemorySegment.ofArray(new double[Math.toIntExact(workBytes() / 8)]);
+        MemorySegment.copy(x, 0, work, JAVA_DOUBLE_UNALIGNED, 0, x.length);
+        apply(work, forward);
+        MemorySegment.copy(work, JAVA_DOUBLE_UNALIGNED, 0, x, 0, x.length);
+    }
+
+    /**
+     * As {@link #apply(double[], boolean)}, without allocation.
+     *
+     * @param work at least {@link #workBytes} bytes: the vector, n doubles in and out, and scratch
+     */
+    public void apply(MemorySegment work, boolean forward) {
+        long re = 2L * half;
+        long im = 3L * half;
         double sign = forward ? 1 : -1;
         for (int k = 0; k < half; k++) {
-            re[k] = x[2 * k];
-            im[k] = sign * x[2 * k + 1];
+            work.set(JAVA_DOUBLE_UNALIGNED, 8 * (re + k), work.get(JAVA_DOUBLE_UNALIGNED, 16L * k));
+            work.set(JAVA_DOUBLE_UNALIGNED, 8 * (im + k), sign * work.get(JAVA_DOUBLE_UNALIGNED, 16L * k + 8));
         }
-        fourier.transform(re, im, new double[fourier.workLength()]);
+        fourier.transform(work, re);
         for (int k = 0; k < half; k++) {
-            x[2 * k] = re[k] * norm;
-            x[2 * k + 1] = sign * im[k] * norm;
+            work.set(JAVA_DOUBLE_UNALIGNED, 16L * k, work.get(JAVA_DOUBLE_UNALIGNED, 8 * (re + k)) * norm);
+            work.set(JAVA_DOUBLE_UNALIGNED, 16L * k + 8, sign * work.get(JAVA_DOUBLE_UNALIGNED, 8 * (im + k)) * norm);
         }
     }
 

@@ -19,10 +19,12 @@ import java.util.Objects;
  * spec/quip-sharp.md, sections 1.1 to 1.3. Most of these are not symmetric: U and its transpose differ.
  *
  * <p>For every other n, which the format refuses, M_o is the discrete Hartley matrix of the odd part, {@code M[i][j] =
- * cos(2 pi i j / o) + sin(2 pi i j / o)}: real, symmetric, {@code M M^T = o I}. The QuIP# paper (Algorithm 4, section
- * A.2) proposes a random-phase Fourier transform here. We prefer Hartley: it exists for odd n too, keeps the sign vectors
- * of +-1, their storage and the kernels of the Hadamard case, and since |M[i][j]| is at most sqrt 2 every incoherence bound grows
- * by a factor of at most sqrt 2.
+ * cos(2 pi i j / o) + sin(2 pi i j / o)}: real, symmetric, {@code M M^T = o I}. It exists for odd n too, keeps the sign vectors
+ * of +-1, and since |M[i][j]| is at most sqrt 2 every incoherence bound grows by a factor of at most sqrt 2.
+ *
+ * <p>The third kind is the Fourier transform of pairs that the QuIP# paper proposes where there is no Hadamard matrix (Algorithm 4,
+ * section A.2), for even n: {@code U_n^T} is {@link FourierTransform}, K is 1, and there is no small matrix. The vectors that go with it
+ * hold complex numbers in place of signs: see {@link #multiply}.
  *
  * <p>Immutable, thread-safe.
  */
@@ -31,21 +33,25 @@ public final class HadamardTransform {
     public static final int MAX_STORED_K = 2048;
 
     private static final int CACHED = 16;
-    private static final Map<Integer, HadamardTransform> CACHE = new LinkedHashMap<>(CACHED, 0.75f, true) {
+    private static final Map<Key, HadamardTransform> CACHE = new LinkedHashMap<>(CACHED, 0.75f, true) {
         private static final long serialVersionUID = 1L;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<Integer, HadamardTransform> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<Key, HadamardTransform> eldest) {
             return size() > CACHED;
         }
     };
 
-    /** Which family the small matrix is of. */
+    private record Key(int n, Kind kind) {}
+
+    /** Which family the transform is of. */
     public enum Kind {
         /** Entries +-1, as in the QuIP# format; K = 1 or a multiple of 4. */
         HADAMARD,
         /** Entries cos + sin, at most sqrt 2 in size, symmetric; K the odd part of n. Our own extension of the format. */
-        HARTLEY
+        HARTLEY,
+        /** The Fourier transform of pairs. */
+        FOURIER
     }
 
     private final int n;
@@ -64,35 +70,65 @@ public final class HadamardTransform {
     private final MemorySegment[] units = new MemorySegment[2];
 
     private volatile HartleyChirp chirp;
+    /** FOURIER: itself. */
+    private final FourierTransform fourier;
 
-    private HadamardTransform(int n) {
-        this.n = n;
-        int odd = n >> Integer.numberOfTrailingZeros(n);
-        int order = odd == 1 ? 1 : odd <= Integer.MAX_VALUE / 4 ? 4 * odd : 0;
-        if (HadamardMatrices.exists(order) && n % order == 0) {
-            k = order;
-            kind = Kind.HADAMARD;
-            signs = HadamardMatrices.of(order);
-            cas = null;
-        } else {
-            k = odd;
-            kind = Kind.HARTLEY;
-            signs = null;
-            cas = new double[odd <= MAX_STORED_K ? odd : 0];
-            for (int i = 0; i < cas.length; i++) {
-                cas[i] = cas(i, odd);
-            }
+    private final boolean planned;
+    private volatile FourierPlan plan;
+
+    private HadamardTransform(Key key) {
+        n = key.n;
+        kind = key.kind;
+        k = kind == Kind.FOURIER ? 1 : kind == Kind.HADAMARD ? order(n) : odd(n);
+        signs = kind == Kind.HADAMARD ? HadamardMatrices.of(k) : null;
+        fourier = kind == Kind.FOURIER ? new FourierTransform(n) : null;
+        planned = kind == Kind.FOURIER && FourierPlan.exists(n);
+        cas = kind == Kind.HARTLEY ? new double[hasSmallMatrix() ? k : 0] : null;
+        for (int i = 0; cas != null && i < cas.length; i++) {
+            cas[i] = cas(i, k);
         }
     }
 
-    /** The transform of length n, for every n from 1 on. The last few are cached: keep the value where it is used often. */
+    private static int odd(int n) {
+        return n >> Integer.numberOfTrailingZeros(n);
+    }
+
+    /** The order of the Hadamard matrix that n has, or 0. */
+    private static int order(int n) {
+        int odd = odd(n);
+        int order = odd == 1 ? 1 : odd <= Integer.MAX_VALUE / 4 ? 4 * odd : 0;
+        return HadamardMatrices.exists(order) && n % order == 0 ? order : 0;
+    }
+
+    /**
+     * The transform of length n, for every n from 1 on: Hadamard where there is one, else Hartley. The last few are cached: keep the
+     * value where it is used often.
+     */
     public static HadamardTransform of(int n) {
+        return of(n, n > 0 && order(n) > 0 ? Kind.HADAMARD : Kind.HARTLEY);
+    }
+
+    /**
+     * The transform of length n of one kind. The Hartley matrix of a power of two is its Hadamard matrix.
+     *
+     * @throws IllegalArgumentException where there is none of that length
+     */
+    public static HadamardTransform of(int n, Kind kind) {
         if (n < 1) {
             throw new IllegalArgumentException("a transform needs n >= 1, found " + n);
         }
-        synchronized (CACHE) {
-            return CACHE.computeIfAbsent(n, HadamardTransform::new);
+        if (kind == Kind.HADAMARD && order(n) == 0) {
+            throw new IllegalArgumentException("there is no Hadamard matrix of length " + n);
         }
+        Key key = new Key(n, kind == Kind.HARTLEY && odd(n) == 1 ? Kind.HADAMARD : kind);
+        synchronized (CACHE) {
+            return CACHE.computeIfAbsent(key, HadamardTransform::new);
+        }
+    }
+
+    /** Whether this is what {@link #of(int)} gives. */
+    public boolean isDefault() {
+        return kind == (order(n) > 0 ? Kind.HADAMARD : Kind.HARTLEY);
     }
 
     /** The length of the vectors. */
@@ -122,6 +158,9 @@ public final class HadamardTransform {
     public double entry(int row, int col) {
         Objects.checkIndex(row, k);
         Objects.checkIndex(col, k);
+        if (kind == Kind.FOURIER) {
+            return 1;
+        }
         if (kind == Kind.HADAMARD) {
             return signs[row * k + col];
         }
@@ -216,6 +255,33 @@ public final class HadamardTransform {
         }
     }
 
+    /** Whether this is a Fourier transform for which there are {@link #fourierPlan passes}. */
+    public boolean hasFourierPlan() {
+        return planned;
+    }
+
+    /**
+     * The passes of a Fourier transform.
+     *
+     * @throws IllegalStateException where there are none
+     */
+    public FourierPlan fourierPlan() {
+        FourierPlan found = plan;
+        if (found == null) {
+            if (!planned) {
+                throw new IllegalStateException("there are no Fourier passes of the " + this);
+            }
+            synchronized (this) {
+                found = plan;
+                if (found == null) {
+                    found = new FourierPlan(n);
+                    plan = found;
+                }
+            }
+        }
+        return found;
+    }
+
     /**
      * Scalar oracle, float64, in place on {@code x[offset .. offset + n - 1]}: {@code x <- U x}, or {@code U^T x} where
      * {@code transpose}.
@@ -232,6 +298,9 @@ public final class HadamardTransform {
 
     /** The size in bytes of the segment that {@link #apply(MemorySegment, boolean)} works in: 8 n and some scratch. */
     public long workBytes() {
+        if (kind == Kind.FOURIER) {
+            return fourier.workBytes();
+        }
         return 8L * n + (hasSmallMatrix() ? 8L * k : 16L * HartleyChirp.length(k));
     }
 
@@ -245,6 +314,10 @@ public final class HadamardTransform {
         if (work.byteSize() < workBytes()) {
             throw new IllegalArgumentException(
                     "the transform of length " + n + " works in " + workBytes() + " bytes, found " + work.byteSize());
+        }
+        if (kind == Kind.FOURIER) {
+            fourier.apply(work, transpose);
+            return;
         }
         int p = n / k;
         for (int first = 0; first < n; first += p) {
@@ -299,6 +372,24 @@ public final class HadamardTransform {
         }
     }
 
+    /**
+     * The product with a vector f that goes with the transform, a sign vector or one of phases, times any scale: {@code x_i <- f_i
+     * x_i}. Of FOURIER both hold complex numbers as pairs, which are multiplied, or with {@code transpose} by the conjugates of f; so
+     * that as a map of x it is a matrix D, or D transposed.
+     *
+     * @param f n numbers
+     * @param x n numbers, in and out
+     */
+    public void multiply(double[] f, double[] x, boolean transpose) {
+        if (kind == Kind.FOURIER) {
+            FourierTransform.turn(x, f, transpose);
+        } else {
+            for (int i = 0; i < n; i++) {
+                x[i] *= f[i];
+            }
+        }
+    }
+
     private HartleyChirp chirp() {
         HartleyChirp c = chirp;
         if (c == null) {
@@ -323,6 +414,9 @@ public final class HadamardTransform {
 
     @Override
     public String toString() {
+        if (kind == Kind.FOURIER) {
+            return "Fourier transform of length " + n;
+        }
         return "transform of length " + n + " (" + kind + " of order " + k + ", Sylvester of order " + n / k + ")";
     }
 }

@@ -19,7 +19,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * {@code y = diag(part scales) diag(SV) U_m Q U_n^T diag(SU) x} in float32 for a batch of rows x. Rows are multiplied
+ * {@code y = diag(part scales) D(SV)^T U_m Q U_n^T D(SU) x} in float32 for a batch of rows x. Rows are multiplied
  * straight from the codes, in the form that the kernel prepared, each with the bits it would have alone; or, where there are
  * many and that does not matter, as that form says by tiles of Q that are decoded into scratch and handed to BLAS. The tiles depend on the shapes alone, so a result does not depend on the number
  * of threads. Source: spec/quip-sharp.md, section 6.
@@ -62,8 +62,8 @@ public final class QuantizedProduct {
         this.transforms = transforms;
         this.matvecs = matvecs;
         this.prepared = matvecs.prepare(codes, arena, team);
-        this.inTransform = HadamardTransform.of(linear.cols());
-        this.outTransform = HadamardTransform.of(linear.rows());
+        this.inTransform = linear.inputs();
+        this.outTransform = linear.outputs();
         this.su = FloatMatrix.allocate(arena, 1, linear.cols());
         this.read = readsCodes() ? codes.data() : su.data();
         this.sv = FloatMatrix.allocate(arena, 1, linear.rows());
@@ -219,7 +219,7 @@ public final class QuantizedProduct {
                 (i, decoded) -> multiplyTile(in, y, i * tile, Math.min(rows(), (i + 1) * tile), decoded));
     }
 
-    /** Row t of U^T (SU x), followed by zeros up to a multiple of eight columns. */
+    /** Row t of U^T D(SU) x, followed by zeros up to a multiple of eight columns. */
     private void transformInput(FloatMatrix x, int t, MemorySegment row, MemorySegment scratch) {
         int n = cols();
         for (long at = 4L * n; at < row.byteSize(); at += 4) {

@@ -4,6 +4,7 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.hadamard.HadamardTransform;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -28,6 +29,9 @@ import java.util.Optional;
  * <tr><td>{@code L.part_scales}</td><td>{@code part_scales}</td><td>F16, or F32 where F16 does not hold them
  * all</td><td>[p]</td></tr>
  * </table>
+ *
+ * <p>Where the inputs have another transform than their number has by default, {@code L.su} is {@code L.su_hartley}, alike, or {@code
+ * L.su_fourier}, F16 [n / 2, 2]; and {@code L.sv} likewise: so a reader that knows no such linear misses a row.
  */
 public final class QuantizedLinears {
     /** Role of the codes; a row {@code L.codes} of this role stands for a quantized linear named {@code L}. */
@@ -42,6 +46,15 @@ public final class QuantizedLinears {
     public static final String PART_ROWS = "part_rows";
     /** Role of the parts' scales. */
     public static final String PART_SCALES = "part_scales";
+
+    /** What the roles of sign vectors end with where the transform is another than the default. */
+    private static final String HARTLEY = "_hartley";
+
+    private static final String FOURIER = "_fourier";
+
+    /** All roles of the rows of a quantized linear. */
+    public static final List<String> ROLES = List.of(
+            CODES, SU, SU + HARTLEY, SU + FOURIER, SV, SV + HARTLEY, SV + FOURIER, PART_NAMES, PART_ROWS, PART_SCALES);
 
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -87,8 +100,8 @@ public final class QuantizedLinears {
         Optional<Codebook> none = Optional.empty();
         Optional<Codebook> codebook = Optional.of(codes.codebook());
         writer.add(name + "." + CODES, CODES, Dtype.ofCodes(codes.codebook()), List.of(m, n), codebook, codes.data());
-        writer.add(name + "." + SU, SU, Dtype.F16, List.of(n), none, linear.su());
-        writer.add(name + "." + SV, SV, Dtype.F16, List.of(m), none, linear.sv());
+        writeFactors(writer, name, inputRole(linear), linear.inputs(), linear.su());
+        writeFactors(writer, name, outputRole(linear), linear.outputs(), linear.sv());
         writer.add(
                 name + "." + PART_NAMES,
                 PART_NAMES,
@@ -104,6 +117,54 @@ public final class QuantizedLinears {
                 List.of(p),
                 none,
                 MemorySegment.ofArray(scales.array()));
+    }
+
+    /** The role of the row with SU of such a linear. */
+    public static String inputRole(QuantizedLinear linear) {
+        return SU + ending(linear.inputs());
+    }
+
+    /** The role of the row with SV of such a linear. */
+    public static String outputRole(QuantizedLinear linear) {
+        return SV + ending(linear.outputs());
+    }
+
+    private static void writeFactors(
+            WeightFileWriter writer, String name, String role, HadamardTransform transform, MemorySegment factors) {
+        writer.add(name + "." + role, role, Dtype.F16, shape(transform), Optional.empty(), factors);
+    }
+
+    private static String ending(HadamardTransform transform) {
+        return switch (transform.kind()) {
+            case FOURIER -> FOURIER;
+            case HARTLEY -> transform.isDefault() ? "" : HARTLEY;
+            case HADAMARD -> "";
+        };
+    }
+
+    private static List<Long> shape(HadamardTransform transform) {
+        long n = transform.n();
+        return transform.kind() == HadamardTransform.Kind.FOURIER ? List.of(n / 2, 2L) : List.of(n);
+    }
+
+    /** The transform of a side: by the row that there is. */
+    private static HadamardTransform transform(WeightFile file, String name, String side, int n) {
+        String fourier = name + "." + side + FOURIER;
+        if (file.find(fourier).isPresent()) {
+            if (n % 2 != 0) {
+                throw new FormatException(file.tensor(fourier) + " is of " + n + " numbers, expected an even number");
+            }
+            return HadamardTransform.of(n, HadamardTransform.Kind.FOURIER);
+        }
+        return file.find(name + "." + side + HARTLEY).isPresent()
+                ? HadamardTransform.of(n, HadamardTransform.Kind.HARTLEY)
+                : HadamardTransform.of(n);
+    }
+
+    private static Tensor factors(WeightFile file, String name, String side, HadamardTransform transform) {
+        return row(file, name, side + ending(transform), Dtype.F16)
+                .requireShape(
+                        shape(transform).stream().mapToLong(Long::longValue).toArray());
     }
 
     /** Names of all quantized linears of a file, in its order. */
@@ -128,8 +189,10 @@ public final class QuantizedLinears {
                         codes.tensor() + " is " + codes.tensor().dtype() + ", expected codes of a codebook"));
         int m = codes.tensor().dim(0);
         int n = codes.tensor().dim(1);
-        Tensor su = row(file, name, SU, Dtype.F16).requireShape(n);
-        Tensor sv = row(file, name, SV, Dtype.F16).requireShape(m);
+        HadamardTransform inputs = transform(file, name, SU, n);
+        HadamardTransform outputs = transform(file, name, SV, m);
+        Tensor su = factors(file, name, SU, inputs);
+        Tensor sv = factors(file, name, SV, outputs);
         Tensor names = row(file, name, PART_NAMES, Dtype.U8);
         List<String> lines = lines(names);
         Tensor rows = row(file, name, PART_ROWS, Dtype.I32).requireShape(lines.size());
@@ -153,7 +216,12 @@ public final class QuantizedLinears {
         if (sum != m) {
             throw new FormatException(rows + " adds up to " + sum + " rows, expected the " + m + " of the codes");
         }
-        return new QuantizedLinear(new CodeMatrix(codebook, m, n, codes.tensor().data()), su.data(), sv.data(), parts);
+        if (outputs.kind() == HadamardTransform.Kind.FOURIER && parts.stream().anyMatch(part -> part.rows() % 2 != 0)) {
+            throw new FormatException(
+                    rows + " has " + parts + ", expected even numbers of rows behind a Fourier transform");
+        }
+        return new QuantizedLinear(
+                new CodeMatrix(codebook, m, n, codes.tensor().data()), su.data(), sv.data(), parts, inputs, outputs);
     }
 
     private static Tensor row(WeightFile file, String name, String role, Dtype dtype) {

@@ -107,8 +107,10 @@ public final class LinearQuantizer {
         if (sides != null && (settings.rescale() || settings.greedyPasses() > 0)) {
             throw new IllegalArgumentException(name + ": rescaling and greedy passes know one side only");
         }
+        settings.transform()
+                .require(name, parts.stream().map(p -> p.weights.rows()).toList(), hessian.n());
         int m = parts.stream().mapToInt(p -> p.weights.rows()).sum();
-        Incoherence incoherence = Incoherence.draw(seed, name, m, hessian.n());
+        Incoherence incoherence = Incoherence.draw(settings.transform(), seed, name, m, hessian.n());
         return quantize(name, parts, regularized(hessian), sides, incoherence, arena);
     }
 
@@ -383,7 +385,7 @@ public final class LinearQuantizer {
         }
         Optional<FloatMatrix> columnScale = Optional.ofNullable(rounded.scale).map(s -> s.copy(arena));
         return new QuantizationResult(
-                new QuantizedLinear(codes, su, sv, stored),
+                new QuantizedLinear(codes, su, sv, stored, incoherence.inputTransform(), incoherence.outputTransform()),
                 rounded.proxy,
                 rounded.frobenius,
                 rounded.weightScale,

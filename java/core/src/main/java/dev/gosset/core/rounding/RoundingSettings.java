@@ -18,6 +18,7 @@ import dev.gosset.core.memory.Precision;
  * @param rescale whether input channels are first scaled so that weights and Hessian share their range (section 1.5)
  * @param precision of the transform and of LDLQ: float32 by kernels and BLAS, which falls back to float64 where the Hessian
  *     has no Cholesky factor in it; or float64 by the scalar oracles and BLAS, exactly reproducible, some ten times slower
+ * @param transform what makes weights and Hessian incoherent
  */
 public record RoundingSettings(
         Codebook codebook,
@@ -26,7 +27,8 @@ public record RoundingSettings(
         int greedyPasses,
         double sigma,
         boolean rescale,
-        Precision precision) {
+        Precision precision,
+        TransformChoice transform) {
     /** Greedy passes of the reference implementation, and of a search for nearest points unless told otherwise. */
     public static final int REFERENCE_PASSES = 10;
 
@@ -53,6 +55,22 @@ public record RoundingSettings(
         if (!(sigma >= 0 && sigma < Double.POSITIVE_INFINITY)) {
             throw new IllegalArgumentException("sigma must be a number of at least 0, found " + sigma);
         }
+        if (rescale && transform == TransformChoice.FOURIER) {
+            throw new IllegalArgumentException(
+                    "rescaling has a factor for each input, a Fourier transform one for each pair: use another transform");
+        }
+    }
+
+    /** With the transforms that every length has by default. */
+    public RoundingSettings(
+            Codebook codebook,
+            double scale,
+            int beam,
+            int greedyPasses,
+            double sigma,
+            boolean rescale,
+            Precision precision) {
+        this(codebook, scale, beam, greedyPasses, sigma, rescale, precision, TransformChoice.AUTO);
     }
 
     /**
@@ -67,7 +85,8 @@ public record RoundingSettings(
                 isSearchedByMetric(codebook) ? 0 : REFERENCE_PASSES,
                 Hessian.DEFAULT_SIGMA,
                 false,
-                Precision.FLOAT32);
+                Precision.FLOAT32,
+                TransformChoice.AUTO);
     }
 
     /** As the reference implementation: nearest points, ten greedy passes; else {@link #of}. Devices know no other search. */
@@ -81,26 +100,30 @@ public record RoundingSettings(
     }
 
     public RoundingSettings withScale(double value) {
-        return new RoundingSettings(codebook, value, beam, greedyPasses, sigma, rescale, precision);
+        return new RoundingSettings(codebook, value, beam, greedyPasses, sigma, rescale, precision, transform);
     }
 
     public RoundingSettings withBeam(int value) {
-        return new RoundingSettings(codebook, scale, value, greedyPasses, sigma, rescale, precision);
+        return new RoundingSettings(codebook, scale, value, greedyPasses, sigma, rescale, precision, transform);
     }
 
     public RoundingSettings withGreedyPasses(int value) {
-        return new RoundingSettings(codebook, scale, beam, value, sigma, rescale, precision);
+        return new RoundingSettings(codebook, scale, beam, value, sigma, rescale, precision, transform);
     }
 
     public RoundingSettings withSigma(double value) {
-        return new RoundingSettings(codebook, scale, beam, greedyPasses, value, rescale, precision);
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, value, rescale, precision, transform);
     }
 
     public RoundingSettings withRescale(boolean value) {
-        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, value, precision);
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, value, precision, transform);
     }
 
     public RoundingSettings withPrecision(Precision value) {
-        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, rescale, value);
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, rescale, value, transform);
+    }
+
+    public RoundingSettings withTransform(TransformChoice value) {
+        return new RoundingSettings(codebook, scale, beam, greedyPasses, sigma, rescale, precision, value);
     }
 }

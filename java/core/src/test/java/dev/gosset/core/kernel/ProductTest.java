@@ -8,8 +8,10 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.kernel.dense.DenseProduct;
 import dev.gosset.core.kernel.encode.VectorEncode;
+import dev.gosset.core.kernel.oracle.LinearOracle;
 import dev.gosset.core.kernel.points.VectorMatvec;
 import dev.gosset.core.kernel.transform.VectorTransform;
 import dev.gosset.core.memory.Dtype;
@@ -17,6 +19,7 @@ import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
+import dev.gosset.core.rounding.TransformChoice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -145,6 +148,110 @@ class ProductTest {
         assertThatExceptionOfType(FormatException.class)
                 .isThrownBy(() -> new DenseProduct(new Tensor("w", Dtype.F32, List.of(16L), data, Path.of("f"))))
                 .withMessageContaining("expected a matrix");
+    }
+
+    /**
+     * Linears with other transforms than their lengths have by default: against the matrix that they stand for, put together entry by
+     * entry.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        "FOURIER, FOURIER, 1, 64, 128",
+        "FOURIER, FOURIER, 40, 96, 704",
+        "FOURIER, HARTLEY, 3, 344, 56",
+        "HARTLEY, FOURIER, 5, 56, 344",
+        "HADAMARD, FOURIER, 17, 192, 64"
+    })
+    void otherTransforms(TransformChoice inputs, TransformChoice outputs, int tokens, int rows, int cols) {
+        QuantizedLinear drawn = quantized(4, rows, cols);
+        List<QuantizedLinear.Part> parts = List.of(
+                new QuantizedLinear.Part("a", rows / 4 * 2, 1.5f),
+                new QuantizedLinear.Part("b", rows - rows / 4 * 2, 0.75f));
+        QuantizedLinear linear =
+                new QuantizedLinear(drawn.codes(), drawn.su(), drawn.sv(), parts, inputs.of(cols), outputs.of(rows));
+        double[][] matrix = new double[rows][cols];
+        for (int i = 0; i < rows; i++) {
+            double[] point = new double[Codebook.DIMENSION];
+            for (int j = 0; j < cols; j++) {
+                linear.codes().codebook().decode(linear.codes().code(i, j / Codebook.DIMENSION), point, 0);
+                matrix[i][j] = point[j % Codebook.DIMENSION];
+            }
+        }
+        matrix = product(
+                product(transposed(forward(linear.outputs(), linear.sv())), matrix),
+                forward(linear.inputs(), linear.su()));
+        FloatMatrix x = gaussian(tokens, cols);
+        for (Kernels kernels : List.of(Kernels.scalar(), Kernels.selected())) {
+            QuantizedProduct product = new QuantizedProduct(linear, kernels.transform(), kernels.matvec(), arena);
+            FloatMatrix y = FloatMatrix.allocate(arena, tokens, rows);
+            FloatMatrix many = FloatMatrix.allocate(arena, tokens, rows);
+            product.apply(x, y, workspace);
+            product.applyMany(x, many, workspace);
+            double error = 0;
+            double norm = 0;
+            for (int t = 0; t < tokens; t++) {
+                double[] in = new double[cols];
+                for (int j = 0; j < cols; j++) {
+                    in[j] = x.get(t, j);
+                }
+                double[] oracle = LinearOracle.apply(linear, in);
+                for (int i = 0; i < rows; i++) {
+                    double sum = 0;
+                    for (int j = 0; j < cols; j++) {
+                        sum += matrix[i][j] * in[j];
+                    }
+                    sum *= i < parts.getFirst().rows() ? 1.5 : 0.75;
+                    assertThat(oracle[i]).isCloseTo(sum, within(1e-9 * cols));
+                    error += Math.pow(y.get(t, i) - sum, 2) + Math.pow(many.get(t, i) - sum, 2);
+                    norm += 2 * sum * sum;
+                }
+            }
+            assertThat(Math.sqrt(error / norm)).isLessThan(2 * product.relativeError() + 1e-6);
+        }
+    }
+
+    /** U^T D(f) as a matrix. */
+    private static double[][] forward(HadamardTransform transform, MemorySegment f) {
+        int n = transform.n();
+        boolean pairs = transform.kind() == HadamardTransform.Kind.FOURIER;
+        double[][] d = new double[n][n];
+        for (int j = 0; j < n; j++) {
+            float v = Float.float16ToFloat(f.getAtIndex(ValueLayout.JAVA_SHORT, j));
+            float other = Float.float16ToFloat(f.getAtIndex(ValueLayout.JAVA_SHORT, pairs ? j ^ 1 : j));
+            d[j][j] = pairs && j % 2 == 1 ? other : v;
+            if (pairs) {
+                d[j][j ^ 1] = j % 2 == 0 ? -other : v;
+            }
+        }
+        double[][] u = new double[n][n];
+        for (int j = 0; j < n; j++) {
+            u[j][j] = 1;
+            transform.apply(u[j], 0, false);
+        }
+        // Row j is U e_j, so u is U^T.
+        return product(u, d);
+    }
+
+    private static double[][] transposed(double[][] a) {
+        double[][] t = new double[a[0].length][a.length];
+        for (int i = 0; i < a.length; i++) {
+            for (int j = 0; j < a[0].length; j++) {
+                t[j][i] = a[i][j];
+            }
+        }
+        return t;
+    }
+
+    private static double[][] product(double[][] a, double[][] b) {
+        double[][] c = new double[a.length][b[0].length];
+        for (int i = 0; i < a.length; i++) {
+            for (int k = 0; k < b.length; k++) {
+                for (int j = 0; j < b[0].length; j++) {
+                    c[i][j] += a[i][k] * b[k][j];
+                }
+            }
+        }
+        return c;
     }
 
     private QuantizedLinear quantized(int bits, int rows, int cols) {

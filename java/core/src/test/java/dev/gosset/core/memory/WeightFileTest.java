@@ -9,6 +9,7 @@ import dev.gosset.core.GossetException;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.rounding.TransformChoice;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -183,6 +184,93 @@ final class WeightFileTest {
             assertThatThrownBy(() -> QuantizedLinears.read(file, "layers.3"))
                     .isInstanceOf(FormatException.class)
                     .hasMessageContaining("'layers.3.codes'");
+        }
+    }
+
+    /** Other transforms stand in the names of the rows, so that who does not know them misses one. */
+    @Test
+    void linearsKeepTheirTransforms() {
+        Path path = dir.resolve("weights.arrow");
+        try (Arena arena = Arena.ofShared()) {
+            int m = 32;
+            int n = 88;
+            CodeMatrix codes = fill(CodeMatrix.allocate(arena, Codebook.ofBits(2), m, n));
+            MemorySegment su = fill(arena.allocate(2L * n));
+            MemorySegment sv = fill(arena.allocate(2L * m));
+            List<QuantizedLinear.Part> parts =
+                    List.of(new QuantizedLinear.Part("a", 10, 1), new QuantizedLinear.Part("b", 22, 2));
+            QuantizedLinear fourier = new QuantizedLinear(
+                    codes, su, sv, parts, TransformChoice.FOURIER.of(n), TransformChoice.FOURIER.of(m));
+            QuantizedLinear mixed = new QuantizedLinear(
+                    codes, su, sv, parts, TransformChoice.AUTO.of(n), TransformChoice.HARTLEY.of(m));
+            CodeMatrix wide = fill(CodeMatrix.allocate(arena, Codebook.ofBits(2), m, 344));
+            QuantizedLinear hartley = new QuantizedLinear(
+                    wide,
+                    fill(arena.allocate(2L * 344)),
+                    sv,
+                    parts,
+                    TransformChoice.HARTLEY.of(344),
+                    TransformChoice.FOURIER.of(m));
+            List<QuantizedLinear> linears = List.of(fourier, mixed, hartley);
+            try (WeightFileWriter writer = WeightFileWriter.create(path, Map.of())) {
+                for (int i = 0; i < 3; i++) {
+                    QuantizedLinears.write(writer, "l" + i, linears.get(i));
+                }
+                writer.commit();
+            }
+            WeightFile file = WeightFile.open(path, arena);
+            assertThat(file.weights().stream().map(WeightFile.Weight::name))
+                    .contains("l0.su_fourier", "l0.sv_fourier", "l1.su", "l1.sv", "l2.su_hartley", "l2.sv_fourier")
+                    .doesNotContain("l0.su", "l0.sv", "l2.su");
+            assertThat(file.get("l0.su_fourier").tensor().shape()).containsExactly(44L, 2L);
+            for (int i = 0; i < 3; i++) {
+                QuantizedLinear found = QuantizedLinears.read(file, "l" + i);
+                assertThat(found.inputs()).isSameAs(linears.get(i).inputs());
+                assertThat(found.outputs()).isSameAs(linears.get(i).outputs());
+                assertThat(found.su().mismatch(linears.get(i).su())).isEqualTo(-1);
+                assertThat(found.sv().mismatch(linears.get(i).sv())).isEqualTo(-1);
+            }
+        }
+    }
+
+    @Test
+    void aFourierTransformAcrossPartsOfOddRowsIsRefused() {
+        Path path = dir.resolve("weights.arrow");
+        try (Arena arena = Arena.ofShared()) {
+            CodeMatrix codes = fill(CodeMatrix.allocate(arena, Codebook.ofBits(2), 16, 8));
+            List<QuantizedLinear.Part> odd =
+                    List.of(new QuantizedLinear.Part("a", 7, 1), new QuantizedLinear.Part("b", 9, 2));
+            assertThatThrownBy(() -> new QuantizedLinear(
+                            codes,
+                            arena.allocate(16),
+                            arena.allocate(32),
+                            odd,
+                            TransformChoice.AUTO.of(8),
+                            TransformChoice.FOURIER.of(16)))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("Fourier transform of length 16");
+            try (WeightFileWriter writer = WeightFileWriter.create(path, Map.of())) {
+                QuantizedLinears.write(
+                        writer, "x", new QuantizedLinear(codes, arena.allocate(16), arena.allocate(32), odd));
+                writer.commit();
+            }
+            Path renamed = dir.resolve("renamed.arrow");
+            try (WeightFileWriter writer = WeightFileWriter.create(renamed, Map.of())) {
+                for (WeightFile.Weight weight : WeightFile.open(path, arena).weights()) {
+                    boolean sv = weight.name().equals("x.sv");
+                    writer.add(
+                            sv ? "x.sv_fourier" : weight.name(),
+                            sv ? "sv_fourier" : weight.role(),
+                            weight.tensor().dtype(),
+                            sv ? List.of(8L, 2L) : weight.tensor().shape(),
+                            weight.codebook(),
+                            weight.tensor().data());
+                }
+                writer.commit();
+            }
+            assertThatThrownBy(() -> QuantizedLinears.read(WeightFile.open(renamed, arena), "x"))
+                    .isInstanceOf(FormatException.class)
+                    .hasMessageContaining("expected even numbers of rows behind a Fourier transform");
         }
     }
 

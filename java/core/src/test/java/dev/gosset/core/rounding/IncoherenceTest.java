@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.gosset.core.Golden;
+import dev.gosset.core.hadamard.FourierTransform;
 import dev.gosset.core.kernel.contract.TransformKernel;
 import dev.gosset.core.kernel.oracle.ScalarTransform;
+import dev.gosset.core.kernel.transform.VectorTransform;
 import dev.gosset.core.memory.DoubleMatrix;
 import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.core.parallel.ThreadTeam;
@@ -59,12 +61,22 @@ class IncoherenceTest {
 
     @Test
     void keepsTheQuadraticFormAndSpreadsOutliersForEveryShape() {
-        for (int[] shape : new int[][] {{1, 1}, {5, 7}, {24, 40}, {33, 99}, {128, 256}}) {
-            int m = shape[0];
-            int n = shape[1];
+        for (int[] shape : new int[][] {{1, 1}, {5, 7}, {24, 40}, {33, 99}, {128, 256}, {128, 704}}) {
+            for (TransformChoice choice : TransformChoice.values()) {
+                if (choice == TransformChoice.AUTO
+                        || shape[0] % 8 == 0 && shape[1] % 3 != 0 && shape[1] % 11 != 0
+                        || choice != TransformChoice.HADAMARD && shape[0] % 2 == 0) {
+                    keepsTheQuadraticFormAndSpreadsOutliers(choice, shape[0], shape[1]);
+                }
+            }
+        }
+    }
+
+    private void keepsTheQuadraticFormAndSpreadsOutliers(TransformChoice choice, int m, int n) {
+        for (TransformKernel kernel : new TransformKernel[] {new ScalarTransform(), new VectorTransform()}) {
             try (Arena arena = Arena.ofShared();
                     ThreadTeam team = new ThreadTeam(2)) {
-                Incoherence incoherence = Incoherence.draw(seed, "layer", m, n);
+                Incoherence incoherence = Incoherence.draw(choice, seed, "layer", m, n);
                 FloatMatrix h = RoundingFixtures.hessian(arena, random, n);
                 FloatMatrix w = RoundingFixtures.gaussian(arena, random, m, n);
                 w.set(m / 2, n / 2, 60);
@@ -85,6 +97,53 @@ class IncoherenceTest {
             }
         }
     }
+
+    /** The golden Fourier transforms of both sides. */
+    @Test
+    void equalsTheGoldenFourierTransforms() {
+        Golden golden = Golden.read(Golden.shared().resolve("spec/golden-quip/rfft.safetensors"));
+        try (Arena arena = Arena.ofShared();
+                ThreadTeam team = new ThreadTeam(2)) {
+            Incoherence incoherence = new Incoherence(
+                    TransformChoice.FOURIER.of(22),
+                    FourierTransform.phases(golden.get("n22.theta").doubles()),
+                    TransformChoice.FOURIER.of(106),
+                    FourierTransform.phases(golden.get("n106.theta").doubles()));
+            DoubleMatrix w = RoundingFixtures.doubles(arena, golden, "mat.W");
+            DoubleMatrix h = RoundingFixtures.doubles(arena, golden, "mat.H");
+            incoherence.weights(team, w);
+            incoherence.hessian(team, h);
+            assertThat(w.toArray())
+                    .usingComparatorWithPrecision(1e-12)
+                    .containsExactly(golden.get("mat.Wr").doubles());
+            assertThat(h.toArray())
+                    .usingComparatorWithPrecision(1e-12)
+                    .containsExactly(golden.get("mat.Hr").doubles());
+            incoherence.weightsBack(team, w);
+            assertThat(w.toArray())
+                    .usingComparatorWithPrecision(1e-12)
+                    .containsExactly(golden.get("mat.W").doubles());
+        }
+    }
+
+    /** Phases are drawn for ever alike, and evenly. */
+    @Test
+    void drawnAnglesAreFixedForEver() {
+        assertThat(Incoherence.angles(7, "model.layers.0.self_attn.o_proj/SU", 3))
+                .usingComparatorWithPrecision(1e-15)
+                .containsExactly(PINNED_ANGLES);
+        int n = 100_000;
+        double re = 0;
+        double im = 0;
+        for (double angle : Incoherence.angles(seed, "a", n)) {
+            assertThat(angle).isBetween(0.0, 2 * Math.PI);
+            re += Math.cos(angle);
+            im += Math.sin(angle);
+        }
+        assertThat(Math.hypot(re, im)).as("seed " + seed).isLessThan(6 * Math.sqrt(n));
+    }
+
+    private static final double[] PINNED_ANGLES = {2.443057944315227, 0.18761686595112084, 4.3881478427801035};
 
     /** max |W_ij| sqrt(m n) / |W|_F, the mu_W of the paper. */
     private static double peak(FloatMatrix w) {

@@ -195,14 +195,20 @@ final class QuipSharpExport {
     private void requireHeld(String name, QuantizedLinear linear) {
         int m = linear.rows();
         int n = linear.cols();
+        for (HadamardTransform transform : List.of(linear.inputs(), linear.outputs())) {
+            if (!transform.isDefault()) {
+                throw new UnsupportedModelException(file.source() + ": linear " + name
+                        + " has another transform than published QuIP# checkpoints, found the " + transform);
+            }
+        }
         if (!layout.holds(m, n)) {
             throw new UnsupportedModelException(file.source() + ": linear " + name + " is " + m + " x " + n
                     + ", expected " + layout.constraint() + " for a published QuIP# checkpoint");
         }
-        for (int size : new int[] {m, n}) {
-            if (HadamardTransform.of(size).kind() != HadamardTransform.Kind.HADAMARD) {
+        for (HadamardTransform transform : List.of(linear.outputs(), linear.inputs())) {
+            if (transform.kind() != HadamardTransform.Kind.HADAMARD) {
                 throw new UnsupportedModelException(file.source() + ": linear " + name + " is " + m + " x " + n
-                        + ", but published QuIP# checkpoints have no transform of length " + size);
+                        + ", but published QuIP# checkpoints have no transform of length " + transform.n());
             }
         }
     }
@@ -211,13 +217,7 @@ final class QuipSharpExport {
         List<String> linears = QuantizedLinears.names(file);
         Set<String> rows = new java.util.HashSet<>();
         for (String linear : linears) {
-            for (String role : List.of(
-                    QuantizedLinears.CODES,
-                    QuantizedLinears.SU,
-                    QuantizedLinears.SV,
-                    QuantizedLinears.PART_NAMES,
-                    QuantizedLinears.PART_ROWS,
-                    QuantizedLinears.PART_SCALES)) {
+            for (String role : QuantizedLinears.ROLES) {
                 rows.add(linear + "." + role);
             }
         }

@@ -71,7 +71,8 @@ public record Preparation(Kernels kernels, Arena arena, ThreadTeam team) {
             CodeMatrix codes = linear.codes();
             CodeMatrix kept = CodeMatrix.allocate(arena, codes.codebook(), codes.rows(), codes.cols());
             kept.data().copyFrom(codes.data());
-            return product(new QuantizedLinear(kept, linear.su(), linear.sv(), linear.parts()));
+            return product(new QuantizedLinear(
+                    kept, linear.su(), linear.sv(), linear.parts(), linear.inputs(), linear.outputs()));
         }
     }
 }

@@ -97,7 +97,15 @@ public final class BlockTuning implements AutoCloseable {
     public void round(LinearGroup group, QuantizedLinear linear) {
         CodeMatrix codes = CodeMatrix.allocate(arena, linear.codes().codebook(), linear.rows(), linear.cols());
         codes.data().copyFrom(linear.codes().data());
-        rounded.put(group, new QuantizedLinear(codes, copy(linear.su()), copy(linear.sv()), linear.parts()));
+        rounded.put(
+                group,
+                new QuantizedLinear(
+                        codes,
+                        copy(linear.su()),
+                        copy(linear.sv()),
+                        linear.parts(),
+                        linear.inputs(),
+                        linear.outputs()));
         CodedMatrix.decode(linear, matrices.get(group), workspace);
     }
 
@@ -232,9 +240,9 @@ public final class BlockTuning implements AutoCloseable {
                 return TunableLinear.dense(
                         parameters.weights(group.name() + WEIGHT, matrix, rate, Stored.AS_IT_IS), bias);
             }
-            su.put(group, vector(group.name() + "." + QuantizedLinears.SU, codes.su()));
-            sv.put(group, vector(group.name() + "." + QuantizedLinears.SV, codes.sv()));
-            return TunableLinear.quantized(matrix, su.get(group), sv.get(group), bias);
+            su.put(group, vector(group.name() + "." + QuantizedLinears.inputRole(codes), codes.su()));
+            sv.put(group, vector(group.name() + "." + QuantizedLinears.outputRole(codes), codes.sv()));
+            return TunableLinear.quantized(codes.inputs(), codes.outputs(), matrix, su.get(group), sv.get(group), bias);
         }
 
         private Parameter vector(String name, MemorySegment halves) {

@@ -9,7 +9,6 @@ import dev.gosset.core.rounding.Incoherence;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 
 /** The matrix that the codes of a quantized linear stand for. */
 final class CodedMatrix {
@@ -36,7 +35,7 @@ final class CodedMatrix {
                 MemorySegment.copy(tile, 4L * (i - from) * padded, out.data(), 4L * i * n, 4L * n);
             }
         });
-        new Incoherence(ones(n), ones(m)).weightsBack(kernels.transform(), workspace.team(), out);
+        Incoherence.plain(linear.inputs(), linear.outputs()).weightsBack(kernels.transform(), workspace.team(), out);
         int row = 0;
         for (QuantizedLinear.Part part : linear.parts()) {
             for (int i = row; i < row + part.rows(); i++) {
@@ -46,12 +45,6 @@ final class CodedMatrix {
             }
             row += part.rows();
         }
-    }
-
-    private static byte[] ones(int count) {
-        byte[] ones = new byte[count];
-        Arrays.fill(ones, (byte) 1);
-        return ones;
     }
 
     /** A stored sign vector. */

@@ -217,9 +217,11 @@ public final class ModelTuning implements AutoCloseable {
             linears.put(
                     group,
                     TunableLinear.quantized(
+                            linear.inputs(),
+                            linear.outputs(),
                             matrix,
-                            vector(group.name() + "." + QuantizedLinears.SU, linear.su()),
-                            vector(group.name() + "." + QuantizedLinears.SV, linear.sv()),
+                            vector(group.name() + "." + QuantizedLinears.inputRole(linear), linear.su()),
+                            vector(group.name() + "." + QuantizedLinears.outputRole(linear), linear.sv()),
                             bias(block.linear(group))));
         }
         codes.add(stored);

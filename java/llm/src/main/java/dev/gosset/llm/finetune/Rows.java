@@ -26,12 +26,49 @@ final class Rows {
         workspace.team().run(Math.ceilDiv(count, tile), i -> work.accept(i * tile, Math.min(count, (i + 1) * tile)));
     }
 
-    /** {@code y = x . w} for every row. */
-    static void multiply(FloatMatrix x, FloatMatrix w, FloatMatrix y, Workspace workspace) {
+    /**
+     * {@code y = D(w) x} for every row; y may be x.
+     *
+     * @param pairs whether D multiplies complex numbers
+     * @param transpose D transposed: by the conjugates
+     */
+    static void multiply(
+            FloatMatrix x, FloatMatrix w, boolean pairs, boolean transpose, FloatMatrix y, Workspace workspace) {
         int n = x.cols();
         run(x.rows(), workspace, (from, to) -> {
             for (int t = from; t < to; t++) {
-                VectorMath.multiply(x.data(), 4L * t * n, w.data(), 0, y.data(), 4L * t * n, n);
+                if (!pairs) {
+                    VectorMath.multiply(x.data(), 4L * t * n, w.data(), 0, y.data(), 4L * t * n, n);
+                }
+                for (int j = 0; pairs && j < n; j += 2) {
+                    float re = x.get(t, j);
+                    float im = x.get(t, j + 1);
+                    float c = w.get(0, j);
+                    float s = transpose ? -w.get(0, j + 1) : w.get(0, j + 1);
+                    y.set(t, j, re * c - im * s);
+                    y.set(t, j + 1, re * s + im * c);
+                }
+            }
+        });
+    }
+
+    /**
+     * Adds the gradient of w in {@code b = D(w) a} by that of b; or in {@code a = D(w)^T b} by that of a, which then stands first: {@code
+     * sum_t conj(a_t) b_t}.
+     */
+    static void addFactorGradient(FloatMatrix a, FloatMatrix b, boolean pairs, FloatMatrix sums, Workspace workspace) {
+        if (!pairs) {
+            addColumnProducts(b, a, null, sums, workspace);
+            return;
+        }
+        cut(a.cols() / 2, COLUMNS, workspace, (from, to) -> {
+            for (int t = 0; t < a.rows(); t++) {
+                for (int j = 2 * from; j < 2 * to; j += 2) {
+                    float re = a.get(t, j);
+                    float im = a.get(t, j + 1);
+                    sums.set(0, j, sums.get(0, j) + re * b.get(t, j) + im * b.get(t, j + 1));
+                    sums.set(0, j + 1, sums.get(0, j + 1) + re * b.get(t, j + 1) - im * b.get(t, j));
+                }
             }
         });
     }

@@ -1,6 +1,7 @@
 package dev.gosset.llm.model;
 
 import dev.gosset.core.QuantizedLinear;
+import dev.gosset.core.hadamard.HadamardTransform;
 import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.plan.BlockPlan;
@@ -114,7 +115,11 @@ public record ModelSummary(
         int row = 0;
         for (QuantizedLinear.Part part : linear.parts()) {
             for (int end = row + part.rows(); row < end; row++) {
-                sum += Math.abs(Float.float16ToFloat(linear.sv().getAtIndex(half, row)) * part.scale());
+                double factor = Float.float16ToFloat(linear.sv().getAtIndex(half, row));
+                if (linear.outputs().kind() == HadamardTransform.Kind.FOURIER) {
+                    factor = Math.hypot(factor, Float.float16ToFloat(linear.sv().getAtIndex(half, row ^ 1)));
+                }
+                sum += Math.abs(factor * part.scale());
             }
         }
         return sum / linear.rows();

@@ -148,6 +148,16 @@ public final class QuantizationPipeline {
         try (QuantizationDevices.Opened opened = devices.open(settings.rounding(), team);
                 SourceModel source = SourceModel.open(model, team)) {
             CopiedFiles files = CopiedFiles.read(model, tokenizer);
+            for (LinearGroup group : source.plan().groups()) {
+                settings.rounding()
+                        .transform()
+                        .require(
+                                group.name(),
+                                group.parts().stream()
+                                        .map(LinearGroup.Part::rows)
+                                        .toList(),
+                                group.inputs());
+            }
             if (settings.finetuning() != null) {
                 Kernels.requireVectorApi("fine-tuning");
                 BlockTuning.requireKnown(source.plan());

@@ -8,6 +8,7 @@ import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.Checksum;
 import dev.gosset.core.rounding.Hessian;
 import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.core.rounding.TransformChoice;
 import dev.gosset.llm.device.Device;
 import dev.gosset.llm.plan.ModelConfig;
 import java.lang.foreign.MemorySegment;
@@ -60,6 +61,9 @@ record RunRecord(Map<String, Object> fields) {
         fields.put("sigma", rounding.sigma());
         fields.put("rescale", rounding.rescale());
         fields.put("precision", rounding.precision().name());
+        if (rounding.transform() != TransformChoice.AUTO) {
+            fields.put("transform", rounding.transform().toString());
+        }
         if (settings.twoSided()) {
             fields.put("hessian", "two-sided");
         }

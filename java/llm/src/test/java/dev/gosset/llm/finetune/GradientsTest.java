@@ -93,6 +93,8 @@ class GradientsTest {
                     linears.put(
                             group.of(config),
                             TunableLinear.quantized(
+                                    HadamardTransform.of(n),
+                                    HadamardTransform.of(m),
                                     FloatMatrix.copyOf(arena, m, n, floats(matrices.get(group))),
                                     out.factors(name + ".SU", values),
                                     out.factors(name + ".SV", values),

@@ -9,10 +9,12 @@ import dev.gosset.core.FormatException;
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.FloatMatrix;
+import dev.gosset.core.memory.Tensor;
 import dev.gosset.core.memory.WeightFile;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.core.rounding.TransformChoice;
 import dev.gosset.llm.DirectoryContent;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.TinyModels;
@@ -96,6 +98,44 @@ final class BlockTuningTest {
             assertThat(stored[layer]).as("seed %d, block %d", seed, layer).isLessThan(0.97 * untuned[layer]);
         }
         assertThat(DirectoryContent.names(temporary)).containsExactly("model", "plain", "text.txt", "tuned");
+    }
+
+    /** Complex factors are tuned too, and what is stored computes as it was tuned. */
+    @Test
+    void phasesOfAFourierTransform() throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        QuantizationSettings s = settings(new Finetuning(null, TUNING, BLOCK, MODEL));
+        QuantizationReport report = run(
+                model,
+                temporary.resolve("tuned"),
+                new QuantizationSettings(
+                        s.rounding().withTransform(TransformChoice.FOURIER),
+                        s.seed(),
+                        s.calibration(),
+                        s.hessians(),
+                        s.finetuning()),
+                false,
+                2,
+                Progress.NONE);
+        assertThat(report.tuning())
+                .hasSize(9)
+                .allSatisfy(r -> assertThat(r.result().after())
+                        .as("%s, seed %d", r.name(), seed)
+                        .isLessThan(r.result().before()));
+        try (Arena arena = Arena.ofConfined()) {
+            WeightFile file = WeightFile.open(temporary.resolve("tuned/weights.arrow"), arena);
+            Tensor factors = file.weights().stream()
+                    .map(WeightFile.Weight::tensor)
+                    .filter(t -> t.name().endsWith(".su_fourier"))
+                    .findFirst()
+                    .orElseThrow();
+            float[] pairs = factors.toFloatArray();
+            double off = 0;
+            for (int k = 0; k < pairs.length; k += 2) {
+                off = Math.max(off, Math.abs(Math.hypot(pairs[k], pairs[k + 1]) - 1));
+            }
+            assertThat(off).as("no longer of length 1").isBetween(2e-3, 0.2);
+        }
     }
 
     /** For each block the squared error of its output on the validating sequences, as a part of what the original block changes. */

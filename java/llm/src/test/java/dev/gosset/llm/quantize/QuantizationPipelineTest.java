@@ -3,9 +3,11 @@ package dev.gosset.llm.quantize;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
+import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.UnsupportedModelException;
 import dev.gosset.core.codebook.Codebook;
 import dev.gosset.core.memory.Dtype;
@@ -14,10 +16,13 @@ import dev.gosset.core.memory.WeightFile;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.core.parallel.Workspace;
 import dev.gosset.core.rounding.RoundingSettings;
+import dev.gosset.core.rounding.TransformChoice;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.CalibrationText;
+import dev.gosset.llm.convert.ModelConversion;
 import dev.gosset.llm.model.Model;
+import dev.gosset.llm.plan.LinearGroup;
 import dev.gosset.llm.plan.ModelPlan;
 import dev.gosset.llm.plan.TensorPlan;
 import dev.gosset.llm.weights.ModelDirectory;
@@ -33,6 +38,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -132,6 +138,43 @@ final class QuantizationPipelineTest {
         byte[] expected = weights("one");
         assertThat(weights("three")).isEqualTo(expected);
         assertThat(weights("other")).isNotEqualTo(expected);
+    }
+
+    /** Other transforms: models as good as by default, from files that say so; refused where a linear's length has none. */
+    @ParameterizedTest
+    @EnumSource(
+            value = TransformChoice.class,
+            names = {"HARTLEY", "FOURIER"})
+    void otherTransforms(TransformChoice choice) throws Exception {
+        Path model = TinyModels.copy("llama", temporary.resolve("model"));
+        float[] original = logits(model);
+        QuantizationReport plain = run(model, temporary.resolve("auto"), settings(4, 7), 2);
+        QuantizationSettings s = settings(4, 7);
+        QuantizationSettings other = new QuantizationSettings(
+                s.rounding().withTransform(choice), s.seed(), s.calibration(), s.hessians(), s.finetuning());
+        QuantizationReport report = run(model, temporary.resolve("other"), other, 2);
+        assertThat(report.meanProxyError()).isCloseTo(plain.meanProxyError(), withinPercentage(40));
+        assertThat(relativeError(original, logits(temporary.resolve("other"))))
+                .isLessThan(2 * relativeError(original, logits(temporary.resolve("auto"))));
+        try (ThreadTeam team = new ThreadTeam(2);
+                Model opened = Model.openStored(temporary.resolve("other"), team)) {
+            for (LinearGroup group : opened.plan().groups()) {
+                QuantizedLinear linear = opened.weights().quantizedLinear(group).orElseThrow();
+                assertThat(linear.inputs()).isEqualTo(choice.of(linear.cols()));
+                assertThat(linear.outputs()).isEqualTo(choice.of(linear.rows()));
+            }
+            if (choice == TransformChoice.FOURIER) {
+                assertThatThrownBy(() -> ModelConversion.run(
+                                temporary.resolve("other"),
+                                temporary.resolve("published"),
+                                ModelDirectory.Kind.QUIP_SHARP,
+                                team,
+                                Progress.NONE))
+                        .isInstanceOf(UnsupportedModelException.class)
+                        .hasMessageContaining(
+                                "has another transform than published QuIP# checkpoints, found the Fourier transform of length");
+            }
+        }
     }
 
     private byte[] weights(String out) throws Exception {

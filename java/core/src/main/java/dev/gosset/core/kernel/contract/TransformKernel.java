@@ -30,7 +30,7 @@ public interface TransformKernel {
 
     /**
      * For each of {@code rows} consecutive rows {@code y <- U (f x)}, or {@code U^T (f x)} where {@code transpose}, f taken
-     * element by element: with a sign vector as f the way of an activation into a quantized linear.
+     * element by element, or for a Fourier transform pair by pair as complex numbers: with a sign vector as f the way of an activation into a quantized linear.
      *
      * @param x native, at least {@code 4 * n * rows} bytes
      * @param f native, at least {@code 4 * n} bytes
@@ -48,7 +48,7 @@ public interface TransformKernel {
 
     /**
      * In place, for each of {@code rows} consecutive rows {@code x <- f (U x)}, or {@code f (U^T x)} where {@code transpose}, f
-     * taken element by element: the way out of a quantized linear. Segments as for {@link #applyToProduct}.
+     * taken element by element, or for a Fourier transform the conjugates of its pairs: the way out of a quantized linear. Segments as for {@link #applyToProduct}.
      */
     void applyThenMultiply(
             HadamardTransform transform,

@@ -3,14 +3,14 @@ package dev.gosset.core.kernel.oracle;
 import dev.gosset.core.QuantizedLinear;
 import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.codebook.Codebook;
-import dev.gosset.core.hadamard.HadamardTransform;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /**
- * The exact meaning of a quantized linear, in plain float64 Java: {@code y = diag(part scales) diag(SV) U_m Q U_n^T
- * diag(SU) x}. Slow; every faster evaluation is tested against it. Source: spec/quip-sharp.md, section 6.
+ * The exact meaning of a quantized linear, in plain float64 Java: {@code y = diag(part scales) D(SV)^T U_m Q U_n^T
+ * D(SU) x}. Slow; every faster evaluation is tested against it. Source: spec/quip-sharp.md, section 6.
  */
 public final class LinearOracle {
     private static final ValueLayout.OfShort HALF = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -30,11 +30,10 @@ public final class LinearOracle {
             throw new IllegalArgumentException("the linear has " + n + " inputs, found " + x.length);
         }
         CodeMatrix codes = linear.codes();
-        double[] input = new double[Codebook.DIMENSION * codes.groups()];
-        for (int j = 0; j < n; j++) {
-            input[j] = x[j] * half(linear.su(), j);
-        }
-        HadamardTransform.of(n).apply(input, 0, true);
+        double[] input = x.clone();
+        linear.inputs().multiply(halves(linear.su(), n), input, false);
+        linear.inputs().apply(input, 0, true);
+        input = Arrays.copyOf(input, Codebook.DIMENSION * codes.groups());
         double[] y = new double[m];
         double[] point = new double[Codebook.DIMENSION];
         for (int i = 0; i < m; i++) {
@@ -47,17 +46,22 @@ public final class LinearOracle {
             }
             y[i] = sum;
         }
-        HadamardTransform.of(m).apply(y, 0, false);
+        linear.outputs().apply(y, 0, false);
+        linear.outputs().multiply(halves(linear.sv(), m), y, true);
         int row = 0;
         for (QuantizedLinear.Part part : linear.parts()) {
             for (int i = 0; i < part.rows(); i++, row++) {
-                y[row] *= half(linear.sv(), row) * part.scale();
+                y[row] *= part.scale();
             }
         }
         return y;
     }
 
-    private static double half(MemorySegment s, int i) {
-        return Float.float16ToFloat(s.get(HALF, 2L * i));
+    private static double[] halves(MemorySegment s, int count) {
+        double[] wide = new double[count];
+        for (int i = 0; i < count; i++) {
+            wide[i] = Float.float16ToFloat(s.get(HALF, 2L * i));
+        }
+        return wide;
     }
 }

@@ -57,7 +57,7 @@ public final class ScalarTransform implements TransformKernel {
         rows(transform, transpose, x, null, x, f, rows, scratch);
     }
 
-    /** {@code y <- after (U (before x))}; null stands for ones. */
+    /** {@code y <- D_after^T U D_before x}; null stands for ones. */
     private static void rows(
             HadamardTransform transform,
             boolean transpose,
@@ -68,22 +68,35 @@ public final class ScalarTransform implements TransformKernel {
             int rows,
             MemorySegment scratch) {
         int n = transform.n();
+        boolean pairs = transform.kind() == HadamardTransform.Kind.FOURIER;
         for (int row = 0; row < rows; row++) {
             long at = 4L * n * row;
             for (int i = 0; i < n; i++) {
-                double value = x.get(JAVA_FLOAT_UNALIGNED, at + 4L * i);
-                scratch.set(JAVA_DOUBLE_UNALIGNED, 8L * i, value * factor(before, i));
+                scratch.set(JAVA_DOUBLE_UNALIGNED, 8L * i, x.get(JAVA_FLOAT_UNALIGNED, at + 4L * i));
             }
+            multiply(scratch, before, pairs, 1, n);
             transform.apply(scratch, transpose);
+            multiply(scratch, after, pairs, -1, n);
             for (int i = 0; i < n; i++) {
-                double value = scratch.get(JAVA_DOUBLE_UNALIGNED, 8L * i);
-                y.set(JAVA_FLOAT_UNALIGNED, at + 4L * i, (float) (value * factor(after, i)));
+                y.set(JAVA_FLOAT_UNALIGNED, at + 4L * i, (float) scratch.get(JAVA_DOUBLE_UNALIGNED, 8L * i));
             }
         }
     }
 
-    private static double factor(MemorySegment factors, int i) {
-        return factors == null ? 1 : factors.get(JAVA_FLOAT_UNALIGNED, 4L * i);
+    /** As {@link HadamardTransform#multiply}; sign is -1 for the transposed. */
+    private static void multiply(MemorySegment x, MemorySegment f, boolean pairs, int sign, int n) {
+        for (int i = 0; f != null && i < n; i += pairs ? 2 : 1) {
+            double re = x.get(JAVA_DOUBLE_UNALIGNED, 8L * i);
+            double c = f.get(JAVA_FLOAT_UNALIGNED, 4L * i);
+            if (pairs) {
+                double im = x.get(JAVA_DOUBLE_UNALIGNED, 8L * i + 8);
+                double s = sign * f.get(JAVA_FLOAT_UNALIGNED, 4L * i + 4);
+                x.set(JAVA_DOUBLE_UNALIGNED, 8L * i, re * c - im * s);
+                x.set(JAVA_DOUBLE_UNALIGNED, 8L * i + 8, re * s + im * c);
+            } else {
+                x.set(JAVA_DOUBLE_UNALIGNED, 8L * i, re * c);
+            }
+        }
     }
 
     /** Refuses factors that are too few, or not native. */

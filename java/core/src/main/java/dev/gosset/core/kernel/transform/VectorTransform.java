@@ -16,8 +16,11 @@ import java.lang.foreign.MemorySegment;
  * with the first load; then M_K mixes the strips, a tile of columns at a time ({@link SmallMatrixProduct}). Long strips of K = 28
  * go the other way round ({@link PaleyTransform}).
  *
- * <p>Accuracy: {@link #roundings} are log2 p + 2 where K = 1, log2 p + K / 4 + 6 for a Hadamard matrix and 2 log2 p + 2 K + 6 for
- * a Hartley matrix.
+ * <p>A Fourier transform has passes of its own ({@link VectorFourier}), for the lengths that are multiples of 64; the others go through the
+ * oracle.
+ *
+ * <p>Accuracy: {@link #roundings} are log2 p + 2 where K = 1, log2 p + K / 4 + 6 for a Hadamard matrix, 2 log2 p + 2 K + 6 for
+ * a Hartley matrix, and for a Fourier transform 8 and for each pass 8 and its radix.
  *
  * <p>Each row's result depends on the row alone, not on its neighbours or their number. Stateless, thread-safe, allocates
  * nothing. The arenas of its segments must stay open while a call runs: they are looked at once, at its beginning. Needs
@@ -33,8 +36,14 @@ public final class VectorTransform implements TransformKernel {
         return VectorSylvester.vectorBits();
     }
 
-    /** K = 3 (n is 3 or 6) is too small for four rows at a time; beyond the stored matrices a fast Hartley transform wins. */
+    /**
+     * K = 3 (n is 3 or 6) is too small for four rows at a time; beyond the stored matrices a fast Hartley transform wins. A Fourier
+     * transform needs its passes.
+     */
     private static boolean byScalar(HadamardTransform transform) {
+        if (transform.kind() == HadamardTransform.Kind.FOURIER) {
+            return !transform.hasFourierPlan();
+        }
         return transform.k() == 3 || !transform.hasSmallMatrix();
     }
 
@@ -45,6 +54,9 @@ public final class VectorTransform implements TransformKernel {
         if (byScalar(transform)) {
             return scalar.roundings(transform);
         }
+        if (transform.hasFourierPlan()) {
+            return VectorFourier.roundings(transform);
+        }
         if (k == 1) {
             return stages + 2;
         }
@@ -54,11 +66,14 @@ public final class VectorTransform implements TransformKernel {
     @Override
     public long scratchBytes(HadamardTransform transform) {
         int k = transform.k();
-        if (k == 1) {
-            return 0;
-        }
         if (byScalar(transform)) {
             return scalar.scratchBytes(transform);
+        }
+        if (transform.hasFourierPlan()) {
+            return VectorFourier.scratchBytes(transform);
+        }
+        if (k == 1) {
+            return 0;
         }
         if (PaleyTransform.takes(transform)) {
             return PaleyTransform.scratchBytes();
@@ -118,10 +133,13 @@ public final class VectorTransform implements TransformKernel {
             int p = n / k;
             float scale = 1 / transform.norm();
             boolean paley = PaleyTransform.takes(transform);
+            boolean fourier = transform.hasFourierPlan();
             boolean folded = VectorSylvester.takesFactors(p);
             for (int row = 0; row < rows; row++) {
                 long at = 4L * n * row;
-                if (paley) {
+                if (fourier) {
+                    VectorFourier.apply(transform, transpose, from + at, factors, to + at, 0, work);
+                } else if (paley) {
                     PaleyTransform.applyToProduct(from + at, factors, to + at, p, scale, work);
                 } else if (folded) {
                     VectorSylvester.applyToProduct(from + at, factors, to + at, p, k, scale);
@@ -129,9 +147,9 @@ public final class VectorTransform implements TransformKernel {
                     VectorSylvester.multiply(from + at, factors, to + at, n);
                 }
             }
-            if (!paley && !folded) {
+            if (!paley && !fourier && !folded) {
                 transform(transform, transpose, to, rows, work);
-            } else if (!paley) {
+            } else if (!paley && !fourier) {
                 mix(transform, transpose, to, rows, work);
             }
         } finally {
@@ -170,9 +188,12 @@ public final class VectorTransform implements TransformKernel {
             boolean folded = VectorSylvester.takesFactors(p);
             // strips narrower than a tile are mixed several rows at a time
             int step = p < TILE ? rows : 1;
+            boolean fourier = transform.hasFourierPlan();
             for (int row = 0; row < rows; row += step) {
                 long at = data + 4L * n * row;
-                if (paley) {
+                if (fourier) {
+                    VectorFourier.apply(transform, transpose, at, 0, at, factors, work);
+                } else if (paley) {
                     PaleyTransform.applyThenMultiply(at, factors, p, scale, work);
                 } else if (folded) {
                     VectorSylvester.applyAllButLast(at, p, k, scale);
@@ -196,6 +217,13 @@ public final class VectorTransform implements TransformKernel {
         int k = transform.k();
         int p = transform.n() / k;
         float scale = 1 / transform.norm();
+        if (transform.hasFourierPlan()) {
+            for (int row = 0; row < rows; row++) {
+                long at = x + 4L * transform.n() * row;
+                VectorFourier.apply(transform, transpose, at, 0, at, 0, scratch);
+            }
+            return;
+        }
         if (PaleyTransform.takes(transform)) {
             for (int row = 0; row < rows; row++) {
                 PaleyTransform.apply(x + 4L * transform.n() * row, p, scale, scratch);
