@@ -1,9 +1,14 @@
 package dev.gosset.cli;
 
 import dev.gosset.core.FormatException;
+import dev.gosset.core.codebook.Codebook;
+import dev.gosset.core.memory.Dtype;
 import dev.gosset.core.memory.Quoted;
 import dev.gosset.core.memory.WeightFile;
+import dev.gosset.llm.cpu.KeyValuePool;
 import dev.gosset.llm.model.ModelSummary;
+import dev.gosset.llm.plan.ModelConfig;
+import dev.gosset.llm.quantize.QuantizationForecast;
 import dev.gosset.llm.weights.GossetWeights;
 import dev.gosset.llm.weights.ModelDirectory;
 import java.lang.foreign.Arena;
@@ -20,7 +25,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code gosset inspect}: what a model directory holds. */
-@Command(name = "inspect", description = "Shows a model's tensors: shapes, bits per weight, sizes, scales.")
+@Command(name = "inspect", description = "Shows a model's tensors, and what running and quantizing it take.")
 final class InspectCommand implements Runnable {
     @Mixin
     private CommonOptions common;
@@ -86,9 +91,42 @@ final class InspectCommand implements Runnable {
                 summary.linearBitsPerWeight(),
                 summary.parameters(),
                 Sizes.bytes(summary.bytes()));
+        forecast(summary);
         if (verify) {
             System.out.println("all " + intact + " tensors of the file have their checksums");
         }
+    }
+
+    /** What running and quantizing take. */
+    private static void forecast(ModelSummary summary) {
+        ModelConfig config = summary.config();
+        System.out.printf(
+                Locale.ROOT,
+                "runs from %s, mapped, and %s of keys and values for each token of a context: %s for %d tokens%n",
+                Sizes.bytes(summary.bytes()),
+                Sizes.bytes(KeyValuePool.blockBytes(config, Dtype.F16) / KeyValuePool.BLOCK),
+                Sizes.bytes(KeyValuePool.blockBytes(config, Dtype.F16) * KeyValuePool.blocksFor(config.maxPositions())),
+                config.maxPositions());
+        quantizations(summary)
+                .forEach((bits, forecast) -> System.out.printf(
+                        Locale.ROOT,
+                        "quantized to %d bits: %s, %s of disk while that runs, up to about %s of memory%n",
+                        bits,
+                        Sizes.bytes(forecast.bytes()),
+                        Sizes.bytes(forecast.workBytes()),
+                        Sizes.bytes(forecast.memory())));
+    }
+
+    /** What quantizing an original model takes, by the number of bits; of others there is nothing to say. */
+    private static Map<Integer, QuantizationForecast> quantizations(ModelSummary summary) {
+        Map<Integer, QuantizationForecast> all = new LinkedHashMap<>();
+        for (int bits = 2; bits <= 4 && summary.kind() == ModelDirectory.Kind.ORIGINAL; bits++) {
+            all.put(
+                    bits,
+                    QuantizationForecast.of(
+                            summary.config(), Codebook.ofBits(bits), summary.bytes() - summary.linearBytes()));
+        }
+        return all;
     }
 
     /** The number of tensors, or one line that names every damaged one. */
@@ -142,6 +180,19 @@ final class InspectCommand implements Runnable {
         fields.put("linear_weights", summary.linearWeights());
         fields.put("linear_bits_per_weight", summary.linearBitsPerWeight());
         fields.put("bytes", summary.bytes());
+        fields.put("cache_bytes_per_token", KeyValuePool.blockBytes(summary.config(), Dtype.F16) / KeyValuePool.BLOCK);
+        List<Map<String, Object>> quantized = new ArrayList<>();
+        quantizations(summary).forEach((bits, forecast) -> {
+            Map<String, Object> row = new LinkedHashMap<>();
+            row.put("bits", bits);
+            row.put("bytes", forecast.bytes());
+            row.put("disk_bytes", forecast.workBytes());
+            row.put("memory_bytes", forecast.memory());
+            quantized.add(row);
+        });
+        if (!quantized.isEmpty()) {
+            fields.put("quantized", quantized);
+        }
         if (verify) {
             fields.put("verified_tensors", intact);
         }

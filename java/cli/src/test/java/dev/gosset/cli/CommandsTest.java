@@ -78,6 +78,10 @@ final class CommandsTest {
         assertThat(inspected.get("linear_bits_per_weight").asDouble())
                 .isEqualTo(quantized.get("bits_per_weight").asDouble());
         JsonNode original = json(Captured.run("inspect", model.toString(), "--json"));
+        // What was said before is what it then takes.
+        assertThat(original.get("quantized").get(1).get("bytes").asLong())
+                .isBetween(
+                        inspected.get("bytes").asLong(), inspected.get("bytes").asLong() + (1 << 21));
         assertThat(original.get("parameters").asLong())
                 .isEqualTo(inspected.get("parameters").asLong());
         assertThat(original.get("kind").asText()).isEqualTo("original");

@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.GossetException;
 import dev.gosset.core.QuantizedLinear;
-import dev.gosset.core.codebook.CodeMatrix;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.memory.Construction;
 import dev.gosset.core.memory.CrashSafeFile;
@@ -310,17 +309,14 @@ public final class QuantizationPipeline {
 
     /** Fails now rather than after hours: the finished blocks and the whole file lie on the disk together at the end. */
     private void requireSpace() {
-        long linears = 0;
-        for (LinearGroup group : source.plan().groups()) {
-            linears += CodeMatrix.bytes(settings.rounding().codebook(), group.outputs(), group.inputs())
-                    + 2L * (group.outputs() + group.inputs())
-                    + 4096;
-        }
-        long others = 1 << 20;
+        long others = 0;
         for (SourceModel.Kept kept : source.kept()) {
             others += kept.tensor().data().byteSize();
         }
-        long needed = 2 * linears + others + (settings.twoSided() ? LossFiles.bytes(source.plan()) : 0);
+        QuantizationForecast forecast =
+                QuantizationForecast.of(source.config(), settings.rounding().codebook(), others);
+        long linears = forecast.linears();
+        long needed = forecast.workBytes() + (settings.twoSided() ? LossFiles.bytes(source.plan()) : 0);
         Finetuning finetuning = settings.finetuning();
         if (finetuning != null) {
             // The weights of a block, what Adam keeps of them, and the last state while the next is written.
