@@ -9,14 +9,17 @@ import dev.gosset.core.memory.WeightFileWriter;
 import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.jinja.JinjaException;
 import dev.gosset.jinja.JinjaTemplate;
+import dev.gosset.llm.Progress;
 import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.HessianFiles;
+import dev.gosset.llm.convert.GgufImport;
 import dev.gosset.llm.cpu.StorageOptions;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.generate.GenerationConfig;
 import dev.gosset.llm.io.JsonFile;
 import dev.gosset.llm.io.Safetensors;
 import dev.gosset.llm.io.SafetensorsWriter;
+import dev.gosset.llm.io.StagedDirectory;
 import dev.gosset.llm.io.TextDocuments;
 import dev.gosset.llm.model.Model;
 import dev.gosset.llm.plan.LinearGroup;
@@ -58,6 +61,14 @@ public enum Reader {
             requireSame(found.metadata(), again.metadata());
             requireSame(found.names(), again.names());
             found.tensors().forEach(t -> requireSame(t, again.get(t.name())));
+        }
+    },
+    /** A GGUF file made the directory of a model. */
+    GGUF("model.gguf", Form.BINARY, 1000) {
+        @Override
+        void read(Path directory, Arena arena) {
+            GgufImport.run(directory.resolve(file()), directory.resolve("out"), Progress.NONE);
+            StagedDirectory.delete(directory.resolve("out"), List.of());
         }
     },
     /** The index of a sharded model, over two shards that are there. */

@@ -20,9 +20,13 @@ import dev.gosset.llm.plan.LinearGroup;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,6 +81,8 @@ public final class Seeds {
     public static void main(String[] arguments) throws IOException {
         Path corpus = Path.of(arguments[0]);
         safetensors(directory(corpus, Reader.SAFETENSORS));
+        Files.write(directory(corpus, Reader.GGUF).resolve("valid-pieces"), gguf("llama"));
+        Files.write(directory(corpus, Reader.GGUF).resolve("valid-bytes"), gguf("gpt2"));
         text(corpus, Reader.INDEX, "valid", """
                 {"metadata": {"total_size": 28}, "weight_map":
                 {"a": "model-1.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}}""");
@@ -134,6 +140,86 @@ public final class Seeds {
         tensors.put("\u00e9\u4e2d\n", SyntheticCheckpoint.halves(List.of(2L), 1.5f, -2f));
         SyntheticCheckpoint.writeTensors(directory.resolve("valid"), tensors);
         SyntheticCheckpoint.writeTensors(directory.resolve("valid-empty"), Map.of());
+    }
+
+    /** A model of one layer with a tokenizer of one of two kinds. */
+    private static byte[] gguf(String tokenizer) {
+        ByteBuffer header = ByteBuffer.allocate(1 << 13).order(ByteOrder.LITTLE_ENDIAN);
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("general.architecture", "llama");
+        values.put("llama.block_count", 1);
+        values.put("llama.context_length", 16);
+        values.put("llama.embedding_length", 32);
+        values.put("llama.feed_forward_length", 32);
+        values.put("llama.attention.head_count", 2);
+        values.put("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+        values.put("llama.rope.freq_base", 1e4f);
+        values.put("llama.rope.scaling.type", "linear");
+        values.put("llama.rope.scaling.factor", 2f);
+        values.put("tokenizer.ggml.model", tokenizer);
+        values.put("tokenizer.ggml.pre", "qwen2");
+        values.put("tokenizer.ggml.tokens", List.of("<unk>", "<s>", "t", "h", "e", "th", "the"));
+        values.put("tokenizer.ggml.scores", List.of(0f, 0f, -3f, -4f, -5f, -2f, -1f));
+        values.put("tokenizer.ggml.token_type", List.of(2, 3, 1, 1, 1, 1, 1));
+        values.put("tokenizer.ggml.merges", List.of("t h", "th e"));
+        values.put("tokenizer.ggml.bos_token_id", 1);
+        values.put("tokenizer.ggml.unknown_token_id", 0);
+        values.put("tokenizer.chat_template", TEMPLATE);
+        Map<String, Integer> tensors = new LinkedHashMap<>();
+        tensors.put("token_embd.weight", 7);
+        tensors.put("output_norm.weight", 0);
+        for (String norm : List.of("attn_norm", "ffn_norm")) {
+            tensors.put("blk.0." + norm + ".weight", 0);
+        }
+        for (String linear : List.of("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")) {
+            tensors.put("blk.0." + linear + ".weight", 32);
+        }
+        header.putInt(0x46554747).putInt(3).putLong(tensors.size()).putLong(values.size());
+        values.forEach((key, value) -> {
+            putText(header, key);
+            putValue(header, value, true);
+        });
+        long at = 0;
+        for (Map.Entry<String, Integer> tensor : tensors.entrySet()) {
+            putText(header, tensor.getKey());
+            int rows = tensor.getValue();
+            // Norms in F32, matrices in Q8_0.
+            header.putInt(rows == 0 ? 1 : 2).putLong(32);
+            if (rows > 0) {
+                header.putLong(rows);
+            }
+            header.putInt(rows == 0 ? 0 : 8).putLong(at);
+            at += ((rows == 0 ? 128 : 34L * rows) + 31) / 32 * 32;
+        }
+        return Arrays.copyOf(header.array(), (header.position() + 31) / 32 * 32 + Math.toIntExact(at));
+    }
+
+    private static void putText(ByteBuffer out, String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        out.putLong(bytes.length).put(bytes);
+    }
+
+    private static void putValue(ByteBuffer out, Object value, boolean typed) {
+        if (typed) {
+            out.putInt(
+                    switch (value) {
+                        case Integer _ -> 4;
+                        case Float _ -> 6;
+                        case String _ -> 8;
+                        default -> 9;
+                    });
+        }
+        switch (value) {
+            case Integer number -> out.putInt(number);
+            case Float number -> out.putFloat(number);
+            case String text -> putText(out, text);
+            case List<?> list -> {
+                out.putInt(list.getFirst() instanceof String ? 8 : list.getFirst() instanceof Float ? 6 : 4)
+                        .putLong(list.size());
+                list.forEach(each -> putValue(out, each, false));
+            }
+            default -> throw new IllegalArgumentException(value.toString());
+        }
     }
 
     private static void configurations(Path corpus) throws IOException {

@@ -42,7 +42,10 @@ public record ModelDirectory(Path path, Kind kind, ModelConfig config) {
     public static ModelDirectory open(Path path) {
         try {
             if (!Files.readAttributes(path, BasicFileAttributes.class).isDirectory()) {
-                throw new FormatException(path + ": is a file, expected the directory of a model");
+                throw new FormatException(path + ": is a file, expected the directory of a model"
+                        + (path.toString().endsWith(".gguf")
+                                ? ", which gosset convert " + path + " --to original --out DIR makes of a GGUF file"
+                                : ""));
             }
         } catch (IOException e) {
             throw ReadableFile.failure(path, "the directory of a model", e);
