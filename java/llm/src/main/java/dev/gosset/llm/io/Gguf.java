@@ -294,6 +294,9 @@ public final class Gguf {
             try {
                 long elements = 1;
                 for (long dimension : t.shape) {
+                    if (dimension == 0) {
+                        throw bad("tensor " + Quoted.of(t.name) + " has the shape " + t.shape + ", expected elements");
+                    }
                     if (dimension < 0) {
                         throw new ArithmeticException();
                     }

@@ -124,6 +124,9 @@ class GgufImportTest {
         sizes.putLong(dimensions, 1L << 40).putLong(dimensions + 8, 1L << 40);
         refused(sizes.array(), FormatException.class, "which overflows");
         sizes = ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN);
+        sizes.putLong(dimensions, 1L << 61).putLong(dimensions + 8, 0);
+        refused(sizes.array(), FormatException.class, "expected elements");
+        sizes = ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN);
         sizes.putInt(dimensions + 16, 12);
         refused(sizes.array(), UnsupportedModelException.class, "'blk.0.ffn_up.weight' is of the type Q4_K");
         sizes = ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN);
