@@ -4,6 +4,7 @@ import dev.gosset.core.parallel.ThreadTeam;
 import dev.gosset.llm.LanguageModel;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.cpu.StorageOptions;
+import dev.gosset.llm.evaluate.ChoiceFormat;
 import dev.gosset.llm.evaluate.Divergence;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.evaluate.Perplexity;
@@ -15,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -275,8 +277,11 @@ final class EvalCommand implements Runnable {
             description = "Multiple choice by log-likelihood.",
             footer = {
                 "",
-                "Each line of the task is {\"context\": \"...\", \"choices\": [\"...\", \"...\"], \"answer\": 0}. Accuracy"
-                        + " takes the most likely choice; normalized accuracy divides by its length in characters first."
+                "Each line of the task is {\"context\": \"...\", \"choices\": [\"...\", \"...\"], \"answer\": 0}, or what"
+                        + " --format names: arc, boolq, piqa, winogrande, hellaswag and lambada are the sets as they are"
+                        + " published, each with the prompt of lm-evaluation-harness without examples. Accuracy"
+                        + " takes the most likely choice; normalized accuracy divides by its length in characters first. In"
+                        + " lambada the last word is right where each of its tokens is the most likely one."
             })
     static final class ChoiceCommand implements Runnable {
         @Spec
@@ -300,28 +305,64 @@ final class EvalCommand implements Runnable {
         @Option(names = "--task", required = true, paramLabel = "FILE.jsonl", description = "The questions.")
         private Path task;
 
+        @Option(
+                names = "--format",
+                paramLabel = "NAME",
+                converter = FormatConverter.class,
+                description = "arc, boolq, piqa, winogrande, hellaswag, lambada or gosset; default: ${DEFAULT-VALUE}.")
+        private ChoiceFormat format = ChoiceFormat.GOSSET;
+
+        @Option(
+                names = "--answers",
+                paramLabel = "FILE.jsonl",
+                description = "Write what the model says to each question: log-likelihoods, and whether it is right.")
+        private Path answers;
+
+        /** Reads {@code --format}. */
+        static final class FormatConverter implements CommandLine.ITypeConverter<ChoiceFormat> {
+            @Override
+            public ChoiceFormat convert(String text) {
+                for (ChoiceFormat format : ChoiceFormat.values()) {
+                    if (format.toString().equals(text)) {
+                        return format;
+                    }
+                }
+                throw new CommandLine.TypeConversionException(
+                        "expected " + Arrays.toString(ChoiceFormat.values()) + ", found " + text);
+            }
+        }
+
         @Override
         public void run() {
-            List<MultipleChoice.Question> questions = MultipleChoice.read(task);
+            OutputFile.requireWritable(answers);
+            List<MultipleChoice.Question> questions = MultipleChoice.read(task, format);
             try (ThreadTeam team = run.team(spec);
                     LanguageModel lm = run.open(model, storage.options(spec), team);
                     ConsoleProgress progress = new ConsoleProgress()) {
                 MultipleChoice result = MultipleChoice.measure(lm.loaded(), lm.tokenizer(), questions, progress);
+                OutputFile.write(answers, MultipleChoice.toJsonLines(result.answers()));
+                double error = result.error(result.accuracy());
+                double normalizedError = result.error(result.normalizedAccuracy());
                 if (common.json) {
                     Map<String, Object> fields = new LinkedHashMap<>();
                     fields.put("model", model.toString());
                     fields.put("task", task.toString());
+                    fields.put("format", format.toString());
                     fields.put("accuracy", result.accuracy());
+                    fields.put("accuracy_error", Double.isNaN(error) ? null : error);
                     fields.put("normalized_accuracy", result.normalizedAccuracy());
+                    fields.put("normalized_accuracy_error", Double.isNaN(normalizedError) ? null : normalizedError);
                     fields.put("questions", result.questions());
                     fields.put("seconds", result.seconds());
                     common.printJson(fields);
                 } else {
                     System.out.printf(
                             Locale.ROOT,
-                            "accuracy %.4f, normalized by length %.4f (%d questions, %s)%n",
+                            "accuracy %.4f +- %.4f, normalized by length %.4f +- %.4f (%d questions, %s)%n",
                             result.accuracy(),
+                            error,
                             result.normalizedAccuracy(),
+                            normalizedError,
                             result.questions(),
                             ConsoleProgress.duration(result.seconds()));
                 }

@@ -14,6 +14,7 @@ import dev.gosset.llm.TinyModels;
 import dev.gosset.llm.calibration.HessianFiles;
 import dev.gosset.llm.convert.GgufImport;
 import dev.gosset.llm.cpu.StorageOptions;
+import dev.gosset.llm.evaluate.ChoiceFormat;
 import dev.gosset.llm.evaluate.MultipleChoice;
 import dev.gosset.llm.generate.GenerationConfig;
 import dev.gosset.llm.io.JsonFile;
@@ -260,7 +261,19 @@ public enum Reader {
     QUESTIONS("questions.jsonl", Form.JSON_LINES, 200) {
         @Override
         void read(Path directory, Arena arena) throws IOException {
-            MultipleChoice.read(directory.resolve(file()));
+            FormatException refused = null;
+            boolean accepted = false;
+            for (ChoiceFormat format : ChoiceFormat.values()) {
+                try {
+                    MultipleChoice.read(directory.resolve(file()), format);
+                    accepted = true;
+                } catch (FormatException e) {
+                    refused = e;
+                }
+            }
+            if (!accepted) {
+                throw refused;
+            }
         }
     },
     /** Documents to calibrate on, one a line. */

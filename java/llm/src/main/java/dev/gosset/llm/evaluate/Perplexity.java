@@ -3,9 +3,11 @@ package dev.gosset.llm.evaluate;
 import dev.gosset.core.FormatException;
 import dev.gosset.core.kernel.Kernels;
 import dev.gosset.core.kernel.dense.VectorMath;
+import dev.gosset.core.memory.FloatMatrix;
 import dev.gosset.llm.Progress;
 import dev.gosset.llm.device.LoadedModel;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Perplexity of a text: the tokens are cut into chunks of {@code context} that do not overlap, the incomplete tail is
@@ -61,9 +63,25 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
      * @param from the first predicted token, at least 1
      */
     static double crossEntropy(LoadedModel model, int[] tokens, int from) {
+        double[] losses = new double[tokens.length];
+        losses(model, tokens, from, losses);
+        double sum = 0;
+        for (double loss : losses) {
+            sum += loss;
+        }
+        return sum;
+    }
+
+    /**
+     * The terms of {@link #crossEntropy}.
+     *
+     * @param losses as many as tokens; those from {@code from} on are written
+     * @return whether each of those tokens is the most likely one
+     */
+    static boolean losses(LoadedModel model, int[] tokens, int from, double[] losses) {
         Kernels.requireVectorApi("perplexity");
         int vocabulary = model.config().vocabularySize();
-        double[] losses = new double[tokens.length];
+        AtomicBoolean greedy = new AtomicBoolean(true);
         model.logits(
                 tokens,
                 from - 1,
@@ -72,11 +90,20 @@ public record Perplexity(double perplexity, int chunks, int context, long tokens
                     int target = tokens[first + r + 1];
                     losses[first + r + 1] = VectorMath.logSumExp(logits.data(), 4L * r * vocabulary, vocabulary)
                             - logits.get(r, target);
+                    // No more likely than log 1/2 says that another may be more likely.
+                    if (losses[first + r + 1] > Math.log(2) - 1e-3 && !isLargest(logits, r, target)) {
+                        greedy.set(false);
+                    }
                 }));
-        double sum = 0;
-        for (double loss : losses) {
-            sum += loss;
+        return greedy.get();
+    }
+
+    private static boolean isLargest(FloatMatrix logits, int row, int target) {
+        for (int i = 0; i < logits.cols(); i++) {
+            if (logits.get(row, i) > logits.get(row, target)) {
+                return false;
+            }
         }
-        return sum;
+        return true;
     }
 }
