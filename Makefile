@@ -18,7 +18,7 @@ demo: jdk ## build, then quantize the bundled model to 2, 3 and 4 bits and compa
 	./gosset demo
 
 test: jdk ## build, check the format, run every test, fuzz each reader for ten seconds
-	$(MAKE) -C native ci
+	$(MAKE) -C native -j $(shell nproc 2>/dev/null || echo 2) ci
 	$(MVN) verify
 	.ci/launcher
 	SEED=1 java/fuzz/run 10
@@ -67,7 +67,7 @@ bench-peers: ## fetch llama.cpp's and Jlama's binaries into bench/.peers, for `m
 	bench/peers
 
 native: ## compile the CUDA library (where there is nvcc) and its emulation
-	$(MAKE) -C native all
+	$(MAKE) -C native -j $(shell nproc 2>/dev/null || echo 2) all
 
 native-test: ## test the kernels on the emulation, with AddressSanitizer and UBSan too
 	$(MAKE) -C native test
