@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -181,7 +182,7 @@ record GgufTokenizer(ObjectNode tokenizer, ObjectNode config) {
         private static void words(ObjectNode step, String digits) {
             ArrayNode steps = step.put("type", "Sequence").putArray("pretokenizers");
             ObjectNode split = steps.addObject().put("type", "Split");
-            split.putObject("pattern").put("Regex", WORDS.formatted(digits));
+            split.putObject("pattern").put("Regex", String.format(Locale.ROOT, WORDS, digits));
             split.put("behavior", "Isolated").put("invert", false);
             byteLevel(steps.addObject(), false);
         }
