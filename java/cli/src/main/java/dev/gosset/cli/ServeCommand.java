@@ -126,7 +126,8 @@ final class ServeCommand implements Runnable {
                     Duration.ofSeconds(30),
                     ServerSettings.STEP_LIMIT);
         } catch (GossetException e) {
-            throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+            // Without its cause, which would make bad input of wrong usage.
+            throw new ParameterException(spec.commandLine(), e.getMessage());
         }
     }
 
