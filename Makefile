@@ -38,7 +38,7 @@ load-test: jdk ## STREAMS=256 clients of a server for SECONDS=120, each stream c
 	  -Dgosset.load.model=$(abspath $(or $(MODEL),java/cli/src/main/resources/dev/gosset/cli/demo/model))
 
 dist: jdk ## one archive for this platform with a Java runtime in it, in java/cli/target/dist
-	$(MVN) -q -DskipTests -Dspotless.check.skip=true -pl java/cli -am package
+	$(MVN) -q -DskipTests -Dspotless.check.skip=true -pl java/cli -am package $(if $(filter aarch64,$(shell uname -m)),-Dopenblas.platform=linux-arm64)
 	java/cli/dist
 
 dist-test: dist ## unpack it where there is neither Java nor a home, and run the demo
